@@ -1,1 +1,23 @@
-fn main(){}
+//! claude-failover: a backup brain for Claude Code.
+//!
+//! One binary under three names. `claude` and `agent-llm` become the real Claude Code, or answer the same call from
+//! a model on the user's own machine; `llm-failover` is the switch between the two.
+
+mod answer;
+mod applet;
+mod context;
+mod error;
+mod invocation;
+mod notify;
+mod options;
+mod real_claude;
+mod route;
+mod server;
+mod status;
+mod switch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    applet::run(&context::Context::from_process())
+}

@@ -1,0 +1,209 @@
+//! Where the local server is and how it is spoken to.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+
+/// The port of the local server unless `LLM_PORT` or `LOCAL_LLM_URL` say otherwise.
+pub const DEFAULT_PORT: u16 = 9420;
+
+/// The longest error body that is read, in bytes.
+const MAX_ERROR_BODY: u64 = 64 << 10;
+
+/// The chat completions URL and what belongs to it.
+pub struct Endpoint {
+    uri: Uri,
+    key: Option<String>,
+}
+
+/// How long to wait for a server, in each of its phases.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Between two bytes, before the first one too. There is no limit on the whole.
+    pub idle: Duration,
+}
+
+impl Endpoint {
+    /// The endpoint of `LOCAL_LLM_URL`, or of `LLM_PORT` on this machine.
+    ///
+    /// # Errors
+    /// If the URL or the port cannot be used.
+    pub fn new(context: &Context) -> Result<Endpoint> {
+        let url = match context.text("LOCAL_LLM_URL")? {
+            Some(url) => url.trim().to_string(),
+            None => {
+                let port: u16 = context.number("LLM_PORT", DEFAULT_PORT, "a port number")?;
+                format!("http://127.0.0.1:{port}/v1/chat/completions")
+            }
+        };
+        let unusable = || Error::Setting {
+            key: "LOCAL_LLM_URL",
+            value: without_secrets(&url),
+            expected: "the http:// or https:// address of a chat completions endpoint",
+        };
+        let uri: Uri = url.parse().map_err(|_| unusable())?;
+        let usable = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+        let key = context.text("LOCAL_LLM_API_KEY")?.map(|key| key.trim().to_string());
+        if usable { Ok(Endpoint { uri, key }) } else { Err(unusable()) }
+    }
+
+    /// The port, given or implied.
+    pub fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or(if self.uri.scheme_str() == Some("https") { 443 } else { 80 })
+    }
+
+    /// The host as a name or an address, without brackets.
+    pub fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default().trim_matches(['[', ']'])
+    }
+
+    /// Whether the server is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let address = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified());
+        address || host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
+    }
+
+    /// The address for messages: without user, password and query.
+    pub fn shown(&self) -> String {
+        without_secrets(&self.uri.to_string())
+    }
+
+    /// POSTs `body` to the endpoint as JSON.
+    ///
+    /// # Errors
+    /// Those of the transport; an HTTP status is not an error here.
+    pub fn post(&self, body: &[u8], patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+        let request = self.agent(patience).post(&self.uri).header("content-type", "application/json");
+        match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
+            None => request.send(body),
+        }
+    }
+
+    /// GETs `/health`, which is beside the API's root.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub fn health(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), patience)
+    }
+
+    /// GETs the list of models.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub fn models(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.get(&format!("{}/models", self.api()), patience)
+    }
+
+    fn get(&self, path: &str, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+        let scheme = self.uri.scheme_str().unwrap_or("http");
+        let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let request = self.agent(patience).get(format!("{scheme}://{authority}{path}"));
+        match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
+            None => request.call(),
+        }
+    }
+
+    /// The path before `/chat/completions`: usually `/v1`.
+    fn api(&self) -> &str {
+        let path = self.uri.path().trim_end_matches('/');
+        path.strip_suffix("/chat/completions").unwrap_or(path)
+    }
+
+    /// An agent that follows no redirect, since that could carry the key and the prompt elsewhere, and asks no proxy
+    /// for what is on this machine.
+    fn agent(&self, patience: Patience) -> Agent {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(patience.connect))
+            .timeout_per_read(Some(patience.idle))
+            .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
+        if self.is_loopback() { config.proxy(None).build().into() } else { config.build().into() }
+    }
+}
+
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.rsplit('@').next().unwrap_or_default().to_string(),
+    }
+}
+
+/// The body of an answer that is not a stream, as text, however long or broken it is.
+pub fn short_body(response: &mut Response<Body>) -> String {
+    let mut bytes = Vec::new();
+    let _ = response.body_mut().as_reader().take(MAX_ERROR_BODY).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
+/// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
+pub fn error_line(status: u16, body: &str) -> String {
+    let said = match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
+            .into_iter()
+            .find_map(|said| said.as_str().map(str::to_string))
+            .unwrap_or_else(|| value.to_string()),
+        Err(_) => without_tags(body),
+    };
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
+    if line.is_empty() || line == "null" { format!("HTTP {status} and no reason") } else { format!("HTTP {status}: {line}") }
+}
+
+fn without_tags(html: &str) -> String {
+    if !html.trim_start().starts_with('<') {
+        return html.to_string();
+    }
+    let pieces = html.split('<').filter_map(|piece| piece.split_once('>').map(|(_, text)| text));
+    pieces.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_bodies_of_every_shape() {
+        let table = [
+            (r#"{"error": "generation thread died"}"#, "HTTP 500: generation thread died"),
+            (r#"{"error":{"code":400,"message":"too\n long","type":"x"}}"#, "HTTP 500: too long"),
+            (r#"{"message":"m"}"#, "HTTP 500: m"),
+            (r#"{"detail":"Not Found"}"#, "HTTP 500: Not Found"),
+            (r#"{"detail":[{"msg":"m"}]}"#, r#"HTTP 500: {"detail":[{"msg":"m"}]}"#),
+            ("Not Found", "HTTP 500: Not Found"),
+            ("<html><head><title>502</title></head><body>Bad <b>Gateway</b></body></html>", "HTTP 500: 502 Bad Gateway"),
+            ("", "HTTP 500 and no reason"),
+            ("null", "HTTP 500 and no reason"),
+            ("\u{1b}[31mred", "HTTP 500: [31mred"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(error_line(500, body), expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        assert_eq!(without_secrets("http://me:pw@h:1/v1/chat?key=x"), "http://h:1/v1/chat");
+        assert_eq!(without_secrets("https://h"), "https://h");
+        assert_eq!(without_secrets("me:pw@h"), "h");
+    }
+}

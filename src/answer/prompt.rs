@@ -1,0 +1,162 @@
+//! The prompt and the system prompt, put together as Claude Code 2.1.330 does.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::error::{Error, Result, say};
+use crate::invocation::Invocation;
+
+/// The most that stdin may hold, in UTF-16 code units, which is how the real CLI counts its 10 MB.
+const MAX_STDIN: usize = 10 << 20;
+
+/// How long a silent pipe is waited for, in milliseconds.
+const PATIENCE_WITH_STDIN: u16 = 3000;
+
+/// The prompt: the argument, stdin, or both with a newline between.
+///
+/// # Errors
+/// The real CLI's texts for no prompt, only white space, and too much of it.
+pub fn assemble(invocation: &Invocation) -> Result<String> {
+    let argument = match invocation.prompt() {
+        Some("code") => {
+            say("Tip: you can start Claude Code with just `claude`");
+            ""
+        }
+        argument => argument.unwrap_or_default(),
+    };
+    let piped = if argument == "mcp" { String::new() } else { read_stdin()? };
+    if let Some(warning) = invocation.eaten_prompt() {
+        say(warning);
+    }
+    let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+    let prompt = parts.join("\n");
+    let fault = |text: &str| Err(Error::AsClaude(format!("Error: Input {text}")));
+    if prompt.is_empty() {
+        fault("must be provided either through stdin or as a prompt argument when using --print")
+    } else if is_blank(&prompt) {
+        fault("contained only whitespace. Provide a prompt with text through stdin or as a prompt argument when using --print")
+    } else {
+        Ok(prompt)
+    }
+}
+
+/// The system prompt that the options ask for, if any.
+///
+/// # Errors
+/// The real CLI's texts for files that cannot be read.
+pub fn system(invocation: &Invocation) -> Result<Option<String>> {
+    let own = joined(invocation, "--system-prompt", "--system-prompt-file", "system prompt file")?;
+    let appended = joined(invocation, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")?;
+    let parts = [own, appended].into_iter().flatten().filter(|part| !part.is_empty());
+    let whole = parts.collect::<Vec<_>>().join("\n\n");
+    Ok((!whole.is_empty()).then_some(whole))
+}
+
+/// The file's text first, then the option's.
+fn joined(invocation: &Invocation, option: &str, file_option: &str, what: &str) -> Result<Option<String>> {
+    let given = invocation.last(option);
+    let Some(path) = invocation.last(file_option).filter(|path| !path.is_empty()) else {
+        return Ok(given.map(str::to_string));
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let text = read_text(&path, what)?;
+    Ok(Some(match given.filter(|given| !given.is_empty()) {
+        None => text,
+        Some(given) if text.is_empty() => given.to_string(),
+        Some(given) => {
+            let body = text.strip_suffix('\n').map_or(text.as_str(), |body| body.strip_suffix('\r').unwrap_or(body));
+            format!("{body}\n\n{given}")
+        }
+    }))
+}
+
+fn read_text(path: &Path, what: &str) -> Result<String> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let first = what[..1].to_uppercase();
+            Err(Error::AsClaude(format!("Error: {first}{} not found: {}", &what[1..], path.display())))
+        }
+        Err(error) => Err(Error::AsClaude(format!("Error reading {what}: {}", as_node(&error, path)))),
+    }
+}
+
+/// The error in Node's words.
+fn as_node(error: &io::Error, path: &Path) -> String {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EISDIR) => "EISDIR: illegal operation on a directory, read".into(),
+        Some(errno) => format!("{errno:?}: {}, open '{}'", errno.desc().to_lowercase(), path.display()),
+        None => error.to_string(),
+    }
+}
+
+/// White space as JavaScript's `trim` has it.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
+}
+
+/// What was piped in. A terminal is not read; a pipe that stays silent for three seconds is given up.
+fn read_stdin() -> Result<String> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Ok(String::new());
+    }
+    let mut waited_for = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let is_silent = loop {
+        match poll(&mut waited_for, PollTimeout::from(PATIENCE_WITH_STDIN)) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => return Ok(String::new()),
+            Ok(ready) => break ready == 0,
+        }
+    };
+    if is_silent {
+        say("Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
+             explicitly: < /dev/null to skip, or wait longer.");
+        return Ok(String::new());
+    }
+    let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return Ok(String::new()) };
+    let bytes = read_all(file)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+fn read_all(mut file: File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut units = 0;
+    let mut chunk = [0; 64 << 10];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(length) => {
+                units += chunk[..length].iter().map(|byte| utf16_units(*byte)).sum::<usize>();
+                if units > MAX_STDIN {
+                    return Err(Error::AsClaude(
+                        "Error: piped stdin input exceeds 10MB. Pass large content as a file path in your prompt instead.".into(),
+                    ));
+                }
+                bytes.extend_from_slice(&chunk[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                say("Warning: stdin is unreadable (EISDIR), proceeding without piped input. If you piped input, it was not \
+                     received — pass it as a prompt argument, or check that the process launching Claude Code wires stdin to a \
+                     pipe or /dev/null.");
+                return Ok(Vec::new());
+            }
+            Err(_) => return Ok(bytes),
+        }
+    }
+}
+
+/// How many UTF-16 code units a byte of UTF-8 begins.
+fn utf16_units(byte: u8) -> usize {
+    match byte {
+        0x80..=0xbf => 0,
+        0xf0.. => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,134 @@
+//! Server-sent events, as the WHATWG HTML standard describes the stream (section 9.2.6), for the fields that chat
+//! completions use: `data` is collected, comments and other fields are passed over.
+
+use memchr::memchr2;
+
+/// A line longer than this is no event of a chat server: 16 MiB.
+const MAX_LINE: usize = 16 << 20;
+
+/// Collects events from bytes that may be split anywhere.
+#[derive(Default)]
+pub struct Parser {
+    line: Vec<u8>,
+    data: Vec<u8>,
+    has_data: bool,
+    after_cr: bool,
+    past_first_line: bool,
+}
+
+/// A line that never ends.
+#[derive(Debug, PartialEq)]
+pub struct LineTooLong;
+
+impl Parser {
+    /// Takes bytes and hands the data of each event that they complete to `on_event`, until it returns false.
+    ///
+    /// # Errors
+    /// If a line passes [`MAX_LINE`].
+    pub fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&[u8]) -> bool) -> Result<(), LineTooLong> {
+        while !bytes.is_empty() {
+            if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
+                bytes = &bytes[1..];
+                continue;
+            }
+            let end = memchr2(b'\n', b'\r', bytes);
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if self.line.len() + part.len() > MAX_LINE || self.data.len() > MAX_LINE {
+                return Err(LineTooLong);
+            }
+            self.line.extend_from_slice(part);
+            let Some(ending) = rest.first() else { break };
+            self.after_cr = *ending == b'\r';
+            bytes = &rest[1..];
+            if !self.end_line(&mut on_event) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream has ended: an event whose closing blank line is missing still counts if its lines were whole.
+    pub fn finish(&mut self, mut on_event: impl FnMut(&[u8]) -> bool) {
+        if !self.line.is_empty() {
+            self.end_line(&mut on_event);
+        }
+        if self.has_data {
+            self.end_line(&mut on_event);
+        }
+    }
+
+    fn end_line(&mut self, on_event: &mut impl FnMut(&[u8]) -> bool) -> bool {
+        let mut line = self.line.as_slice();
+        if !std::mem::replace(&mut self.past_first_line, true) {
+            line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        let mut go_on = true;
+        if line.is_empty() {
+            if std::mem::take(&mut self.has_data) {
+                go_on = on_event(&self.data);
+                self.data.clear();
+            }
+        } else if let Some(value) = data_field(line) {
+            if self.has_data {
+                self.data.push(b'\n');
+            }
+            self.data.extend_from_slice(value);
+            self.has_data = true;
+        }
+        self.line.clear();
+        go_on
+    }
+}
+
+fn data_field(line: &[u8]) -> Option<&[u8]> {
+    let value = line.strip_prefix(b"data")?;
+    match value.split_first() {
+        None => Some(b""),
+        Some((b':', value)) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parser;
+
+    fn events(pieces: &[&[u8]]) -> Vec<String> {
+        let mut parser = Parser::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            let mut on_event = |data: &[u8]| {
+                found.push(String::from_utf8_lossy(data).into_owned());
+                true
+            };
+            parser.push(piece, &mut on_event).unwrap();
+        }
+        parser.finish(|data| {
+            found.push(String::from_utf8_lossy(data).into_owned());
+            true
+        });
+        found
+    }
+
+    #[test]
+    fn every_split_gives_the_same_events() {
+        let stream = "\u{feff}: keepalive 1/1\r\n\r\ndata: {\"a\":\"é\"}\n\ndata:b\ndata: c\n\nevent: x\rdata\r\rid: 7\ndatax: no\ndata: [DONE]";
+        let expected = ["{\"a\":\"é\"}", "b\nc", "", "[DONE]"];
+        let bytes = stream.as_bytes();
+        assert_eq!(events(&[bytes]), expected);
+        for first in 0..bytes.len() {
+            for second in first..bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(events(&pieces), expected, "split at {first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_an_error() {
+        let mut parser = Parser::default();
+        let part = vec![b'x'; 1 << 20];
+        let outcome = (0..32).try_for_each(|_| parser.push(&part, |_| true));
+        assert_eq!(outcome, Err(super::LineTooLong));
+    }
+}

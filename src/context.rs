@@ -1,0 +1,189 @@
+//! The only reader of process state: arguments, environment, settings file, home folder, standard streams.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use crate::error::{self, Error, Result};
+
+/// What a call was given: its arguments and its settings.
+pub struct Context {
+    /// `argv[0]`, empty if there was none.
+    pub name: OsString,
+    /// The arguments after `argv[0]`.
+    pub args: Vec<OsString>,
+    home: Option<PathBuf>,
+    settings: Vec<(Vec<u8>, OsString)>,
+}
+
+impl Context {
+    /// Reads the process's arguments and the settings file.
+    pub fn from_process() -> Context {
+        let mut args = env::args_os();
+        let name = args.next().unwrap_or_default();
+        let home = env::home_dir().filter(|home| home.is_absolute());
+        let mut context = Context { name, args: args.collect(), home, settings: Vec::new() };
+        context.read_settings_file();
+        context
+    }
+
+    /// The same context for the applet `name` with fewer arguments: the long form `claude-failover APPLET …`.
+    pub fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
+        Context { name: name.into(), args: args.to_vec(), home: self.home.clone(), settings: self.settings.clone() }
+    }
+
+    /// A setting from the environment or else the settings file. Empty means unset.
+    pub fn setting(&self, key: &str) -> Option<OsString> {
+        self.env(key).or_else(|| {
+            let last = self.settings.iter().rfind(|(name, _)| name == key.as_bytes());
+            last.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        })
+    }
+
+    /// A setting that must be text.
+    ///
+    /// # Errors
+    /// If it is not UTF-8.
+    pub fn text(&self, key: &'static str) -> Result<Option<String>> {
+        let text = |value: OsString| {
+            let value = value.into_string();
+            value.map_err(|value| Error::Setting { key, value: value.to_string_lossy().into(), expected: "UTF-8 text" })
+        };
+        self.setting(key).map(text).transpose()
+    }
+
+    /// A setting that must be a number of type `T`, or `default` if it is unset.
+    ///
+    /// # Errors
+    /// If it is no such number; `expected` says what it should be.
+    pub fn number<T: std::str::FromStr>(&self, key: &'static str, default: T, expected: &'static str) -> Result<T> {
+        match self.text(key)? {
+            None => Ok(default),
+            Some(value) => value.trim().parse().map_err(|_| Error::Setting { key, value, expected }),
+        }
+    }
+
+    /// An environment variable that is set and not empty.
+    pub fn env(&self, key: &str) -> Option<OsString> {
+        env::var_os(key).filter(|value| !value.is_empty())
+    }
+
+    /// The home folder.
+    ///
+    /// # Errors
+    /// If there is none, or HOME is a relative path.
+    pub fn home(&self) -> Result<&PathBuf> {
+        self.home.as_ref().ok_or(Error::NoHome)
+    }
+
+    /// `path` with a leading `~/` replaced by the home folder, as a shell would have done.
+    pub fn expand(&self, path: OsString) -> PathBuf {
+        match (path.as_bytes().strip_prefix(b"~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(OsStr::from_bytes(rest)),
+            _ => path.into(),
+        }
+    }
+
+    /// The settings file, `~/.config/claude-failover/config.env`.
+    ///
+    /// # Errors
+    /// If there is no home folder.
+    pub fn settings_file(&self) -> Result<PathBuf> {
+        Ok(self.home()?.join(".config/claude-failover/config.env"))
+    }
+
+    /// The folder for state other than the switch, not made yet.
+    ///
+    /// # Errors
+    /// If there is no home folder.
+    pub fn state_dir(&self) -> Result<PathBuf> {
+        Ok(self.home()?.join(".local/state/claude-failover"))
+    }
+
+    /// The program `name` on PATH as an absolute path, if it is there and executable.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        let runs = |path: &PathBuf| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
+        self.path_entries().map(|dir| dir.join(name)).find(runs)
+    }
+
+    /// The absolute entries of PATH. Empty and relative ones mean the working directory: a shim must not run what lies there.
+    pub fn path_entries(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let entries: Vec<PathBuf> = env::split_paths(&path).filter(|entry| entry.is_absolute()).collect();
+        entries.into_iter()
+    }
+
+    /// Whether stdout is a terminal.
+    pub fn stdout_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    fn read_settings_file(&mut self) {
+        let Ok(path) = self.settings_file() else { return };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+            Err(error) => {
+                let reason = error::plain(&error);
+                return error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
+            }
+        };
+        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            match assignment(line) {
+                Some((key, value)) => self.settings.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
+                None => {
+                    let place = format!("`{}` line {}", path.display(), number + 1);
+                    error::warn("claude-failover", &format!("{place} is not KEY=VALUE and is ignored"));
+                }
+            }
+        }
+    }
+}
+
+/// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.
+fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii();
+    let equals = line.iter().position(|byte| *byte == b'=')?;
+    let key = line[..equals].trim_ascii_end();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if key.is_empty() || !key.iter().all(is_name) {
+        return None;
+    }
+    let value = line[equals + 1..].trim_ascii();
+    let quoted = |quote: u8| value.len() >= 2 && value[0] == quote && value[value.len() - 1] == quote;
+    let value = if quoted(b'"') || quoted(b'\'') { &value[1..value.len() - 1] } else { value };
+    (!value.contains(&0)).then_some((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assignment;
+
+    #[test]
+    fn assignments() {
+        let cases: &[(&str, Option<(&str, &str)>)] = &[
+            ("A=b", Some(("A", "b"))),
+            ("A=", Some(("A", ""))),
+            ("export A = b c ", Some(("A", "b c"))),
+            ("A='b c'", Some(("A", "b c"))),
+            ("A=\"b\"", Some(("A", "b"))),
+            ("A='", Some(("A", "'"))),
+            ("A=b=c # d", Some(("A", "b=c # d"))),
+            ("junk", None),
+            ("a b=c", None),
+            ("=c", None),
+            ("A=\0", None),
+        ];
+        for (line, expected) in cases {
+            let expected = expected.map(|(key, value)| (key.as_bytes(), value.as_bytes()));
+            assert_eq!(assignment(line.as_bytes()), expected, "{line:?}");
+        }
+    }
+}

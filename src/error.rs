@@ -1,0 +1,232 @@
+//! Everything that can go wrong, worded in one place and printed in one place.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::real_claude::Candidate;
+
+/// A failure as the user sees it: one line, a hint where there is something to do, and an exit code.
+#[derive(Debug)]
+pub enum Error {
+    /// The real CLI's own wording for a misuse of its command line, printed without our name before it.
+    AsClaude(String),
+    /// `llm-failover` or `claude-failover` was called wrongly.
+    Usage(String),
+    /// The binary was called under a name that is no applet.
+    UnknownApplet(String),
+    /// No real Claude Code on this machine.
+    ClaudeNotFound(Vec<Candidate>),
+    /// A real Claude Code was found, but the system would not run it.
+    ClaudeNotRun {
+        /// The file, as found.
+        path: PathBuf,
+        /// Why `execve` failed.
+        reason: String,
+    },
+    /// The search led back to us again and again.
+    Loop {
+        /// The candidate that the next turn would run.
+        path: PathBuf,
+        /// How often we have passed here.
+        depth: u32,
+    },
+    /// No home folder: state and settings have no place.
+    NoHome,
+    /// A file or folder of ours could not be read, written or made.
+    File {
+        /// What was tried, as a verb: `read`, `write`, `create`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `--install` met a file that is not ours.
+    ForeignFile(PathBuf),
+    /// A setting has a value that cannot be used.
+    Setting {
+        /// Its name.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// An output format that is not answered locally yet.
+    FormatNotLocal(String),
+    /// An option that a local answer cannot honour without giving the wrong kind of answer.
+    OptionNotLocal(&'static str),
+    /// The local server refused, or what it said makes no sense.
+    Answer(String),
+    /// The local server's answer stopped before its end.
+    CutAnswer {
+        /// Why.
+        reason: String,
+        /// What had come of it and is not on the terminal yet.
+        partial: String,
+    },
+    /// The local server's answer was empty.
+    EmptyAnswer {
+        /// Whether all its tokens went into thinking.
+        is_cut_by_limit: bool,
+    },
+    /// Nothing answers at the local server's address, or the connection broke before an answer began.
+    Unreachable {
+        /// The address, without credentials.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The local server has no service, command or engine to start it with.
+    NotInstalled(String),
+    /// The local server was started, or should have been running, and does not answer.
+    DidNotComeUp {
+        /// What was seen.
+        reason: String,
+        /// The end of its log.
+        log: Vec<String>,
+        /// What to do.
+        hint: String,
+    },
+    /// A supervisor's program failed.
+    Supervisor(String),
+}
+
+/// What most of our functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A [`Error::File`] for `action` on `path`, for use with `map_err`.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File { action, path, source }
+    }
+
+    /// The exit code that goes with this failure.
+    pub fn code(&self) -> u8 {
+        match self {
+            Error::NotInstalled(_) => 2,
+            Error::DidNotComeUp { .. } => 3,
+            Error::ClaudeNotRun { .. } | Error::Loop { .. } => 126,
+            Error::ClaudeNotFound(_) | Error::UnknownApplet(_) => 127,
+            _ => 1,
+        }
+    }
+
+    /// The same failure without the end of the server's log, for callers who did not ask about the server.
+    pub fn without_log(self) -> Error {
+        match self {
+            Error::DidNotComeUp { reason, hint, .. } => Error::DidNotComeUp { reason, log: vec![], hint },
+            other => other,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Usage(_) => "run `llm-failover --help`".into(),
+            Error::UnknownApplet(_) => {
+                "call it as `claude-failover APPLET`, or make the links with `claude-failover --install DIR`".into()
+            }
+            Error::ClaudeNotFound(_) => {
+                "install it with `npm install -g @anthropic-ai/claude-code`, or set CLAUDE_BIN to its absolute path".into()
+            }
+            Error::Loop { .. } => "set CLAUDE_BIN to the absolute path of the real Claude Code".into(),
+            Error::NoHome => "set HOME to an absolute path".into(),
+            Error::ForeignFile(_) => "choose another folder, or move that file away yourself".into(),
+            Error::FormatNotLocal(_) => "use text output, or `llm-failover claude`".into(),
+            Error::OptionNotLocal(_) => "leave it out, or `llm-failover claude`".into(),
+            Error::EmptyAnswer { is_cut_by_limit: true } => "raise LOCAL_LLM_MAX_TOKENS, or turn the model's thinking off".into(),
+            Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
+            Error::NotInstalled(_) => {
+                "run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server".into()
+            }
+            Error::DidNotComeUp { hint, .. } => hint.clone(),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::AsClaude(text) => write!(f, "{text}"),
+            Error::Usage(text) | Error::Answer(text) | Error::NotInstalled(text) | Error::Supervisor(text) => write!(f, "{text}"),
+            Error::UnknownApplet(name) => {
+                write!(f, "unknown applet `{name}`; the applets are {}", crate::applet::NAMES.join(", "))
+            }
+            Error::ClaudeNotFound(candidates) => {
+                write!(f, "the real Claude Code was not found")?;
+                for Candidate { path, skipped } in candidates {
+                    if let Some(reason) = skipped {
+                        write!(f, "\n  skipped `{}`: {reason}", path.display())?;
+                    }
+                }
+                Ok(())
+            }
+            Error::ClaudeNotRun { path, reason } => write!(f, "cannot run `{}`: {reason}", path.display()),
+            Error::Loop { path, depth } => {
+                write!(f, "`{}` leads back here: stopped after {depth} turns", path.display())
+            }
+            Error::NoHome => write!(f, "no home folder"),
+            Error::File { action, path, source } => write!(f, "cannot {action} `{}`: {}", path.display(), plain(source)),
+            Error::ForeignFile(path) => write!(f, "`{}` is not ours and is left as it is", path.display()),
+            Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),
+            Error::FormatNotLocal(format) => {
+                write!(f, "`--output-format {format}` cannot be answered by the local model yet")
+            }
+            Error::OptionNotLocal(option) => write!(f, "`{option}` cannot be answered by the local model yet"),
+            Error::Unreachable { url, reason } => write!(f, "no answer from the local server at {url}: {reason}"),
+            Error::CutAnswer { reason, partial } => {
+                write!(f, "the local answer was cut short: {reason}")?;
+                if partial.trim().is_empty() { Ok(()) } else { write!(f, "; this much had come:\n{}", partial.trim_end()) }
+            }
+            Error::EmptyAnswer { is_cut_by_limit: true } => {
+                write!(f, "the local model used all its tokens before it began to answer")
+            }
+            Error::EmptyAnswer { is_cut_by_limit: false } => write!(f, "the local model gave an empty answer"),
+            Error::DidNotComeUp { reason, log, .. } => {
+                write!(f, "the local server did not come up: {reason}")?;
+                for line in log {
+                    write!(f, "\n  log: {line}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Prints `error` the one way there is and gives its exit code.
+pub fn report(applet: &str, error: &Error) -> ExitCode {
+    match error {
+        Error::AsClaude(text) => say(text),
+        _ => say(&format!("{applet}: {error}")),
+    }
+    if let Some(hint) = error.hint() {
+        say(&format!("hint: {hint}"));
+    }
+    ExitCode::from(error.code())
+}
+
+/// One line on stderr that is no failure.
+pub fn warn(applet: &str, message: &str) {
+    say(&format!("{applet}: warning: {message}"));
+}
+
+/// A line on stderr in one write, so that lines of parallel calls do not mix. A closed stderr is not an error.
+pub fn say(line: &str) {
+    use io::Write;
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// An I/O error in the system's words, without Rust's `(os error N)`.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    let mut words = text[..end].to_string();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    words
+}

@@ -1,0 +1,29 @@
+//! Telling the user's own program about a flip.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::context::Context;
+use crate::error::{plain, warn};
+use crate::switch::Backend;
+
+/// Runs `LLM_NOTIFY_CMD` with one argument, the message, without a shell, and does not wait for it. A command that
+/// cannot be run is worth a warning and no more.
+pub fn flipped(context: &Context, backend: Backend) {
+    let Some(program) = context.setting("LLM_NOTIFY_CMD") else { return };
+    let message = match backend {
+        Backend::Local => "agent backend flipped to LOCAL. claude usage paused. flip back: llm-failover claude",
+        Backend::Claude => "agent backend flipped back to CLAUDE.",
+    };
+    let path = context.expand(program);
+    let started = Command::new(&path)
+        .arg(message)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        warn("llm-failover", &format!("LLM_NOTIFY_CMD `{}` cannot be run: {}", path.display(), plain(&error)));
+    }
+}

@@ -1,0 +1,275 @@
+//! The search for the real Claude Code, and becoming it.
+//!
+//! The search skips ourselves by file identity, never by name or path: PATH may hold us twice, under other spellings
+//! (case-insensitive file systems), as links, hard links, copies and older versions. Wrapper scripts that lead back
+//! to us cannot be seen beforehand; [`Trail`] ends their loops.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::context::Context;
+use crate::error::{self, Error, Result};
+
+/// A place where Claude Code could be.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The file, as found: never its canonical path, since version managers' links go by their name.
+    pub path: PathBuf,
+    /// Why it is not the one.
+    pub skipped: Option<Skip>,
+}
+
+/// Why a candidate is not the real Claude Code.
+#[derive(Debug)]
+pub enum Skip {
+    /// This very binary: a symlink, a hard link, another spelling.
+    Ourselves,
+    /// A copy or another version of this binary.
+    Copy,
+    /// `CLAUDE_BIN` must be absolute.
+    Relative,
+    /// No such file, or a link to nothing.
+    Missing,
+    /// A folder or another thing that is no regular file.
+    NotAFile,
+    /// No bytes: what an interrupted update leaves.
+    Empty,
+    /// No permission to execute it.
+    NotExecutable,
+    /// It cannot be looked at: a loop of links, a closed folder.
+    Unreadable(io::Error),
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skip::Ourselves => write!(f, "this is claude-failover itself"),
+            Skip::Copy => write!(f, "this is another copy of claude-failover"),
+            Skip::Relative => write!(f, "CLAUDE_BIN must be an absolute path"),
+            Skip::Missing => write!(f, "no such file"),
+            Skip::NotAFile => write!(f, "not a regular file"),
+            Skip::Empty => write!(f, "an empty file"),
+            Skip::NotExecutable => write!(f, "not executable"),
+            Skip::Unreadable(error) => write!(f, "{}", error::plain(error)),
+        }
+    }
+}
+
+/// What makes two paths the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Identity {
+        Identity { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+impl Identity {
+    /// The identity of the file that `path` leads to, if there is one.
+    pub fn of(path: &Path) -> Option<Identity> {
+        fs::metadata(path).ok().as_ref().map(Identity::from)
+    }
+
+    /// The identity of the running binary. On Linux `/proc/self/exe` holds it even if the file was replaced meanwhile.
+    pub fn of_this_process() -> Option<Identity> {
+        Identity::of(Path::new("/proc/self/exe")).or_else(|| Identity::of(&std::env::current_exe().ok()?))
+    }
+}
+
+/// The first real Claude Code in the order `CLAUDE_BIN`, PATH, the usual places of its installers.
+///
+/// # Errors
+/// [`Error::ClaudeNotFound`] with every candidate and why it was skipped; [`Error::Loop`] if wrappers led here too often.
+pub fn find(context: &Context) -> Result<PathBuf> {
+    Trail::of(context).next_claude(context)
+}
+
+/// Becomes the real Claude Code: same process, arguments, environment, streams, folder and signal state. Returns only if
+/// that failed. One variable is added to the environment, the [`Trail`].
+///
+/// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
+/// restores what its own start-up changed.
+pub fn become_claude(context: &Context) -> Error {
+    let trail = Trail::of(context);
+    let path = match trail.next_claude(context) {
+        Ok(path) => path,
+        Err(error) => return error,
+    };
+    if trail.depth >= MAX_DEPTH {
+        return Error::Loop { path, depth: trail.depth };
+    }
+    if context.setting("CLAUDE_BIN").is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
+        error::warn("claude", &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
+    }
+    let error = Command::new(&path).args(&context.args).env(TRAIL, trail.through(&path)).exec();
+    let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::ENOENT) => match interpreter(&path) {
+            Some(interpreter) => format!("its interpreter `{interpreter}` is missing"),
+            None => "its interpreter is missing".into(),
+        },
+        Some(nix::errno::Errno::E2BIG) => "the arguments and the environment are too long for this system".into(),
+        _ => error::plain(&error),
+    };
+    Error::ClaudeNotRun { path, reason }
+}
+
+/// The way that led here, passed on in the environment as `DEPTH:PID:CANDIDATE`.
+///
+/// A candidate may be a wrapper that runs `claude` again. If it did so with `exec`, the process is still the one that
+/// we were: the search goes on after that candidate. If it did so with a child, whoever stands before us on PATH has
+/// had its turn: the search goes on after us. When nothing is left it starts over, since the real Claude may well run
+/// itself again, and the depth ends what never ends.
+struct Trail {
+    depth: u32,
+    last: Option<PathBuf>,
+    same_process: bool,
+}
+
+const TRAIL: &str = "CLAUDE_FAILOVER_EXEC";
+const MAX_DEPTH: u32 = 20;
+
+impl Trail {
+    fn of(context: &Context) -> Trail {
+        context.env(TRAIL).and_then(Trail::parse).unwrap_or(Trail { depth: 0, last: None, same_process: false })
+    }
+
+    fn parse(value: OsString) -> Option<Trail> {
+        let mut parts = value.as_bytes().splitn(3, |byte| *byte == b':');
+        let depth = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let pid: u32 = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let last = PathBuf::from(OsStr::from_bytes(parts.next()?));
+        Some(Trail { depth, last: Some(last), same_process: pid == std::process::id() })
+    }
+
+    fn through(&self, candidate: &Path) -> OsString {
+        let mut value = format!("{}:{}:", self.depth + 1, std::process::id()).into_bytes();
+        value.extend_from_slice(candidate.as_os_str().as_bytes());
+        OsString::from_vec(value)
+    }
+
+    fn next_claude(&self, context: &Context) -> Result<PathBuf> {
+        let us = Identity::of_this_process();
+        let chosen = context.setting("CLAUDE_BIN").map(|path| context.expand(path));
+        let mut candidates = Vec::new();
+        let mut before_the_turn = None;
+        let mut turned = self.last.is_none();
+        for path in places(context, chosen.clone()) {
+            let is_chosen = chosen.as_ref() == Some(&path);
+            let Some(candidate) = examine(path, us, is_chosen) else { continue };
+            let is_turn = if self.same_process {
+                self.last.as_ref() == Some(&candidate.path)
+            } else {
+                matches!(candidate.skipped, Some(Skip::Ourselves | Skip::Copy))
+            };
+            if candidate.skipped.is_none() {
+                if turned || (is_chosen && !self.same_process) {
+                    return Ok(candidate.path);
+                }
+                before_the_turn = before_the_turn.or_else(|| Some(candidate.path.clone()));
+            }
+            turned |= is_turn;
+            candidates.push(candidate);
+        }
+        before_the_turn.ok_or(Error::ClaudeNotFound(candidates))
+    }
+}
+
+/// Where to look, in order. The places after PATH are made only when PATH had none: launchd and cron give a bare PATH.
+fn places(context: &Context, chosen: Option<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let on_path = context.path_entries().map(|dir| dir.join("claude"));
+    chosen.into_iter().chain(on_path).chain(std::iter::once_with(|| usual_places(context)).flatten())
+}
+
+/// Where Claude Code's own installer, npm, Homebrew, bun, yarn, volta and nvm put it (Claude Code 2.1, Python SDK 0.2).
+fn usual_places(context: &Context) -> Vec<PathBuf> {
+    let in_home = [
+        ".local/bin",
+        ".claude/local",
+        ".claude/local/node_modules/.bin",
+        ".npm-global/bin",
+        "node_modules/.bin",
+        ".bun/bin",
+        ".yarn/bin",
+        ".volta/bin",
+    ];
+    let shared = ["/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin", "/usr/bin"];
+    let mut dirs = Vec::new();
+    if let Ok(home) = context.home() {
+        dirs.extend(in_home.iter().map(|dir| home.join(dir)));
+        dirs.extend(nvm_dirs(&home.join(".nvm/versions/node")));
+    }
+    dirs.extend(shared.iter().map(PathBuf::from));
+    dirs.into_iter().map(|dir| dir.join("claude")).collect()
+}
+
+fn nvm_dirs(versions: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(versions).into_iter().flatten().flatten();
+    let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.path().join("bin")).collect();
+    dirs.sort();
+    dirs.reverse();
+    dirs
+}
+
+/// Looks at one place. `None` if there is nothing at all, which is not worth telling, unless the user chose it.
+fn examine(path: PathBuf, us: Option<Identity>, is_chosen: bool) -> Option<Candidate> {
+    let skipped = if !path.is_absolute() {
+        Some(Skip::Relative)
+    } else {
+        match fs::metadata(&path) {
+            Ok(metadata) => skip(&path, &metadata, us),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                if !is_chosen && fs::symlink_metadata(&path).is_err() {
+                    return None;
+                }
+                Some(Skip::Missing)
+            }
+            Err(error) => Some(Skip::Unreadable(error)),
+        }
+    };
+    Some(Candidate { path, skipped })
+}
+
+fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>) -> Option<Skip> {
+    if us == Some(Identity::from(metadata)) {
+        Some(Skip::Ourselves)
+    } else if !metadata.is_file() {
+        Some(Skip::NotAFile)
+    } else if metadata.len() == 0 {
+        Some(Skip::Empty)
+    } else if access(path, AccessFlags::X_OK).is_err() {
+        Some(Skip::NotExecutable)
+    } else if is_copy_of_us(path, metadata.len()) {
+        Some(Skip::Copy)
+    } else {
+        None
+    }
+}
+
+/// Whether the file is some build of this program. Only files of about our size are read: Claude Code is a script or
+/// far larger, so the usual call reads nothing.
+fn is_copy_of_us(path: &Path, size: u64) -> bool {
+    const OUR_SIZES: std::ops::Range<u64> = 1 << 20..16 << 20;
+    OUR_SIZES.contains(&size) && fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK.as_bytes()).is_some())
+}
+
+/// Stands in every build of this program and in no other.
+const MARK: &str = "claude-failover: this file is the multi-call binary 5f0c1d6e-8b1e-4a39-9d57-3f6f2b0a7c11";
+
+fn interpreter(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).split_whitespace().next()?.to_string())
+}

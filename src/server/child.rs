@@ -1,0 +1,201 @@
+//! A plain detached child: the command of `LLM_SERVER_CMD` in a session of its own, with a file that says who it is.
+//!
+//! The child itself writes that file before it becomes the server, so that there is no moment in which a server runs
+//! and nobody knows it, whoever is killed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid as NixPid, setsid};
+
+use super::process::{Pid, start_mark};
+use super::{Running, Supervisor, log_file, private_file};
+use crate::context::Context;
+use crate::error::{Error, Result, plain};
+
+/// The long option under which the binary runs itself as the server's first moment.
+pub const RUN_OPTION: &str = "--run-server";
+
+/// Between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The server as a child of nobody.
+pub struct Child {
+    command: Option<OsString>,
+    port: u16,
+    state_dir: PathBuf,
+    /// The process that was started here, to notice its end, which others see by its number.
+    started: std::cell::RefCell<Option<std::process::Child>>,
+}
+
+impl Child {
+    /// The child that the settings describe.
+    ///
+    /// # Errors
+    /// If a setting cannot be used, or there is no home folder.
+    pub fn new(context: &Context) -> Result<Child> {
+        Ok(Child {
+            command: context.setting("LLM_SERVER_CMD"),
+            port: crate::answer::endpoint::Endpoint::new(context)?.port(),
+            state_dir: context.state_dir()?,
+            started: None.into(),
+        })
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.state_dir.join("server.pid")
+    }
+
+    /// The server's number, if the file names a process that is still the same.
+    fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.pid_file()).ok()?;
+        let (pid, mark) = text.trim().split_once(' ')?;
+        let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
+        (start_mark(pid).as_deref() == Some(mark)).then_some(pid)
+    }
+}
+
+impl Supervisor for Child {
+    fn name(&self) -> &'static str {
+        "child"
+    }
+
+    fn installed(&self) -> Result<()> {
+        match self.command {
+            Some(_) => Ok(()),
+            None => Err(Error::NotInstalled("no local server is installed: LLM_SERVER_CMD is not set".into())),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        self.installed()?;
+        if self.running() == Running::Yes {
+            return Ok(());
+        }
+        let log_path = log_file(&self.state_dir);
+        let log = private_file(&log_path)?;
+        let second = log.try_clone().map_err(Error::file("open", &log_path))?;
+        let us = own_path()?;
+        let _ = fs::remove_file(self.pid_file());
+        let child = Command::new(us)
+            .arg0(crate::applet::OWN_NAME)
+            .arg(RUN_OPTION)
+            .arg(self.pid_file())
+            .env("LLM_PORT", self.port.to_string())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(second)
+            .spawn();
+        *self.started.borrow_mut() =
+            Some(child.map_err(|error| Error::Supervisor(format!("cannot start the local server: {}", plain(&error))))?);
+        Ok(())
+    }
+
+    fn running(&self) -> Running {
+        if let Some(child) = self.started.borrow_mut().as_mut() {
+            return match child.try_wait() {
+                Ok(Some(status)) => Running::No(Some(format!("it ended while starting ({status})"))),
+                _ => Running::Yes,
+            };
+        }
+        if self.pid().is_some() { Running::Yes } else { Running::No(None) }
+    }
+
+    fn stop(&self) -> Result<()> {
+        if let Some(pid) = self.pid() {
+            let group = NixPid::from_raw(pid);
+            let is_gone = [Some(Signal::SIGTERM), Some(Signal::SIGTERM), Some(Signal::SIGKILL)].into_iter().any(|signal| {
+                let _ = killpg(group, signal);
+                is_gone_within(GRACE, || self.is_gone(pid, group))
+            });
+            if !is_gone {
+                return Err(Error::Supervisor(format!("the local server (pid {pid}) does not end")));
+            }
+        }
+        let _ = fs::remove_file(self.pid_file());
+        Ok(())
+    }
+}
+
+impl Child {
+    fn is_gone(&self, pid: Pid, group: NixPid) -> bool {
+        if let Some(child) = self.started.borrow_mut().as_mut() {
+            let _ = child.try_wait();
+        }
+        start_mark(pid).is_none() && !has_living_member(group)
+    }
+}
+
+/// Whether the group has a member that is not merely waiting to be noticed by its parent.
+fn has_living_member(group: NixPid) -> bool {
+    if kill(NixPid::from_raw(-group.as_raw()), None).is_err() {
+        return false;
+    }
+    super::process::group_members(group.as_raw()).is_none_or(|members| members.into_iter().any(|pid| start_mark(pid).is_some()))
+}
+
+fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if is_gone() {
+            return true;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    is_gone()
+}
+
+/// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
+fn own_path() -> Result<PathBuf> {
+    let path = std::env::current_exe().map_err(Error::file("find", crate::applet::OWN_NAME))?;
+    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}
+
+/// Becomes the server: a session of its own, its number in `pid_file`, then the command of `LLM_SERVER_CMD` by `/bin/sh`.
+/// Claude's credentials are taken out of its environment. The hub is closed, so that a wrong model name cannot download.
+///
+/// # Errors
+/// If that cannot be done; otherwise it does not return.
+pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
+    let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
+    let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
+    let _ = setsid();
+    write_pid_file(Path::new(pid_file))?;
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(&command);
+    for (name, _) in std::env::vars_os() {
+        if is_claudes(&name) {
+            shell.env_remove(name);
+        }
+    }
+    for key in ["LOCAL_LLM_MODEL", "LOCAL_LLM_API_KEY"] {
+        if let Some(value) = context.setting(key) {
+            shell.env(key, value);
+        }
+    }
+    if context.env("HF_HUB_OFFLINE").is_none() {
+        shell.env("HF_HUB_OFFLINE", "1");
+    }
+    Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
+}
+
+fn is_claudes(name: &std::ffi::OsStr) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
+}
+
+fn write_pid_file(path: &Path) -> Result<()> {
+    let pid = std::process::id().cast_signed();
+    let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
+    let fresh = path.with_extension(format!("pid.{pid}"));
+    let _ = fs::remove_file(&fresh);
+    let mut file = private_file(&fresh)?;
+    use std::io::Write;
+    writeln!(file, "{pid} {mark}").and_then(|()| fs::rename(&fresh, path)).map_err(Error::file("write", path))
+}

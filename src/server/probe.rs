@@ -1,0 +1,77 @@
+//! What a look at the local server's port tells.
+//!
+//! llama.cpp answers `/health` with 503 until its model is loaded. mlx-lm 0.32 says 200 before that, and 503
+//! `unavailable` when its model could not be loaded, while the process lives on. Other servers have no `/health`; the
+//! list of models shows then that it is a model server at all.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Error as Transport;
+
+use crate::answer::chat::transport_line;
+use crate::answer::endpoint::{Endpoint, Patience, short_body};
+
+/// How the server is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing listens.
+    Down,
+    /// It listens and is loading its model.
+    Loading,
+    /// It answers. Its model may still be on the way, in which case the first question waits for it.
+    Up,
+    /// It listens and does not answer.
+    Hung,
+    /// It answers, but its model is gone or never came.
+    Dead(String),
+    /// Something else listens there.
+    Foreign(String),
+}
+
+/// Looks once, for at most a few seconds.
+pub fn state(endpoint: &Endpoint) -> State {
+    let patience = Patience { connect: Duration::from_secs(2), idle: Duration::from_secs(3) };
+    let mut response = match endpoint.health(patience) {
+        Ok(response) => response,
+        Err(error) => return unanswered(&error),
+    };
+    let status = response.status().as_u16();
+    let body = short_body(&mut response);
+    let json: Value = serde_json::from_str(&body).unwrap_or_default();
+    match status {
+        503 if json["status"] == "unavailable" => State::Dead("it says `unavailable`".into()),
+        503 => State::Loading,
+        200 if json.is_object() || body.is_empty() => State::Up,
+        _ => by_models(endpoint, patience),
+    }
+}
+
+fn by_models(endpoint: &Endpoint, patience: Patience) -> State {
+    let mut response = match endpoint.models(patience) {
+        Ok(response) => response,
+        Err(error) => return unanswered(&error),
+    };
+    let status = response.status().as_u16();
+    let json: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
+    match status {
+        200 if json["data"].is_array() || json["models"].is_array() => State::Up,
+        401 | 403 if json.is_object() => State::Up,
+        503 => State::Loading,
+        _ => State::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
+    }
+}
+
+fn unanswered(error: &Transport) -> State {
+    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    match error {
+        Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => State::Down,
+        Transport::Timeout(_) => State::Hung,
+        Transport::Io(io) if matches!(io.kind(), ConnectionReset | UnexpectedEof) => {
+            State::Foreign("it closes the connection without an answer".into())
+        }
+        Transport::Io(_) => State::Down,
+        Transport::Protocol(_) => State::Foreign(transport_line(error)),
+        other => State::Foreign(other.to_string()),
+    }
+}

@@ -1,0 +1,93 @@
+//! What can be known of a process by its number: from `/proc` where there is one, else from `ps`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A process number.
+pub type Pid = i32;
+
+/// A word that tells this process from an earlier or later one with the same number: when it started. `None` if there
+/// is no such process, or it has ended and only its parent has not noticed.
+pub fn start_mark(pid: Pid) -> Option<String> {
+    if has_proc() {
+        let stat = Stat::of(pid)?;
+        return (stat.state != "Z" && stat.state != "X").then_some(stat.started);
+    }
+    let line = ps(&["-o", "stat=,lstart=", "-p", &pid.to_string()])?;
+    let (state, started) = line.trim().split_once(char::is_whitespace)?;
+    (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
+}
+
+/// The memory of a process and its process group that would come back if they ended, in bytes: the resident sets.
+pub fn group_memory(pid: Pid) -> Option<u64> {
+    let table = table()?;
+    let group = table.iter().find(|row| row.pid == pid)?.group;
+    Some(table.iter().filter(|row| row.group == group).map(|row| row.resident).sum())
+}
+
+/// The processes of a process group. `None` if that cannot be found out.
+pub fn group_members(group: Pid) -> Option<Vec<Pid>> {
+    Some(table()?.iter().filter(|row| row.group == group).map(|row| row.pid).collect())
+}
+
+/// A line of the table of processes, with its resident set in bytes.
+struct Row {
+    pid: Pid,
+    group: Pid,
+    resident: u64,
+}
+
+fn table() -> Option<Vec<Row>> {
+    if has_proc() {
+        let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let row = |pid| Some(Row { pid, group: Stat::of(pid)?.group, resident: resident(pid).unwrap_or(0) });
+        return Some(pids.filter_map(row).collect());
+    }
+    let row = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (pid, group) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Row { pid, group, resident: words.next()?.parse::<u64>().ok()? * 1024 })
+    };
+    Some(ps(&["-A", "-o", "pid=,pgid=,rss="])?.lines().filter_map(row).collect())
+}
+
+/// The process's program, for messages.
+pub fn name(pid: Pid) -> Option<String> {
+    if has_proc() {
+        return fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_string());
+    }
+    ps(&["-o", "comm=", "-p", &pid.to_string()]).map(|name| name.trim().to_string())
+}
+
+fn has_proc() -> bool {
+    Path::new("/proc/self/stat").exists()
+}
+
+/// The fields of `/proc/PID/stat` (proc(5)) that matter here.
+struct Stat {
+    state: String,
+    group: Pid,
+    started: String,
+}
+
+impl Stat {
+    fn of(pid: Pid) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(Stat { state: (*fields.first()?).into(), group: fields.get(2)?.parse().ok()?, started: (*fields.get(19)?).into() })
+    }
+}
+
+fn resident(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+}
+
+fn ps(args: &[&str]) -> Option<String> {
+    let output =
+        Command::new("/bin/ps").args(args).env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success() && !text.trim().is_empty()).then_some(text)
+}

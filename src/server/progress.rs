@@ -1,0 +1,48 @@
+//! The line on stderr that says why nothing happens yet.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::Server;
+use crate::error::say;
+
+/// Says once that the server is being started; on a terminal it counts the seconds too.
+pub struct Progress {
+    line: String,
+    last: Option<u64>,
+    is_terminal: bool,
+}
+
+impl Progress {
+    /// Progress for `applet`, silent until shown.
+    pub fn new(applet: &str, server: &Server) -> Progress {
+        let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
+        Progress { line, last: None, is_terminal: io::stderr().is_terminal() }
+    }
+
+    /// Called while waiting.
+    pub fn show(&mut self, elapsed: Duration) {
+        let seconds = elapsed.as_secs();
+        match (self.is_terminal, self.last) {
+            (false, None) => say(&self.line),
+            (true, last) if last != Some(seconds) => {
+                let _ = write!(io::stderr(), "\r{} {seconds} s", self.line);
+            }
+            _ => {}
+        }
+        self.last = Some(seconds);
+    }
+
+    /// Takes the line from the terminal.
+    pub fn clear(&mut self) {
+        if self.last.take().is_some() && self.is_terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
