@@ -49,8 +49,8 @@ impl Invocation {
         self.eaten.as_deref()
     }
 
-    /// Whether a person at a terminal is meant, unless stdout is no terminal.
-    pub fn asks_for_print(&self) -> bool {
+    /// Whether print mode is asked for, in a cluster of flags too.
+    fn asks_for_print(&self) -> bool {
         self.has("--print")
     }
 
@@ -72,7 +72,8 @@ impl Invocation {
     }
 }
 
-/// Whether `-p` or `--print` stands there as a word of its own, whatever else may be wrong with the command line.
+/// Whether `-p` or `--print` stands there as a word of its own, which is what makes a call at a terminal print mode; a
+/// cluster such as `-pc` does not. Whatever else may be wrong with the command line.
 pub fn says_print(args: &[OsString]) -> bool {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     scan(&args).iter().any(|token| is_print(token.text))
@@ -85,9 +86,9 @@ pub fn says_print(args: &[OsString]) -> bool {
 pub fn parse(args: &[OsString]) -> Result<Call> {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let tokens = scan(&args);
-    let has_commands = !tokens.iter().any(|token| is_print(token.text)) && tokens.iter().any(|token| !is_option(token.text));
+    let has_commands = !tokens.iter().any(|token| is_print(token.text));
     let first = args.first().map(String::as_str).unwrap_or_default();
-    if FIRST_WORDS.contains(&first) || tokens.iter().any(|token| matches!(token.text, "--handle-uri")) {
+    if FIRST_WORDS.contains(&first) || args == ["-V"] || tokens.iter().any(|token| matches!(token.text, "--handle-uri")) {
         return Ok(Call::NeedsNoModel);
     }
     let mut parser = Parser { args: &args, next: 0, has_commands, values: vec![], operands: vec![], unknown: vec![] };

@@ -23,6 +23,9 @@ pub use progress::Progress;
 /// How often a server that is coming up is looked at.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long a port may stay taken after its server has ended.
+const PORT_LIMIT: Duration = Duration::from_secs(3);
+
 /// How long a server may listen without answering before it is taken for hung.
 const HUNG_AFTER: Duration = Duration::from_secs(15);
 
@@ -167,6 +170,11 @@ impl Server {
         }
         let memory = listener::pid(self.endpoint.port()).and_then(process::group_memory);
         self.supervisor.stop()?;
+        // The last threads of a process that has ended may hold its port a little longer.
+        let begun = Instant::now();
+        while self.state() != State::Down && begun.elapsed() < PORT_LIMIT {
+            sleep(POLL);
+        }
         Ok(Stopped::Freed(memory))
     }
 
@@ -374,6 +382,9 @@ pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
 /// If that cannot be done.
 pub fn private_file(path: &Path) -> Result<File> {
     if let Some(dir) = path.parent() {
+        if let Some(above) = dir.parent() {
+            fs::create_dir_all(above).map_err(Error::file("create", above))?;
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::file("create", dir))?;
     }
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))

@@ -20,8 +20,10 @@ impl Output {
     /// Takes a piece of the answer.
     pub fn show(&mut self, piece: &str) {
         if self.is_terminal {
-            self.shown.push_str(piece);
-            let _ = write(piece);
+            // A model must not drive the terminal: the real CLI takes control characters out there, too.
+            let piece: String = piece.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+            self.shown.push_str(&piece);
+            let _ = write(&piece);
         }
     }
 

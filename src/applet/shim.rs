@@ -30,14 +30,14 @@ pub fn run(name: &str, context: &Context) -> ExitCode {
 }
 
 fn by_kind(name: &str, context: &Context, backend: Backend) -> ExitCode {
-    let has_screen = context.stdout_is_terminal();
+    let is_print = !context.stdout_is_terminal() || invocation::says_print(&context.args);
     let call = match invocation::parse(&context.args) {
         Ok(call) => call,
-        Err(_) if has_screen && !invocation::says_print(&context.args) => return become_claude(name, context),
+        Err(_) if !is_print => return become_claude(name, context),
         Err(error) => return report(name, &error),
     };
     let print = match &call {
-        Call::Prompt(invocation) if is_print(invocation, has_screen) => Some(invocation),
+        Call::Prompt(invocation) if is_print && !is_elsewhere(invocation) => Some(invocation),
         _ => None,
     };
     let kind = if print.is_some() { Kind::Print } else { Kind::NotPrint };
@@ -53,9 +53,9 @@ fn by_kind(name: &str, context: &Context, backend: Backend) -> ExitCode {
     }
 }
 
-/// Print mode: asked for, or stdout is no terminal. Some options take a call out of it, to a session elsewhere.
-fn is_print(invocation: &Invocation, has_screen: bool) -> bool {
-    (invocation.asks_for_print() || !has_screen) && !CLAUDE_ONLY.iter().any(|option| invocation.has(option))
+/// Some options ask for a session that is not this process's.
+fn is_elsewhere(invocation: &Invocation) -> bool {
+    CLAUDE_ONLY.iter().any(|option| invocation.has(option))
 }
 
 fn become_claude(name: &str, context: &Context) -> ExitCode {

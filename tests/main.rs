@@ -1,0 +1,6 @@
+//! Drives the built binary through its links, as users do: in a cleared environment and an empty home, with a time
+//! limit on every process, comparing all of stdout, stderr and the exit code.
+
+mod support;
+
+mod applets;
