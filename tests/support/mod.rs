@@ -14,8 +14,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_claude-failover");
+/// The binary under test: the one that `scripts/test.sh` has built as users get it, else cargo's own.
+pub const BINARY: &str = match option_env!("CLAUDE_FAILOVER_TEST_BINARY") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_claude-failover"),
+};
 
 /// How long a process may take unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);

