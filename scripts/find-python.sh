@@ -5,7 +5,7 @@ set -euo pipefail
 
 without_venv=
 for name in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
-    found=$("$name" -c 'import sys; print(sys.executable) if sys.version_info >= (3, 10) else 0' 2>/dev/null) || continue
+    found=$("$name" -c 'import sys; sys.version_info >= (3, 10) and print(sys.executable)' 2>/dev/null) || continue
     [ -n "$found" ] || continue
     if "$found" -c 'import ensurepip, venv' 2>/dev/null; then
         printf '%s\n' "$found"

@@ -94,7 +94,7 @@ impl Identity {
 /// # Errors
 /// [`Error::ClaudeNotFound`] with every candidate and why it was skipped; [`Error::Loop`] if wrappers led here too often.
 pub fn find(context: &Context) -> Result<PathBuf> {
-    Trail::of(context).next_claude(context)
+    Trail::of(context).next_claude(context, true)
 }
 
 /// Becomes the real Claude Code: same process, arguments, environment, streams, folder and signal state. Returns only if
@@ -104,7 +104,8 @@ pub fn find(context: &Context) -> Result<PathBuf> {
 /// restores what its own start-up changed.
 pub fn become_claude(context: &Context) -> Error {
     let trail = Trail::of(context);
-    let path = match trail.next_claude(context) {
+    // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
+    let path = match trail.next_claude(context, trail.last.is_some()) {
         Ok(path) => path,
         Err(error) => return error,
     };
@@ -160,7 +161,7 @@ impl Trail {
         OsString::from_vec(value)
     }
 
-    fn next_claude(&self, context: &Context) -> Result<PathBuf> {
+    fn next_claude(&self, context: &Context, looks_inside: bool) -> Result<PathBuf> {
         let us = Identity::of_this_process();
         let chosen = context.setting("CLAUDE_BIN").map(|path| context.expand(path));
         let mut candidates = Vec::new();
@@ -168,7 +169,7 @@ impl Trail {
         let mut turned = self.last.is_none();
         for path in places(context, chosen.clone()) {
             let is_chosen = chosen.as_ref() == Some(&path);
-            let Some(candidate) = examine(path, us, is_chosen) else { continue };
+            let Some(candidate) = examine(path, us, is_chosen, looks_inside) else { continue };
             let is_turn = if self.same_process {
                 self.last.as_ref() == Some(&candidate.path)
             } else {
@@ -224,12 +225,12 @@ fn nvm_dirs(versions: &Path) -> Vec<PathBuf> {
 }
 
 /// Looks at one place. `None` if there is nothing at all, which is not worth telling, unless the user chose it.
-fn examine(path: PathBuf, us: Option<Identity>, is_chosen: bool) -> Option<Candidate> {
+fn examine(path: PathBuf, us: Option<Identity>, is_chosen: bool, looks_inside: bool) -> Option<Candidate> {
     let skipped = if !path.is_absolute() {
         Some(Skip::Relative)
     } else {
         match fs::metadata(&path) {
-            Ok(metadata) => skip(&path, &metadata, us),
+            Ok(metadata) => skip(&path, &metadata, us, looks_inside),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 if !is_chosen && fs::symlink_metadata(&path).is_err() {
                     return None;
@@ -242,7 +243,7 @@ fn examine(path: PathBuf, us: Option<Identity>, is_chosen: bool) -> Option<Candi
     Some(Candidate { path, skipped })
 }
 
-fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>) -> Option<Skip> {
+fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>, looks_inside: bool) -> Option<Skip> {
     if us == Some(Identity::from(metadata)) {
         Some(Skip::Ourselves)
     } else if !metadata.is_file() {
@@ -251,7 +252,7 @@ fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>) -> Option<Skip> 
         Some(Skip::Empty)
     } else if access(path, AccessFlags::X_OK).is_err() {
         Some(Skip::NotExecutable)
-    } else if is_copy_of_us(path, metadata.len()) {
+    } else if looks_inside && is_copy_of_us(path, metadata.len()) {
         Some(Skip::Copy)
     } else {
         None
@@ -259,7 +260,7 @@ fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>) -> Option<Skip> 
 }
 
 /// Whether the file is some build of this program. Only files of about our size are read: Claude Code is a script or
-/// far larger, so the usual call reads nothing.
+/// far larger.
 fn is_copy_of_us(path: &Path, size: u64) -> bool {
     const OUR_SIZES: std::ops::Range<u64> = 1 << 20..16 << 20;
     OUR_SIZES.contains(&size) && fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK.as_bytes()).is_some())
