@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, warn};
 use crate::invocation::Invocation;
 use crate::server::{Progress, Server};
+use crate::switch::{Backend, Switch};
 use chat::{Answer, Failure, Message, Request};
 use endpoint::{Endpoint, Patience, short_body};
 
@@ -41,7 +42,8 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<(
     let request = settings.request(messages, settings.max_tokens);
     let server = Server::new(context)?;
     let mut output = text::Output::new(context);
-    let outcome = exchange(applet, &server, &settings, request, &mut |piece| output.show(piece));
+    let is_local = || Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
+    let outcome = exchange(applet, &server, &settings, request, &is_local, &mut |piece| output.show(piece));
     match outcome {
         Ok(answer) => {
             output.finish(&answer.text)?;
@@ -172,7 +174,7 @@ impl Settings {
 pub fn prove(applet: &str, context: &Context, server: &Server) -> Result<()> {
     let settings = Settings::new(context)?;
     let question = vec![Message { role: "user", content: "Hi".into() }];
-    match exchange(applet, server, &settings, settings.request(question, 1), &mut |_| {}) {
+    match exchange(applet, server, &settings, settings.request(question, 1), &|| true, &mut |_| {}) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
         Err(error @ (Error::NotInstalled(_) | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
@@ -201,11 +203,11 @@ fn exchange(
         match failure {
             Failure::Refused(_) | Failure::Broken(_) | Failure::Loading if starts < MAX_STARTS => {
                 starts += 1;
-                server.ensure_up(&mut |elapsed| progress.show(elapsed))?;
+                server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
             Failure::Dead(_) if restarts == 0 => {
                 restarts += 1;
-                server.restart(&mut |elapsed| progress.show(elapsed))?;
+                server.restart(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
             Failure::UnknownModel(line) if !model_is_known => {
                 model_is_known = true;

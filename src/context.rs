@@ -157,8 +157,8 @@ fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     let value = line[equals + 1..].trim_ascii();
-    let quoted = |quote: u8| value.len() >= 2 && value[0] == quote && value[value.len() - 1] == quote;
-    let value = if quoted(b'"') || quoted(b'\'') { &value[1..value.len() - 1] } else { value };
+    let unquoted = |quote: u8| value.strip_prefix(&[quote])?.strip_suffix(&[quote]).filter(|inside| !inside.contains(&quote));
+    let value = unquoted(b'"').or_else(|| unquoted(b'\'')).unwrap_or(value);
     (!value.contains(&0)).then_some((key, value))
 }
 
@@ -175,6 +175,7 @@ mod tests {
             ("A='b c'", Some(("A", "b c"))),
             ("A=\"b\"", Some(("A", "b"))),
             ("A='", Some(("A", "'"))),
+            ("A='b c' d 'e'", Some(("A", "'b c' d 'e'"))),
             ("A=b=c # d", Some(("A", "b=c # d"))),
             ("junk", None),
             ("a b=c", None),

@@ -90,6 +90,8 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// The switch went back to Claude while a call waited for the local server.
+    SwitchedBack,
     /// A supervisor's program failed.
     Supervisor(String),
 }
@@ -138,6 +140,7 @@ impl Error {
             Error::FormatNotLocal(_) => "use text output, or `llm-failover claude`".into(),
             Error::OptionNotLocal(_) => "leave it out, or `llm-failover claude`".into(),
             Error::EmptyAnswer { is_cut_by_limit: true } => "raise LOCAL_LLM_MAX_TOKENS, or turn the model's thinking off".into(),
+            Error::SwitchedBack => "run it again".into(),
             Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
             Error::NotInstalled(_) => {
                 "run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server".into()
@@ -177,6 +180,7 @@ impl fmt::Display for Error {
                 write!(f, "`--output-format {format}` cannot be answered by the local model yet")
             }
             Error::OptionNotLocal(option) => write!(f, "`{option}` cannot be answered by the local model yet"),
+            Error::SwitchedBack => write!(f, "the switch went back to claude before this call was answered"),
             Error::Unreachable { url, reason } => write!(f, "no answer from the local server at {url}: {reason}"),
             Error::CutAnswer { reason, partial } => {
                 write!(f, "the local answer was cut short: {reason}")?;

@@ -107,10 +107,12 @@ impl Server {
 
     /// Starts the server if it is not up and waits until it listens and has not failed. Any number of processes may ask
     /// at once: one starts it, the others wait for that. `on_wait` is called while waiting, with the time so far.
+    /// `is_wanted` is asked at the last moment: a server must not be started for a switch that has gone back meanwhile.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] if there is nothing to start, [`Error::DidNotComeUp`] with the reason if it failed.
-    pub fn ensure_up(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
+    /// [`Error::NotInstalled`] if there is nothing to start, [`Error::DidNotComeUp`] with the reason if it failed,
+    /// [`Error::SwitchedBack`] if it is not wanted any more.
+    pub fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
         if self.state() == State::Up {
             return Ok(());
         }
@@ -129,6 +131,9 @@ impl Server {
             State::Dead(why) => return Err(self.port_taken(&why)),
         };
         if must_start {
+            if !is_wanted() {
+                return Err(Error::SwitchedBack);
+            }
             self.supervisor.installed()?;
             self.set_aside_long_log();
             self.supervisor.start()?;
@@ -145,7 +150,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::ensure_up`].
-    pub fn restart(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
+    pub fn restart(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
         {
             let _only_one = self.lock(Instant::now(), on_wait)?;
             if self.supervisor.running() != Running::Yes {
@@ -155,7 +160,7 @@ impl Server {
             }
             self.supervisor.stop()?;
         }
-        self.ensure_up(on_wait)
+        self.ensure_up(is_wanted, on_wait)
     }
 
     /// Ends the server and tells how much memory that gave back.

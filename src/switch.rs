@@ -91,6 +91,10 @@ impl Switch {
         let written = write_whole(&fresh, backend.word()).and_then(|()| fs::rename(&fresh, &path));
         if written.is_err() {
             let _ = fs::remove_file(&fresh);
+            // On a full disk the way back to Claude is still open: no file means Claude.
+            if backend == Backend::Claude && fs::remove_file(&path).is_ok() {
+                return Ok(());
+            }
         }
         written.map_err(Error::file("write", path))
     }

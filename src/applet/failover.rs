@@ -162,9 +162,10 @@ fn to_local(context: &Context, say: &dyn Fn(&str)) -> Result<()> {
     flip(context, Backend::Local, say)
 }
 
-/// The switch first, so that no call waits for a server that is going; then the memory.
+/// The switch first, so that no call waits for a server that is going; then the memory. The way back to Claude does
+/// not depend on a lock file that a full disk has no room for.
 fn to_claude(context: &Context, say: &dyn Fn(&str)) -> Result<()> {
-    let _only_one = flip_lock(context)?;
+    let _only_one = flip_lock(context).ok();
     flip(context, Backend::Claude, say)?;
     stop(context, say, "")
 }
@@ -184,7 +185,7 @@ fn start(context: &Context) -> Result<Server> {
     let server = Server::new(context)?;
     {
         let mut progress = Progress::new(NAME, &server);
-        server.ensure_up(&mut |elapsed| progress.show(elapsed))?;
+        server.ensure_up(&|| true, &mut |elapsed| progress.show(elapsed))?;
     }
     answer::prove(NAME, context, &server).inspect_err(|_| {
         let _ = server.stop();

@@ -166,9 +166,10 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
     let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
     let _ = setsid();
+    close_inherited_files();
     write_pid_file(Path::new(pid_file))?;
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(&command);
+    shell.arg("-c").arg(&command).current_dir(context.home()?);
     for (name, _) in std::env::vars_os() {
         if is_claudes(&name) {
             shell.env_remove(name);
@@ -183,6 +184,15 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
         shell.env("HF_HUB_OFFLINE", "1");
     }
     Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
+}
+
+/// The caller's lock files and pipes must not stay open as long as the server lives.
+fn close_inherited_files() {
+    let entries = fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        let _ = nix::unistd::close(number);
+    }
 }
 
 fn is_claudes(name: &std::ffi::OsStr) -> bool {
