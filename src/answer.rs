@@ -184,12 +184,14 @@ pub fn prove(applet: &str, context: &Context, server: &Server) -> Result<()> {
 }
 
 /// One question, with what can be done about a server that is down, loading, dead inside, or asks for another model's
-/// name or another shape of the question. Nothing is asked twice once a word of the answer has come.
+/// name or another shape of the question. Nothing is asked twice once a word of the answer has come, and no server is
+/// started that `is_wanted` no more.
 fn exchange(
     applet: &str,
     server: &Server,
     settings: &Settings,
     mut request: Request,
+    is_wanted: &dyn Fn() -> bool,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Answer> {
     let endpoint = server.endpoint();
