@@ -203,6 +203,7 @@ fn exchange(
             Err(failure) => failure,
         };
         match failure {
+            Failure::Refused(_) | Failure::Broken(_) if !server.is_ours() => return Err(worded(failure, endpoint)),
             Failure::Refused(_) | Failure::Broken(_) | Failure::Loading if starts < MAX_STARTS => {
                 starts += 1;
                 server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;

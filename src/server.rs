@@ -90,6 +90,11 @@ impl Server {
         &self.endpoint
     }
 
+    /// Whether starting and stopping it is our business.
+    pub fn is_ours(&self) -> bool {
+        self.supervisor.name() != SomebodyElse.name()
+    }
+
     /// Who runs it.
     pub fn supervisor(&self) -> &str {
         self.supervisor.name()

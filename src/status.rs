@@ -51,7 +51,7 @@ impl Status {
             State::Loading => ("loading", None),
             State::Hung => ("hung", Some("it listens, but does not answer".to_string())),
             State::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
-            State::Foreign(what) => ("foreign", Some(format!("the port is taken: {what}"))),
+            State::Foreign(what) => ("foreign", Some(what)),
         };
         let since_time = switch.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ureq::http::{Response, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::context::Context;
@@ -128,6 +129,7 @@ impl Endpoint {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .timeout_connect(Some(patience.connect))
             .timeout_per_read(Some(patience.idle))
             .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));

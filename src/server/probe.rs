@@ -63,13 +63,15 @@ fn by_models(endpoint: &Endpoint, patience: Patience) -> State {
 }
 
 fn unanswered(error: &Transport) -> State {
-    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    use std::io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
     match error {
         Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => State::Down,
         Transport::Timeout(_) => State::Hung,
         Transport::Io(io) if matches!(io.kind(), ConnectionReset | UnexpectedEof) => {
             State::Foreign("it closes the connection without an answer".into())
         }
+        // What rustls says of a certificate comes as this kind.
+        Transport::Io(io) if io.kind() == InvalidData => State::Foreign(transport_line(error)),
         Transport::Io(_) => State::Down,
         Transport::Protocol(_) => State::Foreign(transport_line(error)),
         other => State::Foreign(other.to_string()),
