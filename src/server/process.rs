@@ -14,7 +14,11 @@ pub fn start_mark(pid: Pid) -> Option<String> {
         let stat = Stat::of(pid)?;
         return (stat.state != "Z" && stat.state != "X").then_some(stat.started);
     }
-    let line = ps(&["-o", "stat=,lstart=", "-p", &pid.to_string()])?;
+    start_mark_by_ps(pid)
+}
+
+fn start_mark_by_ps(pid: Pid) -> Option<String> {
+    let line = ps(&["-o", "stat=", "-o", "lstart=", "-p", &pid.to_string()])?;
     let (state, started) = line.trim().split_once(char::is_whitespace)?;
     (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
 }
@@ -44,12 +48,16 @@ fn table() -> Option<Vec<Row>> {
         let row = |pid| Some(Row { pid, group: Stat::of(pid)?.group, resident: resident(pid).unwrap_or(0) });
         return Some(pids.filter_map(row).collect());
     }
+    table_by_ps()
+}
+
+fn table_by_ps() -> Option<Vec<Row>> {
     let row = |line: &str| {
         let mut words = line.split_whitespace();
         let (pid, group) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         Some(Row { pid, group, resident: words.next()?.parse::<u64>().ok()? * 1024 })
     };
-    Some(ps(&["-A", "-o", "pid=,pgid=,rss="])?.lines().filter_map(row).collect())
+    Some(ps(&["-A", "-o", "pid=", "-o", "pgid=", "-o", "rss="])?.lines().filter_map(row).collect())
 }
 
 /// The process's program, for messages.
@@ -85,9 +93,29 @@ fn resident(pid: Pid) -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
+/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading.
 fn ps(args: &[&str]) -> Option<String> {
     let output =
         Command::new("/bin/ps").args(args).env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.success() && !text.trim().is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sources_know_this_process() {
+        let us = std::process::id().cast_signed();
+        assert_eq!(start_mark(us), start_mark(us));
+        assert!(start_mark(us).is_some() && group_memory(us) > Some(0));
+        assert_eq!(start_mark(Pid::MAX), None);
+        if Path::new("/bin/ps").exists() {
+            assert!(start_mark_by_ps(us).is_some_and(|mark| mark.split('_').count() == 5));
+            assert_eq!(start_mark_by_ps(Pid::MAX), None);
+            let table = table_by_ps().expect("a table");
+            assert!(table.iter().any(|row| row.pid == us && row.resident > 0));
+        }
+    }
 }
