@@ -4,3 +4,4 @@
 mod support;
 
 mod applets;
+mod readme;

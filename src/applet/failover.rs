@@ -41,7 +41,7 @@ enum Action {
     Logs(Logs),
 }
 
-/// Show how things stand; what `llm-failover` alone does too.
+/// Show how things stand (as does no command at all).
 #[derive(FromArgs)]
 #[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
 struct StatusOptions {
@@ -50,12 +50,12 @@ struct StatusOptions {
     json: bool,
 }
 
-/// Start the local server, wait until it answers, and switch to it (also: gemma, qwen).
+/// Start the local server, then switch to it (also: gemma, qwen).
 #[derive(FromArgs)]
 #[argh(subcommand, name = "local", help_triggers("-h", "--help"))]
 struct Local {}
 
-/// Switch back to Claude, and give the local server's memory back.
+/// Switch back to Claude, then stop the local server.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "claude", help_triggers("-h", "--help"))]
 struct Claude {}
