@@ -227,10 +227,11 @@ pub fn say(line: &str) {
 /// An I/O error in the system's words, without Rust's `(os error N)`.
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    let mut words = text[..end].to_string();
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    words
+    uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())])
+}
+
+/// The same text with a small first letter, to go on after our name.
+pub fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

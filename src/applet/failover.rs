@@ -8,7 +8,7 @@ use argh::FromArgs;
 use super::print;
 use crate::answer;
 use crate::context::Context;
-use crate::error::{Error, Result, report, warn};
+use crate::error::{self, Error, Result, report, warn};
 use crate::notify;
 use crate::server::{Progress, Server, Stopped, last_lines, private_file};
 use crate::status::Status;
@@ -94,6 +94,7 @@ fn options(context: &Context) -> Result<Option<Options>> {
         let word = arg.to_str().ok_or_else(|| Error::Usage(format!("`{}` is not UTF-8", arg.to_string_lossy())))?;
         match word {
             "gemma" | "qwen" => words.push("local"),
+            "help" => words.push("--help"),
             // Known to work after the command too.
             "-q" | "--quiet" => words.insert(0, word),
             _ => words.push(word),
@@ -110,7 +111,7 @@ fn options(context: &Context) -> Result<Option<Options>> {
         }
         Err(exit) => {
             let said = exit.output.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Run "));
-            Err(Error::Usage(said.collect::<Vec<_>>().join(" ")))
+            Err(Error::Usage(error::uncapitalised(&said.collect::<Vec<_>>().join(" "))))
         }
     }
 }
