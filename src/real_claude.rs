@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -102,7 +102,7 @@ pub fn find(context: &Context) -> Result<PathBuf> {
 ///
 /// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
 /// restores what its own start-up changed.
-pub fn become_claude(context: &Context) -> Error {
+pub fn become_claude(applet: &str, context: &Context) -> Error {
     let trail = Trail::of(context);
     // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
     let path = match trail.next_claude(context, trail.last.is_some()) {
@@ -113,7 +113,7 @@ pub fn become_claude(context: &Context) -> Error {
         return Error::Loop { path, depth: trail.depth };
     }
     if context.setting("CLAUDE_BIN").is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
-        error::warn("claude", &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
+        error::warn(applet, &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
     }
     let error = Command::new(&path).args(&context.args).env(TRAIL, trail.through(&path)).exec();
     let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
@@ -169,7 +169,7 @@ impl Trail {
         let mut turned = self.last.is_none();
         for path in places(context, chosen.clone()) {
             let is_chosen = chosen.as_ref() == Some(&path);
-            let Some(candidate) = examine(path, us, is_chosen, looks_inside) else { continue };
+            let Some(candidate) = examine(path, us, is_chosen, looks_inside || is_chosen) else { continue };
             let is_turn = if self.same_process {
                 self.last.as_ref() == Some(&candidate.path)
             } else {
@@ -216,12 +216,15 @@ fn usual_places(context: &Context) -> Vec<PathBuf> {
     dirs.into_iter().map(|dir| dir.join("claude")).collect()
 }
 
+/// The newest version first: `v22.1.0` before `v9.11.0`.
 fn nvm_dirs(versions: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(versions).into_iter().flatten().flatten();
-    let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.path().join("bin")).collect();
-    dirs.sort();
-    dirs.reverse();
-    dirs
+    let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
+    let numbers = |name: &OsString| -> Vec<u64> {
+        name.to_string_lossy().split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    };
+    names.sort_by_cached_key(|name| std::cmp::Reverse(numbers(name)));
+    names.iter().map(|name| versions.join(name).join("bin")).collect()
 }
 
 /// Looks at one place. `None` if there is nothing at all, which is not worth telling, unless the user chose it.
@@ -259,11 +262,22 @@ fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>, looks_inside: bo
     }
 }
 
-/// Whether the file is some build of this program. Only files of about our size are read: Claude Code is a script or
-/// far larger.
+/// Whether the file is some build of this program, one for debugging included. Only programs of about our size are
+/// read whole: Claude Code is a script or far larger.
 fn is_copy_of_us(path: &Path, size: u64) -> bool {
-    const OUR_SIZES: std::ops::Range<u64> = 1 << 20..16 << 20;
-    OUR_SIZES.contains(&size) && fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK.as_bytes()).is_some())
+    const OUR_SIZES: std::ops::Range<u64> = 1 << 20..96 << 20;
+    OUR_SIZES.contains(&size) && read_program(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK.as_bytes()).is_some())
+}
+
+/// The bytes of a file that is no script; of a script only the first two.
+fn read_program(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = vec![0; 2];
+    file.read_exact(&mut bytes)?;
+    if bytes != b"#!" {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Stands in every build of this program and in no other.

@@ -5,3 +5,5 @@ mod support;
 
 mod applets;
 mod readme;
+mod search;
+mod shim;

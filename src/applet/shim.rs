@@ -59,7 +59,7 @@ fn is_elsewhere(invocation: &Invocation) -> bool {
 }
 
 fn become_claude(name: &str, context: &Context) -> ExitCode {
-    let error = real_claude::become_claude(context);
+    let error = real_claude::become_claude(name, context);
     let is_version = || context.args.iter().any(|arg| arg == "--version" || arg == "-v");
     if matches!(error, Error::ClaudeNotFound(_)) && is_version() {
         println!("{COMPATIBLE_WITH} (claude-failover {}; no Claude Code on this machine)", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,8 @@
 //! A home of its own for each test, and the processes that run in it.
 
+pub mod messages_api;
+pub mod pty;
+pub mod real;
 pub mod stub;
 
 use std::collections::BTreeMap;
@@ -142,6 +145,12 @@ impl Cmd {
     /// Sets a variable.
     pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Cmd {
         self.command.env(key, value);
+        self
+    }
+
+    /// Leaves the process in the group of the tests, where it may begin a session of its own.
+    pub fn in_our_group(mut self) -> Cmd {
+        self.command.process_group(nix::unistd::getpgrp().as_raw());
         self
     }
 

@@ -1,0 +1,92 @@
+//! A process at a terminal of its own.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+
+use super::{Cmd, Sandbox, kill_group, real, until, wait};
+
+/// A running process and the other end of its terminal, which is 33 rows high and 101 columns wide.
+pub struct Pty {
+    child: Child,
+    master: File,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Sandbox {
+    /// Runs one of our links, or any program by its path, at a terminal: its three streams and controlling terminal.
+    pub fn at_terminal(&self, program: &str, args: &[&str]) -> Pty {
+        static TERMINAL: OnceLock<PathBuf> = OnceLock::new();
+        let path = if program.contains('/') { PathBuf::from(program) } else { self.path("bin").join(program) };
+        let launcher = TERMINAL.get_or_init(|| real::compiled("terminal"));
+        Pty::new(self.cmd(launcher).arg(path).args(args).in_our_group())
+    }
+}
+
+impl Pty {
+    fn new(mut cmd: Cmd) -> Pty {
+        let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
+        let ends = openpty(Some(&size), None).expect("a terminal");
+        // Children of other tests must not hold this terminal open.
+        for end in [&ends.master, &ends.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
+        }
+        let stream = || Stdio::from(ends.slave.try_clone().expect("a descriptor"));
+        let child = cmd.command().stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("the program starts");
+        drop(cmd);
+        let shown: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let master = File::from(ends.master);
+        let (mut reader, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut chunk) {
+                seen.lock().expect("no panic").extend_from_slice(&chunk[..length]);
+            }
+        });
+        Pty { child, master, shown }
+    }
+
+    /// What the terminal shows so far, line ends as `\n`.
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().expect("no panic")).replace("\r\n", "\n")
+    }
+
+    /// Waits until the terminal shows `text`.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) {
+        until(60, &format!("{text:?} on the terminal"), || self.shown().contains(text));
+    }
+
+    /// Types.
+    pub fn send(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).expect("an open terminal");
+    }
+
+    /// Waits for the end: the exit code as a shell sees it, and all that was shown.
+    pub fn end(mut self) -> (i32, String) {
+        use std::os::unix::process::ExitStatusExt;
+        let status = wait(&mut self.child, Duration::from_secs(60)).unwrap_or_else(|| panic!("no end: {:?}", self.shown()));
+        // What was written last may still be on its way through the terminal.
+        let mut before = None;
+        until(10, "a quiet terminal", || {
+            thread::sleep(Duration::from_millis(100));
+            before.replace(self.shown()) == Some(self.shown())
+        });
+        (status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end"), self.shown())
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            kill_group(&mut self.child);
+        }
+    }
+}
