@@ -131,7 +131,9 @@ impl Context {
                 return error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
             }
         };
-        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        // Some editors begin a file with a byte order mark.
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let line = line.trim_ascii();
             if line.is_empty() || line.starts_with(b"#") {
                 continue;

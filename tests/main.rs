@@ -5,5 +5,10 @@ mod support;
 
 mod applets;
 mod readme;
+#[path = "../src/options.rs"]
+#[allow(dead_code, reason = "only the table is compared")]
+mod options;
+mod real_cli;
 mod search;
 mod shim;
+mod switch;
