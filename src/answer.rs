@@ -68,22 +68,6 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<(
 /// The checks that the real CLI makes before it reads stdin, in its order, and the system prompt.
 fn check(invocation: &Invocation) -> Result<Option<String>> {
     let fault = |text: &str| Err(Error::AsClaude(format!("Error: {text}")));
-    if let Some(settings) = invocation.last("--settings").filter(|settings| !settings.is_empty()) {
-        let is_json = settings.trim_start().starts_with('{') && serde_json::from_str::<Value>(settings).is_ok();
-        let path = std::path::absolute(settings).unwrap_or_else(|_| settings.into());
-        if !is_json && !path.exists() {
-            return fault(&format!("Settings file not found: {}", path.display()));
-        }
-    }
-    if let Some(sources) = invocation.last("--setting-sources").filter(|sources| !sources.is_empty()) {
-        let known = ["user", "project", "local"];
-        if let Some(source) = sources.split(',').map(str::trim).find(|source| !known.contains(source)) {
-            let text = format!(
-                "Error processing --setting-sources: Invalid setting source: {source}. Valid options are: user, project, local"
-            );
-            return Err(Error::AsClaude(text));
-        }
-    }
     invocation.check_command()?;
     if let Some(id) = invocation.last("--session-id") {
         if (invocation.has("--continue") || invocation.has("--resume")) && !invocation.has("--fork-session") {

@@ -2,6 +2,7 @@
 //! 2.1.330 has it, with its error texts.
 
 mod check;
+mod early;
 mod eaten;
 mod suggest;
 
@@ -92,9 +93,12 @@ pub fn parse(args: &[OsString]) -> Result<Call> {
         return Ok(Call::NeedsNoModel);
     }
     let mut parser = Parser { args: &args, next: 0, has_commands, values: vec![], operands: vec![], unknown: vec![] };
-    if parser.read()? == Outcome::NeedsNoModel {
+    let outcome = parser.read();
+    if matches!(outcome, Ok(Outcome::NeedsNoModel)) {
         return Ok(Call::NeedsNoModel);
     }
+    early::check(&args, &tokens)?;
+    outcome?;
     let Parser { values, operands, unknown, .. } = parser;
     if let Some(option) = unknown.first() {
         let near = suggest::options(option);

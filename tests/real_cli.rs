@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::options::{OPTIONS, Opt};
 use crate::support::messages_api::{answering, never_ending, questions, refusing};
@@ -33,6 +33,11 @@ fn sandbox(api: &Stub) -> Sandbox {
     sandbox.set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
     sandbox.set("CLAUDE_CODE_MAX_RETRIES", "0");
     sandbox.set("DISABLE_AUTOUPDATER", "1");
+    // Whatever else it may want to ask on the net ends here.
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY"] {
+        sandbox.set(proxy, format!("http://127.0.0.1:{}", api.port()));
+    }
+    sandbox.set("NO_PROXY", "127.0.0.1");
     sandbox.set("TERM", "xterm");
     sandbox
 }
@@ -85,8 +90,8 @@ fn answers_as_json() {
         }
         (output.code(), lines.join("\n"), output.err())
     };
-    let json = same(|| answering("fine"), |cmd| cmd.args(&["-p", "q", "--output-format", "json"]), masked);
-    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).unwrap()["result"], "fine");
+    let object = same(|| answering("fine"), |cmd| cmd.args(&["-p", "q", "--output-format", "json"]), masked);
+    assert_eq!(serde_json::from_slice::<Value>(&object.stdout).unwrap()["result"], "fine");
     let args = ["-p", "q", "--output-format", "stream-json", "--verbose"];
     let stream = same(|| answering("fine"), |cmd| cmd.args(&args), masked);
     assert!(stream.out().lines().count() > 2, "{}", stream.out());
@@ -97,8 +102,12 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
-                let is_own =
-                    key.ends_with("_id") || key == "uuid" || key.contains("_ms") || key.contains("time") || key == "memory_paths";
+                let is_own = key.ends_with("_id")
+                    || key == "uuid"
+                    || key.contains("_ms")
+                    || key.contains("time")
+                    || key == "memory_paths"
+                    || key.ends_with("_path");
                 if is_own { *field = Value::Null } else { mask(field) }
             }
         }
@@ -143,8 +152,12 @@ fn signals_in_the_middle_of_an_answer() {
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let status = crate::support::wait(&mut child, Duration::from_secs(LIMIT)).expect("an end");
             let output = child.wait_with_output().unwrap();
-            (status, String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+            // At some moments the real CLI ends without these words.
+            let stdout = String::from_utf8(output.stdout).unwrap().replace("Execution error", "");
+            (status, stdout, String::from_utf8(output.stderr).unwrap())
         });
+        let code = if signal == Signal::SIGINT { 0 } else { 143 };
+        assert_eq!((ends[0].0.code(), ends[0].1.as_str()), (Some(code), ""), "{signal}");
         assert_eq!(ends[1], ends[0], "{signal}");
     }
 }
@@ -161,6 +174,37 @@ fn at_a_terminal() {
     let direct = run(&real().to_string_lossy());
     assert!(direct.1.contains("An answer\n"), "{direct:?}");
     assert_eq!(run("claude"), direct);
+}
+
+#[test]
+fn a_session_at_a_terminal() {
+    for (program, switch) in [(&*real().to_string_lossy(), "claude"), ("claude", "claude"), ("agent-llm", "local")] {
+        let api = answering("An answer");
+        let sandbox = sandbox(&api);
+        sandbox.switch(switch);
+        let trusted = json!({sandbox.home().to_string_lossy(): {"hasTrustDialogAccepted": true}});
+        let keys = json!({"approved": ["sk-none"], "rejected": []});
+        let state = json!({"hasCompletedOnboarding": true, "theme": "dark", "customApiKeyResponses": keys, "projects": trusted});
+        sandbox.write(".claude.json", state.to_string());
+        let mut pty = sandbox.at_terminal(program, &[]);
+        pty.wait_for("❯");
+        pty.send("why");
+        pty.wait_for("why");
+        pty.send("\r");
+        pty.wait_for("answer");
+        // The second key must follow the first one soon.
+        until(LIMIT, "the session ends", || {
+            pty.send("\u{3}");
+            thread::sleep(Duration::from_millis(200));
+            pty.has_ended()
+        });
+        let (code, shown) = pty.end();
+        assert_eq!(code, 0, "{shown:?}");
+        assert!(shown.contains("claude --resume "), "{shown:?}");
+        let asked: Vec<String> = questions(&api).iter().map(|question| last_message(question, &sandbox)).collect();
+        assert_eq!(asked.len(), 1);
+        assert!(asked[0].contains("why"), "{asked:?}");
+    }
 }
 
 #[test]
@@ -252,6 +296,12 @@ const ERRORS: &[&[&str]] = &[
     &["-p", "--bogus", "--session-id", "x"],
     &["-p", "--session-id", "x", "--system-prompt-file", "/nowhere"],
     &["-p", "--settings", "/nowhere", "--bogus"],
+    &["-p", "--output-format", "xml", "--settings", "/a", "--settings=/b"],
+    &["-p", "--settings", "."],
+    &["-p", "--settings", "{}", "--settings", "", "--bogus"],
+    &["-p", "--settings", "[]", "--setting-sources", "x"],
+    &["-p", "--setting-sources", "x", "--setting-sources= user,", "--bogus"],
+    &["-p", "--settings"],
     &["-p"],
     &["-p", ""],
     &["-p", " \t\n"],
@@ -271,22 +321,46 @@ const ERRORS: &[&[&str]] = &[
 ];
 
 #[test]
+fn errors_about_stdin_are_in_the_real_ones_words() {
+    let cases: &[(&str, Vec<u8>)] = &[
+        ("empty", vec![]),
+        ("white space", b" \t\r\n\xc2\xa0\xe2\x80\xa8\xef\xbb\xbf".to_vec()),
+        ("over 10 MB", vec![b'x'; (10 << 20) + 1]),
+        ("over 10 MB in characters of two units", "\u{1f980}".repeat((5 << 20) + 1).into_bytes()),
+    ];
+    for (what, bytes) in cases {
+        println!("{what}");
+        same_refusal(|cmd| cmd.arg("-p").stdin(bytes)).unwrap();
+    }
+    same_refusal(|cmd| cmd.arg("-p").silent_stdin()).unwrap();
+}
+
+/// Runs a call that the real CLI refuses, and the same call where we answer in its place: the same must be printed.
+fn same_refusal(prepare: impl Fn(Cmd) -> Cmd) -> Result<(), String> {
+    let api = answering("asked");
+    let mut sandbox = sandbox(&api);
+    let expected = prepare(sandbox.cmd(real()).limit(LIMIT)).run();
+    sandbox.unset("CLAUDE_BIN");
+    sandbox.switch("local");
+    let stub = Stub::answering("asked");
+    sandbox.set("LOCAL_LLM_URL", stub.url());
+    sandbox.set("LLM_SUPERVISOR", "none");
+    let seen = prepare(sandbox.cmd("claude").limit(LIMIT)).run();
+    let is_refused = expected.code() == 1 && questions(&api).is_empty() && stub.seen().is_empty();
+    match is_refused && whole(&seen) == whole(&expected) {
+        true => Ok(()),
+        false => Err(format!("real {:?}\n  ours {:?}\n", whole(&expected), whole(&seen))),
+    }
+}
+
+#[test]
 fn errors_are_in_the_real_ones_words() {
     let next = AtomicUsize::new(0);
     let faults = std::sync::Mutex::new(Vec::new());
     let work = || {
         while let Some(args) = ERRORS.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let api = answering("asked");
-            let mut sandbox = sandbox(&api);
-            let expected = sandbox.cmd(real()).args(args).limit(LIMIT).run();
-            sandbox.unset("CLAUDE_BIN");
-            sandbox.switch("local");
-            let stub = Stub::answering("asked");
-            sandbox.set("LOCAL_LLM_URL", stub.url());
-            sandbox.set("LLM_SUPERVISOR", "none");
-            let seen = sandbox.cmd("claude").args(args).limit(LIMIT).run();
-            if whole(&seen) != whole(&expected) || expected.code() != 1 {
-                faults.lock().unwrap().push(format!("{args:?}:\n  real {:?}\n  ours {:?}\n", whole(&expected), whole(&seen)));
+            if let Err(fault) = same_refusal(|cmd| cmd.args(args)) {
+                faults.lock().unwrap().push(format!("{args:?}:\n  {fault}"));
             }
         }
     };

@@ -15,6 +15,7 @@ const NOT_FOUND: &str = "claude: the real Claude Code was not found\n";
 const INSTALL_HINT: &str =
     "hint: install it with `npm install -g @anthropic-ai/claude-code`, or set CLAUDE_BIN to its absolute path\n";
 const OWN: &str = "this is claude-failover itself";
+const COPY: &str = "this is another copy of claude-failover";
 
 /// `claude -p hi`, which must end soon: what goes wrong here goes round in circles.
 fn call(sandbox: &Sandbox) -> Cmd {
@@ -37,7 +38,6 @@ fn copy_to(path: &Path) {
 #[test]
 fn what_is_not_the_real_one_is_passed_over_and_named() {
     type Make = fn(&Path);
-    let copy = "this is another copy of claude-failover";
     let cases: &[(&str, Make, &str)] = &[
         ("a symlink to us", |path| symlink(BINARY, path).unwrap(), OWN),
         (
@@ -48,14 +48,14 @@ fn what_is_not_the_real_one_is_passed_over_and_named() {
             },
             OWN,
         ),
-        ("a copy of us", copy_to, copy),
+        ("a copy of us", copy_to, COPY),
         (
             "another version of us",
             |path| {
                 copy_to(path);
                 OpenOptions::new().append(true).open(path).unwrap().write_all(&[7; 12345]).unwrap();
             },
-            copy,
+            COPY,
         ),
         (
             "a link to a copy of us",
@@ -63,7 +63,7 @@ fn what_is_not_the_real_one_is_passed_over_and_named() {
                 copy_to(&path.with_file_name("other"));
                 symlink("other", path).unwrap();
             },
-            copy,
+            COPY,
         ),
         (
             "a second folder of our links",
@@ -102,31 +102,35 @@ fn what_is_not_the_real_one_is_passed_over_and_named() {
         ("a file that may not be executed", |path| fs::write(path, ECHO).unwrap(), "not executable"),
     ];
     for (what, make, reason) in cases {
-        let sandbox = sandbox_with_path(&["second", "real"]);
+        let mut sandbox = sandbox_with_path(&["second", "real"]);
         fs::create_dir(sandbox.path("second")).unwrap();
         make(&sandbox.path("second/claude"));
         println!("{what}");
-        let list = skipped(&[("bin/claude", OWN), ("second/claude", reason)]);
+        // A copy is run before it is known: it is the copy that tells, and to it we are the copy.
+        let reasons = if *reason == COPY { [COPY, OWN] } else { [OWN, reason] };
+        let list = skipped(&[("bin/claude", reasons[0]), ("second/claude", reasons[1])]);
         call(&sandbox).run().expect(127, "", &format!("{NOT_FOUND}{list}{INSTALL_HINT}"));
         sandbox.script("real/claude", ECHO);
         call(&sandbox).run().expect(0, &answer("real/claude"), "");
-        let mut sandbox = sandbox;
         sandbox.set("CLAUDE_BIN", sandbox.path("second/claude"));
         let warning = "claude: warning: CLAUDE_BIN cannot be used; running `[HOME]/real/claude`\n";
         call(&sandbox).run().expect(0, &answer("real/claude"), warning);
+        fs::remove_file(sandbox.path("real/claude")).unwrap();
+        let list = skipped(&[("second/claude", reason), ("bin/claude", OWN), ("second/claude", reason)]);
+        call(&sandbox).run().expect(127, "", &format!("{NOT_FOUND}{list}{INSTALL_HINT}"));
     }
 }
 
 #[test]
 fn a_hard_link_to_us_is_passed_over() {
-    let sandbox = sandbox_with_path(&["second", "real"]);
-    for dir in ["own", "second"] {
-        fs::create_dir(sandbox.path(dir)).unwrap();
-    }
-    copy_to(&sandbox.path("own/claude"));
-    fs::hard_link(sandbox.path("own/claude"), sandbox.path("second/claude")).unwrap();
+    let mut sandbox = Sandbox::new();
+    let folders = ["own", "second", "real"].map(|dir| sandbox.path(dir));
+    folders[..2].iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    copy_to(&folders[0].join("claude"));
+    fs::hard_link(folders[0].join("claude"), folders[1].join("claude")).unwrap();
+    sandbox.set_path(&folders);
     let through = || sandbox.cmd(sandbox.path("own/claude")).args(&["-p", "hi"]).limit(10);
-    let list = skipped(&[("bin/claude", "this is another copy of claude-failover"), ("second/claude", OWN)]);
+    let list = skipped(&[("own/claude", OWN), ("second/claude", OWN)]);
     through().run().expect(127, "", &format!("{NOT_FOUND}{list}{INSTALL_HINT}"));
     sandbox.script("real/claude", ECHO);
     through().run().expect(0, &answer("real/claude"), "");

@@ -64,9 +64,14 @@ impl Pty {
         until(60, &format!("{text:?} on the terminal"), || self.shown().contains(text));
     }
 
-    /// Types.
+    /// Types. What has ended reads nothing, which is no fault of the keys.
     pub fn send(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).expect("an open terminal");
+        let _ = self.master.write_all(keys.as_bytes());
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_some()
     }
 
     /// Waits for the end: the exit code as a shell sees it, and all that was shown.
