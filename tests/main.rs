@@ -3,11 +3,13 @@
 
 mod support;
 
-mod applets;
-mod readme;
+/// The table itself, to compare it with the real one's help.
 #[path = "../src/options.rs"]
 #[allow(dead_code, reason = "only the table is compared")]
 mod options;
+
+mod applets;
+mod readme;
 mod real_cli;
 mod search;
 mod shim;
