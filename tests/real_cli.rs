@@ -26,7 +26,7 @@ fn real() -> PathBuf {
 /// A sandbox whose Claude asks `api`.
 fn sandbox(api: &Stub) -> Sandbox {
     let mut sandbox = Sandbox::new();
-    fs::create_dir(sandbox.path("work")).unwrap();
+    fs::create_dir(sandbox.path("work")).expect("a folder");
     sandbox.set("CLAUDE_BIN", real());
     sandbox.set("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{}", api.port()));
     sandbox.set("ANTHROPIC_API_KEY", "sk-none");

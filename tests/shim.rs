@@ -18,8 +18,8 @@ const TRAIL: &str = "env CLAUDE_FAILOVER_EXEC=";
 /// A sandbox whose real Claude prints all that it is given.
 fn sandbox() -> Sandbox {
     let sandbox = sandbox_with_path(&["real"]);
-    fs::create_dir(sandbox.path("real")).unwrap();
-    symlink(probe(), sandbox.path("real/claude")).unwrap();
+    fs::create_dir(sandbox.path("real")).expect("a folder");
+    symlink(probe(), sandbox.path("real/claude")).expect("a link");
     sandbox
 }
 

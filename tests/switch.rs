@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use crate::support::real::{ECHO, sandbox_with_path};
 use crate::support::stub::Stub;
@@ -83,7 +84,8 @@ fn what_is_no_such_file_means_claude() {
     sandbox.switch("");
     let flag = sandbox.path(".local/state/llm-backend");
     let huge = warning("says ``, which is neither `claude` nor `local`");
-    let cases: &[(&str, fn(&std::path::Path), &str)] = &[
+    type Make = fn(&Path);
+    let cases: &[(&str, Make, &str)] = &[
         ("a folder", |flag| fs::create_dir(flag).unwrap(), &warning("cannot be read (is a directory)")),
         ("a broken link", |flag| symlink("nowhere", flag).unwrap(), ""),
         (
@@ -112,7 +114,7 @@ fn a_switch_that_may_not_be_read_means_claude() {
     use std::os::unix::fs::PermissionsExt;
     let (sandbox, _stub) = sandbox();
     sandbox.switch("local");
-    fs::set_permissions(sandbox.path(".local/state/llm-backend"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(sandbox.path(".local/state/llm-backend"), fs::Permissions::from_mode(0o000)).unwrap();
     match nix::unistd::geteuid().is_root() {
         true => call(&sandbox).run().expect(0, LOCAL, ""), // root may read everything
         false => call(&sandbox).run().expect(0, REAL, &warning("cannot be read (permission denied)")),

@@ -70,9 +70,11 @@ fn answer(request: &Request, stream: &mut TcpStream, text: &str, ends: bool) -> 
     for event in &events[..if ends { events.len() } else { 3 }] {
         write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())?;
     }
-    while !ends {
+    if ends {
+        return Ok(());
+    }
+    loop {
         thread::sleep(Duration::from_millis(50));
         write!(stream, "event: ping\ndata: {{\"type\":\"ping\"}}\n\n")?;
     }
-    Ok(())
 }
