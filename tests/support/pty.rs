@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
@@ -17,6 +17,7 @@ use super::{Cmd, Sandbox, kill_group, real, until, wait};
 pub struct Pty {
     child: Child,
     master: File,
+    reader: thread::JoinHandle<()>,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -43,14 +44,14 @@ impl Pty {
         drop(cmd);
         let shown: Arc<Mutex<Vec<u8>>> = Arc::default();
         let master = File::from(ends.master);
-        let (mut reader, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
-        thread::spawn(move || {
+        let (mut output, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
+        let reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = reader.read(&mut chunk) {
+            while let Ok(length @ 1..) = output.read(&mut chunk) {
                 seen.lock().expect("no panic").extend_from_slice(&chunk[..length]);
             }
         });
-        Pty { child, master, shown }
+        Pty { child, master, reader, shown }
     }
 
     /// What the terminal shows so far, line ends as `\n`.
@@ -78,12 +79,11 @@ impl Pty {
     pub fn end(mut self) -> (i32, String) {
         use std::os::unix::process::ExitStatusExt;
         let status = wait(&mut self.child, Duration::from_secs(60)).unwrap_or_else(|| panic!("no end: {:?}", self.shown()));
-        // What was written last may still be on its way through the terminal.
-        let mut before = None;
-        until(10, "a quiet terminal", || {
-            thread::sleep(Duration::from_millis(100));
-            before.replace(self.shown()) == Some(self.shown())
-        });
+        // What was written last may still be on its way; a process left behind may hold the terminal open for good.
+        let begun = Instant::now();
+        while !self.reader.is_finished() && begun.elapsed() < Duration::from_secs(5) {
+            thread::sleep(Duration::from_millis(5));
+        }
         (status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end"), self.shown())
     }
 }
