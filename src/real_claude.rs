@@ -115,7 +115,9 @@ pub fn become_claude(applet: &str, context: &Context) -> Error {
     if context.setting("CLAUDE_BIN").is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
         error::warn(applet, &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
     }
-    let error = Command::new(&path).args(&context.args).env(TRAIL, trail.through(&path)).exec();
+    // Set for this process, not for the command, which would sort the environment and drop what is doubled or odd in it.
+    std::env::set_var(TRAIL, trail.through(&path));
+    let error = Command::new(&path).args(&context.args).exec();
     let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENOENT) => match interpreter(&path) {
             Some(interpreter) => format!("its interpreter `{interpreter}` is missing"),
@@ -189,7 +191,7 @@ impl Trail {
 }
 
 /// Where to look, in order. The places after PATH are made only when PATH had none: launchd and cron give a bare PATH.
-fn places(context: &Context, chosen: Option<PathBuf>) -> impl Iterator<Item = PathBuf> {
+fn places(context: &Context, chosen: Option<PathBuf>) -> impl Iterator<Item = PathBuf> + use<'_> {
     let on_path = context.path_entries().map(|dir| dir.join("claude"));
     chosen.into_iter().chain(on_path).chain(std::iter::once_with(|| usual_places(context)).flatten())
 }
