@@ -3,5 +3,7 @@
 
 mod support;
 
+mod answer;
 mod applets;
+mod quirks;
 mod readme;
