@@ -65,9 +65,12 @@ fn the_request_is_this_and_no_more() {
     assert_eq!(headers, expected);
 }
 
+/// Arguments, stdin, the prompt.
+type Prompted<'a> = (&'a [&'a [u8]], Option<&'a [u8]>, &'a str);
+
 #[test]
 fn the_prompt_is_the_argument_and_stdin() {
-    let table: &[(&[&[u8]], Option<&[u8]>, &str)] = &[
+    let table: &[Prompted] = &[
         (&[b"-p", b"hi"], None, "hi"),
         (&[b"hi"], None, "hi"),
         (&[b"hi", b"-p"], None, "hi"),
@@ -97,7 +100,7 @@ fn the_prompt_is_the_argument_and_stdin() {
         (&[b"-p"], Some("\u{feff}a\r\nb\0c\r\n".as_bytes()), "\u{feff}a\r\nb\0c\r\n"),
         (&[b"-p"], Some(b"a\xffb\xc3"), "a\u{fffd}b\u{fffd}"),
         (&[b"-p", b"caf\xe9"], None, "caf\u{fffd}"),
-        (&["-p".as_bytes(), "日本 \u{1f600}".as_bytes()], None, "日本 \u{1f600}"),
+        (&[b"-p", "日本 \u{1f600}".as_bytes()], None, "日本 \u{1f600}"),
     ];
     let stub = Stub::answering("ok");
     let sandbox = local(&stub.url());
@@ -560,9 +563,9 @@ fn holding(first: String, rest: String) -> (Stub, mpsc::Receiver<()>, mpsc::Send
     let (go_on, may_go_on) = mpsc::channel();
     let may_go_on = Mutex::new(may_go_on);
     let stub = Stub::new(move |_, stream| {
-        stream.write_all(sse(&first).as_bytes()).unwrap();
-        sent.send(()).unwrap();
-        if may_go_on.lock().unwrap().recv_timeout(Duration::from_secs(60)).is_ok() {
+        let _ = stream.write_all(sse(&first).as_bytes());
+        let _ = sent.send(());
+        if may_go_on.lock().expect("no panic").recv_timeout(Duration::from_secs(60)).is_ok() {
             let _ = stream.write_all(rest.as_bytes());
         }
     });
@@ -636,7 +639,7 @@ fn all_of(stream: Option<impl Read>) -> String {
 pub fn ended(mut child: Child) -> (i32, String, String) {
     use std::os::unix::process::ExitStatusExt;
     let status = wait(&mut child, Duration::from_secs(30)).expect("it ends");
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap();
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end");
     (code, all_of(child.stdout.take()), all_of(child.stderr.take()))
 }
 
