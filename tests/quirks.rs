@@ -634,18 +634,26 @@ fn what_is_no_model_server_is_named() {
     ];
     let sandbox = local("");
     for (stub, why) in table {
+        let reason = if why == closes { "peer disconnected" } else { why };
+        ask(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
         let stderr = format!(
             "claude: the local server did not come up: port {} is taken by {}: {why}\nhint: end that program, or choose another \
              port with LLM_PORT\n",
             stub.port(),
             ourselves()
         );
-        ask(&sandbox, &stub).expect(1, "", &stderr);
+        ask_own(&sandbox, &stub).expect(1, "", &stderr);
     }
 }
 
+/// One question to `stub` where our own server should be.
+fn ask_own(sandbox: &Sandbox, stub: &Stub) -> Output {
+    let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", stub.url());
+    cmd.env("LLM_PORT", stub.port().to_string()).run()
+}
+
 #[test]
-fn a_server_that_breaks_only_at_questions_is_asked_again_and_then_named() {
+fn a_server_that_breaks_only_at_questions_is_asked_again_if_it_is_ours_and_named() {
     let sandbox = local("");
     for (bytes, reason) in [
         (&b""[..], "peer disconnected"),
@@ -654,19 +662,24 @@ fn a_server_that_breaks_only_at_questions_is_asked_again_and_then_named() {
     ] {
         let stub = Stub::raw(bytes);
         ask(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
-        assert_eq!(stub.chats().len(), 4);
+        assert_eq!(stub.chats().len(), 1);
+        ask_own(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
+        assert_eq!(stub.chats().len(), 5);
     }
     // The first connection breaks, as while a server restarts.
     let stub = in_turn(vec![String::new(), sse(&completion("ok"))], json_answer(200, OK), "{}");
-    ask(&sandbox, &stub).expect(0, "ok\n", "");
+    ask_own(&sandbox, &stub).expect(0, "ok\n", "");
 }
 
 #[test]
 fn a_server_that_is_not_there_is_one_line_and_a_hint() {
-    let url = format!("http://127.0.0.1:{}/v1/chat/completions", free_port());
-    let stderr = "claude: the local server did not come up: nothing answers at LOCAL_LLM_URL, and that server is not ours to start\n\
-                  hint: start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR\n";
-    local(&url).cmd("claude").args(&["-p", "q"]).run().expect(1, "", stderr);
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
+    let sandbox = local(&url);
+    sandbox.cmd("claude").args(&["-p", "q"]).run().expect(1, "", &unanswered(&url, "connection refused"));
+    let stderr = "claude: no local server is installed\nhint: run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that \
+                  starts your server\n";
+    sandbox.cmd("claude").args(&["-p", "q"]).env("LLM_PORT", port.to_string()).run().expect(1, "", stderr);
 }
 
 /// A server that sends these pieces with half a second between them.
