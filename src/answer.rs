@@ -135,13 +135,24 @@ impl Settings {
         if max_tokens == 0 {
             return Err(Error::Setting { key: "LOCAL_LLM_MAX_TOKENS", value: "0".into(), expected: "at least 1" });
         }
-        let idle = context.number("LOCAL_LLM_IDLE_TIMEOUT", 600, "a number of seconds")?;
+        let idle: u32 = context.number("LOCAL_LLM_IDLE_TIMEOUT", 600, "a number of seconds")?;
+        if idle == 0 {
+            return Err(Error::Setting { key: "LOCAL_LLM_IDLE_TIMEOUT", value: "0".into(), expected: "at least 1" });
+        }
+        let expected = "a number that is not negative";
+        let temperature: f64 = context.number("LOCAL_LLM_TEMPERATURE", 0.2, expected)?;
+        if !temperature.is_finite() || temperature < 0.0 {
+            // JSON has no word for the first kind, and would say null.
+            let value = context.text("LOCAL_LLM_TEMPERATURE")?.unwrap_or_default();
+            return Err(Error::Setting { key: "LOCAL_LLM_TEMPERATURE", value, expected });
+        }
+        let model = context.text("LOCAL_LLM_MODEL")?.map(|model| model.trim().to_string());
         Ok(Settings {
-            model: context.text("LOCAL_LLM_MODEL")?.map(|model| model.trim().to_string()),
+            model: model.filter(|model| !model.is_empty()),
             max_tokens,
-            temperature: context.number("LOCAL_LLM_TEMPERATURE", 0.2, "a number")?,
+            temperature,
             extra,
-            patience: Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(idle) },
+            patience: Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()) },
         })
     }
 

@@ -8,7 +8,9 @@ mod support;
 #[allow(dead_code, reason = "only the table is compared")]
 mod options;
 
+mod answer;
 mod applets;
+mod quirks;
 mod readme;
 mod real_cli;
 mod search;

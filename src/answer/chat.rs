@@ -151,12 +151,15 @@ struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    fn take_event(&mut self, data: &[u8]) -> bool {
+    /// An event that the stream's end may have cut in two is no error of its own: the missing end is.
+    fn take_event(&mut self, data: &[u8], may_be_cut: bool) -> bool {
+        let data = data.trim_ascii();
         if data == b"[DONE]" {
             self.is_done = true;
-        } else {
+        } else if !data.is_empty() {
             match serde_json::from_slice::<Chunk>(data) {
                 Ok(chunk) => self.take_chunk(chunk),
+                Err(_) if may_be_cut => {}
                 Err(_) => self.error = Some("an event is not the JSON of a chat completion".into()),
             }
         }
@@ -212,14 +215,14 @@ fn read_stream(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq:
     while !reply.is_done && reply.error.is_none() {
         let length = match reader.read(&mut buffer) {
             Ok(0) => {
-                parser.finish(|data| reply.take_event(data));
+                parser.finish(|data| reply.take_event(data, true));
                 return None;
             }
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Some(ureq::Error::from(error)),
         };
-        if parser.push(&buffer[..length], |data| reply.take_event(data)).is_err() {
+        if parser.push(&buffer[..length], |data| reply.take_event(data, false)).is_err() {
             reply.error = Some("a line of the stream does not end".into());
         }
     }

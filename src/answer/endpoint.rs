@@ -51,8 +51,11 @@ impl Endpoint {
             expected: "the http:// or https:// address of a chat completions endpoint",
         };
         let uri: Uri = url.parse().map_err(|_| unusable())?;
-        let usable = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-        let key = context.text("LOCAL_LLM_API_KEY")?.map(|key| key.trim().to_string());
+        // A port that is no number would be taken for none.
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
+        let usable = matches!(uri.scheme_str(), Some("http" | "https")) && has_host;
+        let key = key(context)?;
         if usable { Ok(Endpoint { uri, key }) } else { Err(unusable()) }
     }
 
@@ -69,8 +72,10 @@ impl Endpoint {
     /// Whether the server is on this machine.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
-        let address = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified());
-        address || host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
+        let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
+        address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+            || host.eq_ignore_ascii_case("localhost")
+            || host.to_ascii_lowercase().ends_with(".localhost")
     }
 
     /// The address for messages: without user, password and query.
@@ -134,6 +139,20 @@ impl Endpoint {
             .timeout_per_read(Some(patience.idle))
             .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
         if self.is_loopback() { config.proxy(None).build().into() } else { config.build().into() }
+    }
+}
+
+/// The bearer token. One that no header can carry is refused without being shown.
+fn key(context: &Context) -> Result<Option<String>> {
+    let Some(key) = context.setting("LOCAL_LLM_API_KEY") else { return Ok(None) };
+    let text = key.to_str().map(|key| key.trim().to_string());
+    match text.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        Some(key) => Ok((!key.is_empty()).then_some(key)),
+        None => Err(Error::Setting {
+            key: "LOCAL_LLM_API_KEY",
+            value: "…".into(),
+            expected: "visible ASCII characters and no spaces",
+        }),
     }
 }
 

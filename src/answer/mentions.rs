@@ -125,7 +125,7 @@ fn text_of(path: &Path, lines: Option<(usize, usize)>) -> Option<String> {
         None => text,
         Some((first, last)) => {
             let first = first.max(1);
-            text.split_inclusive('\n').skip(first - 1).take((last + 1).saturating_sub(first)).collect()
+            text.split_inclusive('\n').skip(first - 1).take(last.saturating_add(1).saturating_sub(first)).collect()
         }
     })
 }

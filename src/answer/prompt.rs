@@ -121,7 +121,12 @@ fn read_stdin() -> Result<String> {
     }
     let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return Ok(String::new()) };
     let bytes = read_all(file)?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    String::from_utf8(bytes).or_else(|error| {
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What stands for bytes that are no text counts, too.
+        let fits = text.len() <= MAX_STDIN || text.encode_utf16().count() <= MAX_STDIN;
+        if fits { Ok(text) } else { Err(too_long()) }
+    })
 }
 
 fn read_all(mut file: File) -> Result<Vec<u8>> {
@@ -133,10 +138,9 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
             Ok(0) => return Ok(bytes),
             Ok(length) => {
                 units += chunk[..length].iter().map(|byte| utf16_units(*byte)).sum::<usize>();
-                if units > MAX_STDIN {
-                    return Err(Error::AsClaude(
-                        "Error: piped stdin input exceeds 10MB. Pass large content as a file path in your prompt instead.".into(),
-                    ));
+                // A unit takes at most three bytes.
+                if units > MAX_STDIN || bytes.len() > 3 * MAX_STDIN {
+                    return Err(too_long());
                 }
                 bytes.extend_from_slice(&chunk[..length]);
             }
@@ -150,6 +154,10 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
             Err(_) => return Ok(bytes),
         }
     }
+}
+
+fn too_long() -> Error {
+    Error::AsClaude("Error: piped stdin input exceeds 10MB. Pass large content as a file path in your prompt instead.".into())
 }
 
 /// How many UTF-16 code units a byte of UTF-8 begins.

@@ -1,7 +1,7 @@
 //! A model server that does what a test tells it, byte for byte, and remembers what it was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -49,7 +49,12 @@ impl Stub {
 
     /// The same on a given port.
     pub fn on_port(port: u16, handler: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static) -> Stub {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        Stub::at(("127.0.0.1", port), handler)
+    }
+
+    /// The same on a given address.
+    pub fn at(address: impl ToSocketAddrs, handler: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static) -> Stub {
+        let listener = TcpListener::bind(address).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (remembered, handler): (_, Arc<Handler>) = (seen.clone(), Arc::new(handler));
