@@ -4,4 +4,5 @@
 mod support;
 
 mod applets;
+mod failover;
 mod readme;

@@ -1,5 +1,6 @@
 //! The server as a LaunchAgent of macOS, driven by launchctl(1).
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
@@ -56,7 +57,8 @@ impl Launchd {
     }
 
     fn is_loaded(&self, target: &str) -> Result<bool> {
-        Ok(self.launchctl(&["print", target])?.status.success())
+        // `print` is of OS X 10.10, and says nothing of an agent that the old `load` put elsewhere.
+        Ok(self.launchctl(&["print", target])?.status.success() || self.launchctl(&["list", &self.label])?.status.success())
     }
 }
 
@@ -69,7 +71,7 @@ impl Supervisor for Launchd {
         self.plist().map(|_| ())
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, _: &File) -> Result<()> {
         let plist = self.plist()?.to_string_lossy().into_owned();
         let domain = self.domain()?;
         let target = format!("{domain}/{}", self.label);
@@ -78,7 +80,7 @@ impl Supervisor for Launchd {
             if !bootstrap.status.success() && !self.is_loaded(&target)? {
                 let load = self.launchctl(&["load", &plist])?;
                 // The old command reports success whatever happens; what it says on stderr and whether the agent is there count.
-                if !load.status.success() || !self.is_loaded(&target)? && self.running() != Running::Yes {
+                if !load.status.success() || !self.is_loaded(&target)? {
                     return Err(failed("launchctl bootstrap", &bootstrap));
                 }
             }
