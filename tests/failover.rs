@@ -70,7 +70,7 @@ fn a_server_that_loads_or_is_of_no_use_is_named_in_the_status() {
     let detail = "it runs, but its model does not: it says `unavailable`";
     for (mode, line) in [("slow", "loading (port PORT)".into()), ("dead", format!("NOT USABLE (port PORT): {detail}"))] {
         let life = Life::new(mode);
-        let mut start = life.cmd("llm-failover").arg("start").spawn();
+        let mut start = life.begin("llm-failover", &["start"]);
         life.wait_for_start();
         let expected = status_text(&life, "claude", &line, "");
         until(20, "the status shows it", || life.failover(&[]).out() == expected);
@@ -255,9 +255,9 @@ fn a_notifier_that_cannot_be_run_is_a_warning() {
 #[test]
 fn a_flip_waits_for_the_one_before_it() {
     let life = Life::new("slow");
-    let to_local = life.cmd("llm-failover").arg("local").spawn();
+    let to_local = life.begin("llm-failover", &["local"]);
     life.wait_for_start();
-    let to_claude = life.cmd("llm-failover").arg("claude").spawn();
+    let to_claude = life.begin("llm-failover", &["claude"]);
     // Time for a second one that does not wait to do its harm.
     std::thread::sleep(Duration::from_millis(300));
     life.go();
@@ -276,8 +276,7 @@ fn a_flip_waits_for_the_one_before_it() {
 #[test]
 fn many_flips_at_once_end_in_one_of_the_two_states() {
     let life = Life::new("ok");
-    let flips: Vec<_> =
-        (0..8).map(|n| life.cmd("llm-failover").arg(if n % 2 == 0 { "local" } else { "claude" }).spawn()).collect();
+    let flips: Vec<_> = (0..8).map(|n| life.begin("llm-failover", &[if n % 2 == 0 { "local" } else { "claude" }])).collect();
     for mut flip in flips {
         let status = wait(&mut flip, Duration::from_secs(60)).expect("an end");
         assert!(status.success(), "{:?}", flip.wait_with_output());
@@ -301,7 +300,7 @@ fn killed_before_it_starts_the_server() {
     life.failover(&["stop", "-q"]).expect(0, "", "");
     let lock = File::options().write(true).open(life.path(".local/state/claude-failover/server.lock")).unwrap();
     lock.lock().unwrap();
-    let flip = life.cmd("llm-failover").arg("local").spawn();
+    let flip = life.begin("llm-failover", &["local"]);
     until(20, "it has the flip's lock", || {
         let path = life.path(".local/state/claude-failover/switch.lock");
         File::open(path).is_ok_and(|file| file.try_lock().is_err())
@@ -321,13 +320,13 @@ fn killed_before_the_server_has_said_who_it_is() {
         let settings = life.write(".config/claude-failover/config.env", "");
         fs::remove_file(&settings).unwrap();
         nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let flip = life.cmd("llm-failover").arg("local").spawn();
+        let flip = life.begin("llm-failover", &["local"]);
         File::options().write(true).open(&settings).unwrap();
         until(20, "the server's first moment", || life.processes().iter().any(|(_, args)| args.contains("--run-server")));
         kill_alone(flip);
         let pipe = life.path("pipe");
         fs::rename(&settings, &pipe).unwrap();
-        let mut repair = life.cmd("llm-failover").arg(next).spawn();
+        let mut repair = life.begin("llm-failover", &[next]);
         // Time for a next one that does not wait to take it that nothing runs.
         std::thread::sleep(Duration::from_millis(500));
         File::options().write(true).open(&pipe).unwrap();
@@ -344,7 +343,7 @@ fn killed_before_the_server_has_said_who_it_is() {
 fn killed_while_the_server_loads() {
     for next in ["claude", "local"] {
         let life = Life::new("slow");
-        let flip = life.cmd("llm-failover").arg("local").spawn();
+        let flip = life.begin("llm-failover", &["local"]);
         life.wait_for_start();
         kill_alone(flip);
         assert_eq!(life.switch_word(), "");
@@ -364,7 +363,7 @@ fn killed_while_the_server_loads() {
 fn killed_while_the_server_ends() {
     let life = Life::new("no-term");
     life.flip_to_local();
-    let flip = life.cmd("llm-failover").arg("claude").spawn();
+    let flip = life.begin("llm-failover", &["claude"]);
     until(20, "the server hears TERM", || life.events().iter().any(|event| event.starts_with("term")));
     kill_alone(flip);
     assert_eq!(life.switch_word(), "claude\n");
@@ -375,7 +374,7 @@ fn killed_while_the_server_ends() {
 fn killed_at_any_moment() {
     let life = Life::new("ok");
     for (turn, word) in ["local", "claude"].iter().cycle().take(24).enumerate() {
-        let flip = life.cmd("llm-failover").arg(word).spawn();
+        let flip = life.begin("llm-failover", &[word]);
         std::thread::sleep(Duration::from_millis(turn as u64 * turn as u64 / 2));
         kill_alone(flip);
     }

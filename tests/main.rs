@@ -6,3 +6,6 @@ mod support;
 mod applets;
 mod failover;
 mod readme;
+mod real_engines;
+mod server_life;
+mod supervisors;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 
 use super::{Output, Sandbox, free_port, until};
@@ -75,6 +75,13 @@ impl Life {
     /// The line that `applet` prints while it waits.
     pub fn waiting(&self, applet: &str) -> String {
         format!("{applet}: waiting for the local server to start (port {}) …\n", self.port)
+    }
+
+    /// A call that is left running, with nothing to read.
+    pub fn begin(&self, applet: &str, args: &[&str]) -> Child {
+        let mut child = self.cmd(applet).args(args).spawn();
+        drop(child.stdin.take());
+        child
     }
 
     /// `llm-failover` with `args`.
