@@ -202,7 +202,12 @@ impl Server {
             }
             match &state {
                 State::Up => return Ok(()),
-                State::Foreign(what) => return Err(self.port_taken(what)),
+                // One that dies under our eyes closes its connections; a second look finds it gone.
+                State::Foreign(what) => {
+                    if !is_ours || self.state() != State::Down {
+                        return Err(self.port_taken(what));
+                    }
+                }
                 State::Dead(why) => {
                     dead_looks += 1;
                     if dead_looks > 2 {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::{Duration, SystemTime};
 
 use crate::support::life::{Life, freed, signal};
+use crate::support::stub::Stub;
 use crate::support::{Output, Sandbox, kill_group, until, wait};
 
 const USAGE_HINT: &str = "hint: run `llm-failover --help`\n";
@@ -116,11 +117,11 @@ fn quiet_before_and_after_the_word() {
 fn misuse_is_one_line_and_exit_1() {
     let life = Life::new("ok");
     let table = [
-        (&["frob"][..], "Unrecognized argument: frob"),
-        (&["local", "now"], "Unrecognized argument: now"),
-        (&["--frob"], "Unrecognized argument: --frob"),
-        (&["logs", "-n", "many"], "Error parsing option '-n' with value 'many': invalid digit found in string"),
-        (&["logs", "-n"], "No value provided for option '-n'."),
+        (&["frob"][..], "unrecognized argument: frob"),
+        (&["local", "now"], "unrecognized argument: now"),
+        (&["--frob"], "unrecognized argument: --frob"),
+        (&["logs", "-n", "many"], "error parsing option '-n' with value 'many': invalid digit found in string"),
+        (&["logs", "-n"], "no value provided for option '-n'."),
     ];
     for (args, said) in table {
         life.failover(args).expect(1, "", &format!("llm-failover: {said}\n{USAGE_HINT}"));
@@ -413,17 +414,28 @@ fn a_switch_that_cannot_be_written_is_an_error_and_leaves_no_server() {
 
 /// A limit on the size of files refuses the write as a full disk does, and needs no rights.
 #[test]
-fn a_refused_write_leaves_the_old_word() {
-    let life = Life::new("ok");
+fn a_refused_write_leaves_the_old_word_and_never_keeps_anyone_from_claude() {
+    let stub = Stub::answering("hi");
+    let mut life = Life::bare();
+    life.set("LOCAL_LLM_URL", stub.url());
+    life.set("LLM_SUPERVISOR", "none");
+    life.switch("claude\n");
+    let limited = |word: &str| {
+        let script = format!("trap '' XFSZ; ulimit -f 0; exec \"$HOME/bin/llm-failover\" {word}");
+        life.cmd("/bin/sh").args(&["-c", &script]).run()
+    };
+    limited("local").expect(1, "", &cannot_write("write `[HOME]/.local/state/llm-backend`", "file too large"));
+    assert_eq!(life.switch_word(), "claude\n");
+    let left = || {
+        let mut names: Vec<_> = fs::read_dir(life.path(".local/state")).unwrap().flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(left(), ["claude-failover", "llm-backend"]);
     life.switch("local\n");
-    let limited = "trap '' XFSZ; ulimit -f 0; exec \"$HOME/bin/llm-failover\" claude";
-    let said = cannot_write("write `[HOME]/.local/state/llm-backend`", "file too large");
-    life.cmd("/bin/sh").args(&["-c", limited]).run().expect(1, "", &said);
-    assert_eq!(life.switch_word(), "local\n");
-    let left = fs::read_dir(life.path(".local/state")).unwrap().flatten().map(|entry| entry.file_name());
-    let mut left: Vec<_> = left.collect();
-    left.sort();
-    assert_eq!(left, ["claude-failover", "llm-backend"]);
+    let running = format!("local server on port {} is not ours to stop: left running\n", stub.port());
+    limited("claude").expect(0, &format!("agent backend now: claude\n{running}"), "");
+    assert_eq!(left(), ["claude-failover"], "no word means claude");
 }
 
 /// Real disks, where this user may have some: a full one and one that is read-only.
@@ -435,22 +447,31 @@ fn full_and_read_only_disks() {
         eprintln!("skipped: no mounts for this user");
         return;
     }
+    let fill = "head -c 99999 /dev/zero >\"$HOME/disk/fill\" 2>/dev/null";
+    let close = "mount -o remount,ro \"$HOME/disk\"";
+    let refused = |why| cannot_write("write `[HOME]/disk/llm-backend`", why);
+    let running = |port: u16| format!("local server on port {port} is not ours to stop: left running\n");
+    let stub = Stub::answering("hi");
     let table = [
-        ("head -c 99999 /dev/zero >\"$HOME/disk/fill\" 2>/dev/null", "no space left on device"),
-        ("mount -o remount,ro \"$HOME/disk\"", "read-only file system"),
+        (fill, "local", "1\nold\n".to_string(), refused("no space left on device")),
+        (close, "local", "1\nold\n".into(), refused("read-only file system")),
+        (fill, "claude", format!("agent backend now: claude\n{}0\nnone\n", running(stub.port())), String::new()),
+        (close, "claude", "1\nold\n".into(), refused("read-only file system")),
     ];
-    for (spoil, why) in table {
-        let mut life = Life::new("ok");
+    for (spoil, word, stdout, stderr) in table {
+        let mut life = Life::bare();
+        life.set("LOCAL_LLM_URL", stub.url());
+        life.set("LLM_SUPERVISOR", "none");
         fs::create_dir(life.path("disk")).unwrap();
         let flag = life.path("disk/llm-backend");
         life.set("LLM_BACKEND_FLAG", flag);
+        let old = if word == "local" { "claude" } else { "local" };
         let script = format!(
-            "mount -t tmpfs -o size=8k none \"$HOME/disk\" && echo local >\"$HOME/disk/llm-backend\"; {spoil}
-             \"$HOME/bin/llm-failover\" claude; echo $?; cat \"$HOME/disk/llm-backend\"; ls \"$HOME/disk\" | grep -v fill"
+            "mount -t tmpfs -o size=8k none \"$HOME/disk\" && echo {old} >\"$HOME/disk/llm-backend\"; {spoil}
+             \"$HOME/bin/llm-failover\" {word}; echo $?; cd \"$HOME/disk\"; rm -f fill 2>/dev/null
+             case $(ls):$(cat llm-backend 2>/dev/null) in *llm-backend:{old}) echo old ;; :) echo none ;; *) ls ;; esac"
         );
-        let said = cannot_write("write `[HOME]/disk/llm-backend`", why);
-        let unshare = life.cmd("/usr/bin/unshare").args(&["-rm", "/bin/sh", "-c", &script]);
-        unshare.run().expect(0, "1\nlocal\nllm-backend\n", &said);
+        life.cmd("/usr/bin/unshare").args(&["-rm", "/bin/sh", "-c", &script]).run().expect(0, &stdout, &stderr);
     }
 }
 

@@ -86,7 +86,7 @@ fn tiny_mlx_model() -> &'static Path {
 fn servers(life: &Life) -> Vec<i32> {
     let text = fs::read_to_string(life.path(".local/state/claude-failover/server.pid")).unwrap_or_default();
     let Some((group, _)) = text.split_once(' ') else { return vec![] };
-    let output = Command::new("ps").args(["-A", "-o", "pid=,pgid=,stat="]).output().unwrap();
+    let output = Command::new("ps").args(["-A", "-o", "pid=", "-o", "pgid=", "-o", "stat="]).output().unwrap();
     let row = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         (words.len() == 3 && words[1] == group && !words[2].starts_with('Z')).then(|| words[0].parse().ok())?

@@ -186,11 +186,9 @@ fn foreign(life: &Life, kind: &str) -> Child {
 
 #[test]
 fn a_port_that_is_taken_is_named_with_its_holder_who_is_left_alone() {
-    let table = [
-        ("http", "it is no model server (HTTP 404 for its list of models)", "NOT USABLE (port PORT): the port is taken: WHAT"),
-        ("silent", "it listens, but does not answer", "NOT USABLE (port PORT): WHAT"),
-    ];
-    for (kind, what, status) in table {
+    let table =
+        [("http", "it is no model server (HTTP 404 for its list of models)"), ("silent", "it listens, but does not answer")];
+    for (kind, what) in table {
         let life = Life::new("ok");
         let mut holder = foreign(&life, kind);
         let name = fs::read_to_string(format!("/proc/{}/comm", holder.id())).unwrap_or_else(|_| "python".into());
@@ -200,9 +198,8 @@ fn a_port_that_is_taken_is_named_with_its_holder_who_is_left_alone() {
         let said = format!("{waiting}llm-failover: the local server did not come up: {taken}\n{OTHER_PORT}");
         life.failover(&["local"]).expect(3, "", &said);
         assert_eq!((life.switch_word().as_str(), life.started().len()), ("", 0));
-        let status = status.replace("PORT", &port.to_string()).replace("WHAT", what);
         let shown = life.failover(&[]).out();
-        assert_eq!(shown.lines().nth(1), Some(&*format!("local server: {status}")));
+        assert_eq!(shown.lines().nth(1), Some(&*format!("local server: NOT USABLE (port {port}): {what}")));
         let left = format!("agent backend now: claude\nlocal server on port {port} is not ours to stop: left running\n");
         life.failover(&["claude"]).expect(0, &left, "");
         assert!(holder.try_wait().unwrap().is_none(), "it lives");
@@ -290,9 +287,11 @@ fn nobody_starts_what_is_somebody_elses() {
     let host = address.map_or("2130706433".into(), |address| address.ip().to_string());
     let port = far.port;
     far.set("LOCAL_LLM_URL", format!("http://{host}:{port}/v1/chat/completions"));
-    for life in [forced, far] {
+    for (host, life) in [("127.0.0.1".to_string(), forced), (host, far)] {
         life.failover(&["start"]).expect(3, "", &format!("llm-failover: {said}"));
-        life.ask("hi").expect(1, "", &format!("claude: {said}"));
+        let url = format!("http://{host}:{}/v1/chat/completions", life.port);
+        let unreached = format!("claude: no answer from the local server at {url}: connection refused\n");
+        life.ask("hi").expect(1, "", &(unreached + "hint: see `llm-failover status`; check LOCAL_LLM_URL\n"));
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
         life.failover(&["stop"]).expect(0, "local server: down (lazy)\n", "");
         assert_eq!(life.started().len(), 0);

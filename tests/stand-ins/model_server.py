@@ -49,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def is_refused(self):
         if MODE == "hangs":
             threading.Event().wait()
-        if MODE in ("slow", "dies-loading") and not is_ready():
+        if MODE == "dies-loading" or MODE == "slow" and not is_ready():
             self.reply(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
             return True
         return False

@@ -152,7 +152,7 @@ pub fn signal(pid: i32, name: &str) {
 
 /// The living processes whose command line contains `text`.
 pub fn processes_naming(text: &str) -> Vec<(i32, String)> {
-    let output = Command::new("ps").args(["-A", "-ww", "-o", "pid=,stat=,args="]).output().expect("ps");
+    let output = Command::new("ps").args(["-A", "-ww", "-o", "pid=", "-o", "stat=", "-o", "args="]).output().expect("ps");
     let row = |line: &str| {
         let (pid, rest) = line.trim().split_once(' ')?;
         let (state, args) = rest.trim().split_once(' ')?;
