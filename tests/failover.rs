@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 use crate::support::life::{Life, freed, signal};
@@ -394,13 +394,13 @@ fn a_switch_that_cannot_be_written_is_an_error_and_leaves_no_server() {
     let table = [
         ("file/llm-backend", cannot_write("create `[HOME]/file`", "file exists")),
         ("folder", cannot_write("write `[HOME]/folder`", "not a regular file")),
-        ("device", cannot_write("write `/dev/null`", "not a regular file")),
+        ("pipe", cannot_write("write `[HOME]/pipe`", "not a regular file")),
     ];
     for (flag, said) in table {
         let mut life = Life::new("ok");
         life.write("file", "");
         fs::create_dir(life.path("folder")).unwrap();
-        symlink("/dev/null", life.path("device")).unwrap();
+        nix::unistd::mkfifo(&life.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let path = life.path(flag);
         life.set("LLM_BACKEND_FLAG", path);
         life.failover(&["local"]).expect(1, "", &format!("{}{said}", life.waiting("llm-failover")));
