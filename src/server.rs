@@ -38,8 +38,9 @@ pub trait Supervisor {
     fn name(&self) -> &'static str;
     /// Whether there is something to start, and if not, what is missing.
     fn installed(&self) -> Result<()>;
-    /// Sets the server going. Harmless if it runs already.
-    fn start(&self) -> Result<()>;
+    /// Sets the server going. Harmless if it runs already. `lock` is held by the caller; who needs longer than this
+    /// call to make the server known may keep it in a copy.
+    fn start(&self, lock: &File) -> Result<()>;
     /// Whether it runs, as the supervisor sees it. A server that runs may still be loading, or dead inside.
     fn running(&self) -> Running;
     /// Ends it and waits until it is gone. Harmless if it does not run.
@@ -122,7 +123,7 @@ impl Server {
             return Ok(());
         }
         let begun = Instant::now();
-        let _only_one = self.lock(begun, on_wait)?;
+        let lock = self.lock(begun, on_wait)?;
         let mut is_ours = self.supervisor.running() == Running::Yes;
         let must_start = match self.state() {
             State::Up => return Ok(()),
@@ -141,7 +142,10 @@ impl Server {
             }
             self.supervisor.installed()?;
             self.set_aside_long_log();
-            self.supervisor.start()?;
+            self.supervisor.start(&lock).map_err(|error| match error {
+                Error::Supervisor(said) => self.did_not_come_up(&said, "see `llm-failover logs`"),
+                other => other,
+            })?;
             is_ours = true;
         }
         let outcome = self.wait_until_up(is_ours, begun, on_wait);
@@ -198,7 +202,12 @@ impl Server {
             }
             match &state {
                 State::Up => return Ok(()),
-                State::Foreign(what) => return Err(self.port_taken(what)),
+                // One that dies under our eyes closes its connections; a second look finds it gone.
+                State::Foreign(what) => {
+                    if !is_ours || self.state() != State::Down {
+                        return Err(self.port_taken(what));
+                    }
+                }
                 State::Dead(why) => {
                     dead_looks += 1;
                     if dead_looks > 2 {
@@ -208,6 +217,9 @@ impl Server {
                 }
                 State::Hung => {
                     let since = *hung_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > HUNG_AFTER && !is_ours {
+                        return Err(self.port_taken("it listens, but does not answer"));
+                    }
                     if since.elapsed() > HUNG_AFTER {
                         return Err(self.did_not_come_up("it listens, but does not answer", "see `llm-failover logs`"));
                     }
@@ -329,7 +341,7 @@ impl Supervisor for SomebodyElse {
         })
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, _: &File) -> Result<()> {
         self.installed()
     }
 
@@ -354,7 +366,7 @@ impl Supervisor for Missing {
         Err(Error::NotInstalled("no local server is installed".into()))
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, _: &File) -> Result<()> {
         self.installed()
     }
 

@@ -82,6 +82,10 @@ impl Switch {
     /// If the file cannot be written; the old word stands then.
     pub fn write(&self, backend: Backend) -> Result<()> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        // A rename would put a file in the place of a device, such as `/dev/null`, for a user who may.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::file("write", path)(io::Error::other("not a regular file")));
+        }
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
         }

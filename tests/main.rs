@@ -10,9 +10,13 @@ mod options;
 
 mod answer;
 mod applets;
+mod failover;
 mod quirks;
 mod readme;
 mod real_cli;
+mod real_engines;
 mod search;
+mod server_life;
 mod shim;
+mod supervisors;
 mod switch;

@@ -10,7 +10,7 @@ use crate::answer;
 use crate::context::Context;
 use crate::error::{self, Error, Result, report, warn};
 use crate::notify;
-use crate::server::{Progress, Server, Stopped, last_lines, private_file};
+use crate::server::{Progress, Server, State, Stopped, last_lines, private_file};
 use crate::status::Status;
 use crate::switch::{Backend, Switch};
 
@@ -159,8 +159,13 @@ fn status(context: &Context, json: bool) -> Result<()> {
 /// The server first, the switch only when it answers.
 fn to_local(context: &Context, say: &dyn Fn(&str)) -> Result<()> {
     let _only_one = flip_lock(context)?;
-    start(context)?;
-    flip(context, Backend::Local, say)
+    let was_up = Server::new(context)?.state() == State::Up;
+    let server = start(context)?;
+    flip(context, Backend::Local, say).inspect_err(|_| {
+        if !was_up {
+            let _ = server.stop();
+        }
+    })
 }
 
 /// The switch first, so that no call waits for a server that is going; then the memory. The way back to Claude does

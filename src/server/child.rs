@@ -4,7 +4,7 @@
 //! and nobody knows it, whoever is killed.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
-use super::process::{Pid, start_mark};
+use super::process::{Pid, group_members, has_variable, start_mark};
 use super::{Running, Supervisor, log_file, private_file};
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
 
 /// The long option under which the binary runs itself as the server's first moment.
 pub const RUN_OPTION: &str = "--run-server";
+
+/// What the server's processes carry in their environment: the line of the pid file.
+const ID_VARIABLE: &str = "CLAUDE_FAILOVER_SERVER";
 
 /// Between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
 const GRACE: Duration = Duration::from_secs(2);
@@ -57,7 +60,12 @@ impl Child {
         let text = fs::read_to_string(self.pid_file()).ok()?;
         let (pid, mark) = text.trim().split_once(' ')?;
         let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
-        (start_mark(pid).as_deref() == Some(mark)).then_some(pid)
+        let is_ours = match start_mark(pid) {
+            Some(present) => present == mark,
+            // The shell has ended before what it had started.
+            None => group_members(pid)?.into_iter().any(|member| has_variable(member, ID_VARIABLE, text.trim())),
+        };
+        is_ours.then_some(pid)
     }
 }
 
@@ -73,7 +81,7 @@ impl Supervisor for Child {
         }
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, lock: &File) -> Result<()> {
         self.installed()?;
         if self.running() == Running::Yes {
             return Ok(());
@@ -81,6 +89,8 @@ impl Supervisor for Child {
         let log_path = log_file(&self.state_dir);
         let log = private_file(&log_path)?;
         let second = log.try_clone().map_err(Error::file("open", &log_path))?;
+        // As its stdin, until it has written who it is: were we killed before that, the next one would start a second.
+        let held = lock.try_clone().map_err(Error::file("open", "server.lock"))?;
         let us = own_path()?;
         let _ = fs::remove_file(self.pid_file());
         let child = Command::new(us)
@@ -88,7 +98,7 @@ impl Supervisor for Child {
             .arg(RUN_OPTION)
             .arg(self.pid_file())
             .env("LLM_PORT", self.port.to_string())
-            .stdin(Stdio::null())
+            .stdin(held)
             .stdout(log)
             .stderr(second)
             .spawn();
@@ -137,7 +147,7 @@ fn has_living_member(group: NixPid) -> bool {
     if kill(NixPid::from_raw(-group.as_raw()), None).is_err() {
         return false;
     }
-    super::process::group_members(group.as_raw()).is_none_or(|members| members.into_iter().any(|pid| start_mark(pid).is_some()))
+    group_members(group.as_raw()).is_none_or(|members| members.into_iter().any(|pid| start_mark(pid).is_some()))
 }
 
 fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
@@ -167,14 +177,15 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
     let _ = setsid();
     close_inherited_files();
-    write_pid_file(Path::new(pid_file))?;
+    let id = write_pid_file(Path::new(pid_file))?;
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(&command).current_dir(context.home()?);
+    shell.arg("-c").arg(&command).stdin(Stdio::null()).current_dir(context.home()?);
     for (name, _) in std::env::vars_os() {
         if is_claudes(&name) {
             shell.env_remove(name);
         }
     }
+    shell.env(ID_VARIABLE, id);
     for key in ["LOCAL_LLM_MODEL", "LOCAL_LLM_API_KEY"] {
         if let Some(value) = context.setting(key) {
             shell.env(key, value);
@@ -200,12 +211,14 @@ fn is_claudes(name: &std::ffi::OsStr) -> bool {
     [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
 
-fn write_pid_file(path: &Path) -> Result<()> {
+fn write_pid_file(path: &Path) -> Result<String> {
     let pid = std::process::id().cast_signed();
     let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
+    let id = format!("{pid} {mark}");
     let fresh = path.with_extension(format!("pid.{pid}"));
     let _ = fs::remove_file(&fresh);
     let mut file = private_file(&fresh)?;
     use std::io::Write;
-    writeln!(file, "{pid} {mark}").and_then(|()| fs::rename(&fresh, path)).map_err(Error::file("write", path))
+    writeln!(file, "{id}").and_then(|()| fs::rename(&fresh, path)).map_err(Error::file("write", path))?;
+    Ok(id)
 }

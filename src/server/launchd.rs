@@ -1,5 +1,6 @@
 //! The server as a LaunchAgent of macOS, driven by launchctl(1).
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
@@ -15,8 +16,9 @@ pub const DEFAULT_LABEL: &str = "com.local.mlxserver";
 /// How long an agent may take to end. Its property list sets `ExitTimeOut` to less.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// launchctl's exit status for a service that is not loaded (macOS 11 to 15: 3 from `bootout`, 113 from `print`).
-const NOT_LOADED: [i32; 2] = [3, 113];
+/// launchctl's exit status for a service that is not loaded (macOS 11 to 15: 3 from `bootout`, 113 from `print`), and
+/// for one that is on its way out (36).
+const GONE_OR_GOING: [i32; 3] = [3, 113, 36];
 
 /// A LaunchAgent.
 pub struct Launchd {
@@ -55,8 +57,15 @@ impl Launchd {
         Ok(if has_screen { gui } else { format!("user/{uid}") })
     }
 
+    /// `list` shows the caller's own session: over ssh not the agent that runs in the screen's.
+    fn is_printed_with_a_pid(&self) -> bool {
+        let print = self.domain().and_then(|domain| self.launchctl(&["print", &format!("{domain}/{}", self.label)]));
+        print.is_ok_and(|print| String::from_utf8_lossy(&print.stdout).lines().any(|line| line.trim().starts_with("pid = ")))
+    }
+
     fn is_loaded(&self, target: &str) -> Result<bool> {
-        Ok(self.launchctl(&["print", target])?.status.success())
+        // `print` is of OS X 10.10, and says nothing of an agent that the old `load` put elsewhere.
+        Ok(self.launchctl(&["print", target])?.status.success() || self.launchctl(&["list", &self.label])?.status.success())
     }
 }
 
@@ -69,7 +78,7 @@ impl Supervisor for Launchd {
         self.plist().map(|_| ())
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, _: &File) -> Result<()> {
         let plist = self.plist()?.to_string_lossy().into_owned();
         let domain = self.domain()?;
         let target = format!("{domain}/{}", self.label);
@@ -78,7 +87,7 @@ impl Supervisor for Launchd {
             if !bootstrap.status.success() && !self.is_loaded(&target)? {
                 let load = self.launchctl(&["load", &plist])?;
                 // The old command reports success whatever happens; what it says on stderr and whether the agent is there count.
-                if !load.status.success() || !self.is_loaded(&target)? && self.running() != Running::Yes {
+                if !load.status.success() || !self.is_loaded(&target)? {
                     return Err(failed("launchctl bootstrap", &bootstrap));
                 }
             }
@@ -100,7 +109,7 @@ impl Supervisor for Launchd {
             let line = text.lines().find(|line| line.trim_start().starts_with(&format!("\"{key}\"")))?;
             Some(line.split_once('=')?.1.trim().trim_end_matches(';').to_string())
         };
-        if list.status.success() && value("PID").is_some() {
+        if list.status.success() && value("PID").is_some() || self.is_printed_with_a_pid() {
             return Running::Yes;
         }
         Running::No(value("LastExitStatus").map(|status| format!("it ended while starting (launchd status {status})")))
@@ -112,8 +121,8 @@ impl Supervisor for Launchd {
         }
         let target = format!("{}/{}", self.domain()?, self.label);
         let bootout = self.launchctl(&["bootout", &target])?;
-        let is_unknown = bootout.status.code().is_some_and(|code| NOT_LOADED.contains(&code));
-        if !bootout.status.success() && !is_unknown && self.is_loaded(&target)? {
+        let is_gone_or_going = bootout.status.code().is_some_and(|code| GONE_OR_GOING.contains(&code));
+        if !bootout.status.success() && !is_gone_or_going && self.is_loaded(&target)? {
             let plist = self.plist()?.to_string_lossy().into_owned();
             let _ = self.launchctl(&["unload", &plist])?;
         }

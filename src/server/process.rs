@@ -35,6 +35,16 @@ pub fn group_members(group: Pid) -> Option<Vec<Pid>> {
     Some(table()?.iter().filter(|row| row.group == group).map(|row| row.pid).collect())
 }
 
+/// Whether a living process was given this variable by whoever started it, as far as that can be seen.
+pub fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
+    let variable = format!("{name}={value}");
+    if has_proc() {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        return environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
+    }
+    ps(&["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).is_some_and(|line| line.contains(&variable))
+}
+
 /// A line of the table of processes, with its resident set in bytes.
 struct Row {
     pid: Pid,

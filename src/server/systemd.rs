@@ -1,5 +1,6 @@
 //! The server as a service of the user's systemd, driven by systemctl(1).
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -51,7 +52,7 @@ impl Supervisor for Systemd {
         }
     }
 
-    fn start(&self) -> Result<()> {
+    fn start(&self, _: &File) -> Result<()> {
         self.installed()?;
         let _ = self.systemctl(&["reset-failed"])?;
         let start = self.systemctl(&["start"])?;

@@ -1,5 +1,6 @@
 //! A home of its own for each test, and the processes that run in it.
 
+pub mod life;
 pub mod messages_api;
 pub mod pty;
 pub mod real;
@@ -13,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -296,9 +298,16 @@ pub fn deps() -> PathBuf {
     dir
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the system gives to whoever asks for any.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 12_000 + (number % 18_000) as u16;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until `holds`, or panics after `seconds`.
