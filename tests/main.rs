@@ -1,6 +1,8 @@
 //! Drives the built binary through its links, as users do: in a cleared environment and an empty home, with a time
 //! limit on every process, comparing all of stdout, stderr and the exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod support;
 
 /// The table itself, to compare it with the real one's help.
