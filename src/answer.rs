@@ -43,7 +43,8 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<(
     let server = Server::new(context)?;
     let mut output = text::Output::new(context);
     let is_local = || Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
-    let outcome = exchange(applet, &server, &settings, request, &is_local, &mut |piece| output.show(piece));
+    let mut progress = Progress::new(applet, &server, false);
+    let outcome = exchange(&server, &settings, request, &is_local, &mut progress, &mut |piece| output.show(piece));
     match outcome {
         Ok(answer) => {
             output.finish(&answer.text)?;
@@ -166,10 +167,10 @@ impl Settings {
 ///
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
-pub fn prove(applet: &str, context: &Context, server: &Server) -> Result<()> {
+pub fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
     let settings = Settings::new(context)?;
     let question = vec![Message { role: "user", content: "Hi".into() }];
-    match exchange(applet, server, &settings, settings.request(question, 1), &|| true, &mut |_| {}) {
+    match exchange(server, &settings, settings.request(question, 1), &|| true, progress, &mut |_| {}) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
         Err(error @ (Error::NotInstalled(_) | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
@@ -182,30 +183,27 @@ pub fn prove(applet: &str, context: &Context, server: &Server) -> Result<()> {
 /// name or another shape of the question. Nothing is asked twice once a word of the answer has come, and no server is
 /// started that `is_wanted` no more.
 fn exchange(
-    applet: &str,
     server: &Server,
     settings: &Settings,
     mut request: Request,
     is_wanted: &dyn Fn() -> bool,
+    progress: &mut Progress,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Answer> {
     let endpoint = server.endpoint();
-    let mut progress = Progress::new(applet, server);
-    let (mut starts, mut restarts, mut model_is_known) = (0, 0, false);
+    let (mut starts, mut model_is_known) = (0, false);
     loop {
         let failure = match chat::ask(endpoint, &request, settings.patience, on_text) {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
         match failure {
-            Failure::Refused(_) | Failure::Broken(_) if !server.is_ours() => return Err(worded(failure, endpoint)),
-            Failure::Refused(_) | Failure::Broken(_) | Failure::Loading if starts < MAX_STARTS => {
+            Failure::Refused(_) | Failure::Broken(_) | Failure::Dead(_) if !server.is_ours() => {
+                return Err(worded(failure, endpoint));
+            }
+            Failure::Refused(_) | Failure::Broken(_) | Failure::Loading | Failure::Dead(_) if starts < MAX_STARTS => {
                 starts += 1;
                 server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
-            }
-            Failure::Dead(_) if restarts == 0 => {
-                restarts += 1;
-                server.restart(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
             Failure::UnknownModel(line) if !model_is_known => {
                 model_is_known = true;
@@ -261,7 +259,8 @@ fn worded(failure: Failure, endpoint: &Endpoint) -> Error {
     match failure {
         Failure::Refused(reason) | Failure::Broken(reason) => Error::Unreachable { url, reason },
         Failure::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
-        Failure::Dead(line) | Failure::UnknownModel(line) | Failure::NoSystemRole(line) | Failure::Refusal(line) => {
+        Failure::Dead(line) => Error::Answer(format!("the local server runs, but its model does not ({line}): restart it")),
+        Failure::UnknownModel(line) | Failure::NoSystemRole(line) | Failure::Refusal(line) => {
             Error::Answer(format!("the local server refused: {line}"))
         }
         Failure::Stalled { idle, partial } => {

@@ -29,9 +29,6 @@ const PORT_LIMIT: Duration = Duration::from_secs(3);
 /// How long a server may listen without answering before it is taken for hung.
 const HUNG_AFTER: Duration = Duration::from_secs(15);
 
-/// A log of more than this many bytes is set aside at the next start.
-const MAX_LOG: u64 = 1 << 20;
-
 /// Whoever runs the server.
 pub trait Supervisor {
     /// Its name in messages: `launchd`, `systemd`, `child`, `none`.
@@ -111,7 +108,8 @@ impl Server {
         log_file(&self.state_dir)
     }
 
-    /// Starts the server if it is not up and waits until it listens and has not failed. Any number of processes may ask
+    /// Starts the server if it is not up, again if it lives and is of no use, and waits until it listens and has not
+    /// failed. Any number of processes may ask
     /// at once: one starts it, the others wait for that. `on_wait` is called while waiting, with the time so far.
     /// `is_wanted` is asked at the last moment: a server must not be started for a switch that has gone back meanwhile.
     ///
@@ -141,7 +139,7 @@ impl Server {
                 return Err(Error::SwitchedBack);
             }
             self.supervisor.installed()?;
-            self.set_aside_long_log();
+            self.set_aside_old_log();
             self.supervisor.start(&lock).map_err(|error| match error {
                 Error::Supervisor(said) => self.did_not_come_up(&said, "see `llm-failover logs`"),
                 other => other,
@@ -153,23 +151,6 @@ impl Server {
             let _ = self.supervisor.stop();
         }
         outcome
-    }
-
-    /// Ends a server that lives and is of no use, and starts another.
-    ///
-    /// # Errors
-    /// As [`Server::ensure_up`].
-    pub fn restart(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
-        {
-            let _only_one = self.lock(Instant::now(), on_wait)?;
-            if self.supervisor.running() != Running::Yes {
-                return Err(
-                    self.did_not_come_up("it runs, but its model does not, and it is not ours to restart", "restart it yourself")
-                );
-            }
-            self.supervisor.stop()?;
-        }
-        self.ensure_up(is_wanted, on_wait)
     }
 
     /// Ends the server and tells how much memory that gave back.
@@ -265,11 +246,10 @@ impl Server {
         }
     }
 
-    fn set_aside_long_log(&self) {
+    /// So that the end of the log tells of this start, and the log does not grow for ever.
+    fn set_aside_old_log(&self) {
         let log = self.log_file();
-        if fs::metadata(&log).is_ok_and(|metadata| metadata.len() > MAX_LOG) {
-            let _ = fs::rename(&log, log.with_extension("log.1"));
-        }
+        let _ = fs::rename(&log, log.with_extension("log.1"));
     }
 
     fn port_taken(&self, what: &str) -> Error {

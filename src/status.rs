@@ -17,7 +17,7 @@ use crate::switch::{Backend, Switch};
 /// All that `llm-failover status` tells.
 #[derive(Serialize)]
 pub struct Status {
-    backend: &'static str,
+    backend: Backend,
     /// When the switch was last set, RFC 3339.
     since: Option<String>,
     local_server: LocalServer,
@@ -26,6 +26,11 @@ pub struct Status {
     real_claude: Option<PathBuf>,
     #[serde(skip)]
     since_time: Option<Timestamp>,
+}
+
+/// The first line of the status.
+pub fn backend_line(backend: Backend) -> String {
+    format!("current backend: {}\n", backend.word())
 }
 
 #[derive(Serialize)]
@@ -55,7 +60,7 @@ impl Status {
         };
         let since_time = switch.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {
-            backend: backend.word(),
+            backend,
             since: since_time.map(|time| time.to_string()),
             local_server: LocalServer {
                 state,
@@ -84,10 +89,11 @@ impl Status {
             "loading" => format!("loading (port {port})"),
             _ => format!("NOT USABLE (port {port}): {}", detail.as_deref().unwrap_or(state)),
         };
-        let mut text = format!("current backend: {}\nlocal server: {server}\n", self.backend);
+        let mut text = backend_line(self.backend);
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "{name}: {value}");
         };
+        line("local server", server);
         line("supervisor", supervisor.clone());
         line("model", self.model.clone().unwrap_or_else(|| "as served".into()));
         line("real claude", self.real_claude.as_ref().map_or("not found".into(), |path| path.display().to_string()));

@@ -12,7 +12,8 @@ use crate::context::Context;
 use crate::error::{self, Error, Result};
 
 /// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// The real Claude Code.
     Claude,

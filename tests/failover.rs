@@ -61,7 +61,7 @@ fn status_for_programs_is_one_line_of_json() {
     for args in [&["--json"][..], &["status", "--json"], &["-q", "--json"]] {
         life.failover(args).expect(0, &json("claude", "null", "down"), "");
     }
-    life.failover(&["start", "-q"]).expect(0, "", &life.waiting("llm-failover"));
+    life.failover(&["start", "-q"]).expect(0, "", "");
     switch_at_known_time(&life, "local");
     life.failover(&["--json"]).expect(0, &json("local", "\"2023-11-14T22:13:20Z\"", "up"), "");
 }
@@ -105,10 +105,9 @@ fn the_switch_turns_to_local_after_the_server_answers_and_to_claude_before_it_en
 #[test]
 fn quiet_before_and_after_the_word() {
     let life = Life::new("ok");
-    let waiting = life.waiting("llm-failover");
-    life.failover(&["-q", "local"]).expect(0, "", &waiting);
+    life.failover(&["-q", "local"]).expect(0, "", "");
     life.failover(&["claude", "--quiet"]).expect(0, "", "");
-    life.failover(&["start", "-q"]).expect(0, "", &waiting);
+    life.failover(&["start", "-q"]).expect(0, "", "");
     life.failover(&["--quiet", "stop"]).expect(0, "", "");
     life.failover(&["stop", "-q"]).expect(0, "", "");
 }
@@ -268,7 +267,7 @@ fn a_flip_waits_for_the_one_before_it() {
         (status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     });
     assert_eq!(to_local, (Some(0), "agent backend now: local\n".into(), life.waiting("llm-failover")));
-    assert_eq!((to_claude.0, to_claude.2.as_str()), (Some(0), ""));
+    assert_eq!((to_claude.0, to_claude.2.as_str()), (Some(0), "llm-failover: waiting for another flip to end …\n"));
     assert!(to_claude.1.starts_with("agent backend now: claude\nlocal server stopped: "), "{to_claude:?}");
     assert_eq!(life.switch_word(), "claude\n");
     life.assert_nothing_runs();
@@ -480,7 +479,7 @@ fn state_is_closed_to_others_whatever_the_mask() {
     let life = Life::new("ok");
     let open =
         |word: &str| life.cmd("/bin/sh").args(&["-c", &format!("umask 0; exec \"$HOME/bin/llm-failover\" -q {word}")]).run();
-    let _: Output = open("local").expect(0, "", &life.waiting("llm-failover"));
+    let _: Output = open("local").expect(0, "", "");
     let state = life.path(".local/state/claude-failover");
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode(&state), 0o700);

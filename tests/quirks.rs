@@ -437,8 +437,7 @@ fn a_server_that_is_loading_is_waited_for() {
 #[test]
 fn a_server_that_is_dead_inside_and_not_ours_is_named() {
     let stub = Stub::raw(json_answer(404, r#"{"error": "generation thread died"}"#));
-    let stderr = "claude: the local server did not come up: it runs, but its model does not, and it is not ours to restart\nhint: \
-                  restart it yourself\n";
+    let stderr = "claude: the local server runs, but its model does not (HTTP 404: generation thread died): restart it\n";
     ask(&local(""), &stub).expect(1, "", stderr);
     assert_eq!(stub.chats().len(), 1);
 }
@@ -582,8 +581,9 @@ fn addresses_of_every_form() {
     let port = stub.port();
     let sandbox = local("");
     let table = [
-        (format!("http://127.0.0.1:{port}"), "/"),
-        (format!("http://127.0.0.1:{port}/"), "/"),
+        (format!("http://127.0.0.1:{port}"), "/v1/chat/completions"),
+        (format!("http://127.0.0.1:{port}/"), "/v1/chat/completions"),
+        (format!("http://127.0.0.1:{port}/v1/"), "/v1/chat/completions"),
         (format!("http://127.0.0.1:{port}/api/v1/chat/completions"), "/api/v1/chat/completions"),
         (format!("http://127.0.0.1:{port}/v1/chat/completions?api-version=1"), "/v1/chat/completions?api-version=1"),
         (format!("http://127.0.0.1:{port}/v1/chat/completions#part"), "/v1/chat/completions"),

@@ -50,7 +50,7 @@ impl Endpoint {
             value: without_secrets(&url),
             expected: "the http:// or https:// address of a chat completions endpoint",
         };
-        let uri: Uri = url.parse().map_err(|_| unusable())?;
+        let uri: Uri = whole(&url).parse().map_err(|_| unusable())?;
         // A port that is no number would be taken for none.
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
@@ -142,6 +142,17 @@ impl Endpoint {
     }
 }
 
+/// The address with the path that everyone means who gives `http://host:port` or `http://host:port/v1`.
+fn whole(url: &str) -> String {
+    let base = url.trim_end_matches('/');
+    let path = base.split_once("://").map_or("", |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    match path {
+        "" => format!("{base}/v1/chat/completions"),
+        "v1" => format!("{base}/chat/completions"),
+        _ => url.to_string(),
+    }
+}
+
 /// The bearer token. One that no header can carry is refused without being shown.
 fn key(context: &Context) -> Result<Option<String>> {
     let Some(key) = context.setting("LOCAL_LLM_API_KEY") else { return Ok(None) };
@@ -218,6 +229,17 @@ mod tests {
         ];
         for (body, expected) in table {
             assert_eq!(error_line(500, body), expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn the_path_may_be_left_out() {
+        let completions = "http://h:1/v1/chat/completions";
+        for url in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", completions] {
+            assert_eq!(whole(url), completions);
+        }
+        for url in ["http://h:1/other", "http://h:1/v1/chat/completions/", "http://h:1/v1?a=b"] {
+            assert_eq!(whole(url), url);
         }
     }
 

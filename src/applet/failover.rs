@@ -1,6 +1,6 @@
 //! `llm-failover`: the switch and the local server.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 
 use argh::FromArgs;
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{self, Error, Result, report, warn};
 use crate::notify;
 use crate::server::{Progress, Server, State, Stopped, last_lines, private_file};
-use crate::status::Status;
+use crate::status::{self, Status};
 use crate::switch::{Backend, Switch};
 
 const NAME: &str = "llm-failover";
@@ -117,104 +117,118 @@ fn options(context: &Context) -> Result<Option<Options>> {
 }
 
 fn act(context: &Context, options: &Options) -> Result<()> {
-    if options.version {
-        print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION")));
-        return Ok(());
+    let action = Acting { context, is_quiet: options.quiet };
+    match &options.action {
+        _ if options.version => print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))),
+        None => action.status(false)?,
+        Some(Action::Status(options)) => action.status(options.json)?,
+        Some(Action::Local(_)) => action.to_local()?,
+        Some(Action::Claude(_)) => action.to_claude()?,
+        Some(Action::Start(_)) => {
+            let port = action.start(|| Ok(()))?;
+            action.say(&format!("local server: UP (port {port})"));
+        }
+        Some(Action::Stop(_)) => action.stop("local server: down (lazy)")?,
+        Some(Action::Logs(options)) => {
+            let lines = last_lines(&Server::new(context)?.log_file(), options.lines);
+            print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        }
     }
-    let say = |line: &str| {
-        if !options.quiet {
+    Ok(())
+}
+
+/// A command at work.
+struct Acting<'a> {
+    context: &'a Context,
+    is_quiet: bool,
+}
+
+impl Acting<'_> {
+    fn say(&self, line: &str) {
+        if !self.is_quiet {
             print(&format!("{line}\n"));
         }
-    };
-    match &options.action {
-        None => status(context, false),
-        Some(Action::Status(status_options)) => status(context, status_options.json),
-        Some(Action::Local(_)) => to_local(context, &say),
-        Some(Action::Claude(_)) => to_claude(context, &say),
-        Some(Action::Start(_)) => {
-            let server = start(context)?;
-            say(&format!("local server: UP (port {})", server.endpoint().port()));
-            Ok(())
-        }
-        Some(Action::Stop(_)) => stop(context, &say, "local server: down (lazy)"),
-        Some(Action::Logs(logs)) => {
-            let lines = last_lines(&Server::new(context)?.log_file(), logs.lines);
-            print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
-            Ok(())
-        }
     }
-}
 
-fn status(context: &Context, json: bool) -> Result<()> {
-    let switch = Switch::new(context)?;
-    let (backend, warning) = switch.read();
-    if let Some(warning) = warning {
-        warn(NAME, &warning);
+    fn status(&self, json: bool) -> Result<()> {
+        let switch = Switch::new(self.context)?;
+        let (backend, warning) = switch.read();
+        if let Some(warning) = warning {
+            warn(NAME, &warning);
+        }
+        let status = Status::look(self.context, &switch, backend).inspect_err(|_| {
+            if !json {
+                print(&status::backend_line(backend));
+            }
+        })?;
+        print(&if json { status.json() } else { status.text() });
+        Ok(())
     }
-    let status = Status::look(context, &switch, backend)?;
-    print(&if json { status.json() } else { status.text() });
-    Ok(())
-}
 
-/// The server first, the switch only when it answers.
-fn to_local(context: &Context, say: &dyn Fn(&str)) -> Result<()> {
-    let _only_one = flip_lock(context)?;
-    let was_up = Server::new(context)?.state() == State::Up;
-    let server = start(context)?;
-    flip(context, Backend::Local, say).inspect_err(|_| {
-        if !was_up {
+    /// The server first, the switch only when it answers.
+    fn to_local(&self) -> Result<()> {
+        let _only_one = self.flip_lock()?;
+        self.start(|| self.flip(Backend::Local)).map(|_| ())
+    }
+
+    /// The switch first, so that no call waits for a server that is going; then the memory. The way back to Claude does
+    /// not depend on a lock file that a full disk has no room for.
+    fn to_claude(&self) -> Result<()> {
+        let _only_one = self.flip_lock().ok();
+        self.flip(Backend::Claude)?;
+        self.stop("")
+    }
+
+    fn flip(&self, backend: Backend) -> Result<()> {
+        let switch = Switch::new(self.context)?;
+        let (before, _) = switch.read();
+        switch.write(backend)?;
+        self.say(&format!("agent backend now: {}", backend.word()));
+        if before != backend {
+            notify::flipped(self.context, backend);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the server answers, does what comes `then`, and gives the server's port. Should any of that
+    /// fail, a server that was not up before is stopped again.
+    fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
+        let server = Server::new(self.context)?;
+        let was_up = server.state() == State::Up;
+        let mut progress = Progress::new(NAME, &server, self.is_quiet);
+        let started = server.ensure_up(&|| true, &mut |elapsed| progress.show(elapsed));
+        progress.clear();
+        let outcome = started.and_then(|()| answer::prove(self.context, &server, &mut progress)).and_then(|()| then());
+        if outcome.is_err() && !was_up {
             let _ = server.stop();
         }
-    })
-}
-
-/// The switch first, so that no call waits for a server that is going; then the memory. The way back to Claude does
-/// not depend on a lock file that a full disk has no room for.
-fn to_claude(context: &Context, say: &dyn Fn(&str)) -> Result<()> {
-    let _only_one = flip_lock(context).ok();
-    flip(context, Backend::Claude, say)?;
-    stop(context, say, "")
-}
-
-fn flip(context: &Context, backend: Backend, say: &dyn Fn(&str)) -> Result<()> {
-    let switch = Switch::new(context)?;
-    let (before, _) = switch.read();
-    switch.write(backend)?;
-    say(&format!("agent backend now: {}", backend.word()));
-    if before != backend {
-        notify::flipped(context, backend);
+        outcome.map(|()| server.endpoint().port())
     }
-    Ok(())
-}
 
-fn start(context: &Context) -> Result<Server> {
-    let server = Server::new(context)?;
-    {
-        let mut progress = Progress::new(NAME, &server);
-        server.ensure_up(&|| true, &mut |elapsed| progress.show(elapsed))?;
+    fn stop(&self, if_down: &str) -> Result<()> {
+        let server = Server::new(self.context)?;
+        match server.stop()? {
+            Stopped::WasDown if if_down.is_empty() => {}
+            Stopped::WasDown => self.say(if_down),
+            Stopped::Freed(Some(bytes)) => self.say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),
+            Stopped::Freed(None) => self.say("local server stopped"),
+            Stopped::NotOurs => {
+                self.say(&format!("local server on port {} is not ours to stop: left running", server.endpoint().port()));
+            }
+        }
+        Ok(())
     }
-    answer::prove(NAME, context, &server).inspect_err(|_| {
-        let _ = server.stop();
-    })?;
-    Ok(server)
-}
 
-fn stop(context: &Context, say: &dyn Fn(&str), if_down: &str) -> Result<()> {
-    let server = Server::new(context)?;
-    match server.stop()? {
-        Stopped::WasDown if if_down.is_empty() => {}
-        Stopped::WasDown => say(if_down),
-        Stopped::Freed(Some(bytes)) => say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),
-        Stopped::Freed(None) => say("local server stopped"),
-        Stopped::NotOurs => say(&format!("local server on port {} is not ours to stop: left running", server.endpoint().port())),
+    /// Flips one at a time.
+    fn flip_lock(&self) -> Result<File> {
+        let path = self.context.state_dir()?.join("switch.lock");
+        let file = private_file(&path)?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            if !self.is_quiet {
+                error::say(&format!("{NAME}: waiting for another flip to end …"));
+            }
+            file.lock().map_err(Error::file("lock", path))?;
+        }
+        Ok(file)
     }
-    Ok(())
-}
-
-/// Flips one at a time.
-fn flip_lock(context: &Context) -> Result<File> {
-    let path = context.state_dir()?.join("switch.lock");
-    let file = private_file(&path)?;
-    file.lock().map_err(Error::file("lock", path))?;
-    Ok(file)
 }

@@ -41,7 +41,7 @@ pub fn state(endpoint: &Endpoint) -> State {
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
     match status {
         503 if json["status"] == "unavailable" => State::Dead("it says `unavailable`".into()),
-        503 => State::Loading,
+        503 if json.is_object() => State::Loading,
         200 if json.is_object() || body.is_empty() => State::Up,
         _ => by_models(endpoint, patience),
     }
@@ -57,7 +57,7 @@ fn by_models(endpoint: &Endpoint, patience: Patience) -> State {
     match status {
         200 if json["data"].is_array() || json["models"].is_array() => State::Up,
         401 | 403 if json.is_object() => State::Up,
-        503 => State::Loading,
+        503 if json.is_object() => State::Loading,
         _ => State::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
     }
 }

@@ -8,25 +8,26 @@ use crate::error::say;
 
 /// Says once that the server is being started; on a terminal it counts the seconds too.
 pub struct Progress {
-    line: String,
+    line: Option<String>,
     last: Option<u64>,
     is_terminal: bool,
 }
 
 impl Progress {
-    /// Progress for `applet`, silent until shown.
-    pub fn new(applet: &str, server: &Server) -> Progress {
+    /// Progress for `applet`, silent until shown, or for good if it `is_quiet`.
+    pub fn new(applet: &str, server: &Server, is_quiet: bool) -> Progress {
         let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
-        Progress { line, last: None, is_terminal: io::stderr().is_terminal() }
+        Progress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
     }
 
     /// Called while waiting.
     pub fn show(&mut self, elapsed: Duration) {
+        let Some(line) = &self.line else { return };
         let seconds = elapsed.as_secs();
         match (self.is_terminal, self.last) {
-            (false, None) => say(&self.line),
+            (false, None) => say(line),
             (true, last) if last != Some(seconds) => {
-                let _ = write!(io::stderr(), "\r{} {seconds} s", self.line);
+                let _ = write!(io::stderr(), "\r{line} {seconds} s");
             }
             _ => {}
         }
