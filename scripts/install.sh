@@ -23,9 +23,9 @@ main() {
     [ "$engine" = none ] || step "set up the engine: $engine_text" install_engine
     [ "$engine" = none ] || step "get the model: $model" fetch_model
     step "set up the service: $service_text" install_service
-    step "write settings: $config" install_settings
-    step "${modify_path:+change }PATH: $path_line" install_path
-    step "check" check
+    step "write the settings: $config" install_settings
+    [ -z "$modify_path" ] || step "add to $(start_files | tr '\n' ' '): $path_line" install_path
+    step "check that \`claude\` is found as it should" check
 }
 
 options() {
@@ -64,16 +64,21 @@ plan() {
     config=$HOME/.config/claude-failover/config.env
     state=$HOME/.local/state/claude-failover
     hf_home=${HF_HOME:-$HOME/.cache/huggingface}
-    label=$(setting LLM_LAUNCHAGENT com.local.mlxserver)
+    label=${LLM_LAUNCHAGENT:-$(value_of "$(setting_line LLM_LAUNCHAGENT)")}
+    label=${label:-com.local.mlxserver}
     case "$label" in */*) fail "LLM_LAUNCHAGENT is \`$label\`; a label has no slash" ;; esac
 
     engine=${engine_option:-$(recorded option engine)}
-    [ "${engine:-auto}" != auto ] || { is_apple_silicon && engine=mlx || engine=llama; }
+    if [ "${engine:-auto}" = auto ]; then
+        if is_apple_silicon; then engine=mlx; else engine=llama; fi
+    fi
     model=$model_option
-    [ -n "$model" ] || [ "$engine" != "$(recorded option engine)" ] || model=$(recorded option model)
-    port=${port_option:-$(setting LLM_PORT 9420)}
-    case "$port" in *[!0-9]* | ??????*) fail "\`$port\` is no port number" ;; esac
-    if [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then fail "\`$port\` is no port number"; fi
+    if [ -z "$model" ] && [ "$engine" = "$(recorded option engine)" ]; then model=$(recorded option model); fi
+    port=${port_option:-$(value_of "$(setting_line LLM_PORT)")}
+    port=${port:-9420}
+    case "$port" in *[!0-9]* | ??????*) fail "\`$port\` is no port number; choose one between 1 and 65535" ;; esac
+    if [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then fail "\`$port\` is no port number; choose one between 1 and 65535"; fi
+    must_not_contradict LLM_PORT "$port"
 
     llama_server=
     case "$engine" in
@@ -83,14 +88,19 @@ plan() {
         *) fail "no such engine: \`$engine\`; choose auto, mlx, llama or none" ;;
     esac
     plan_service
+    if [ -n "$service_file" ] && is_foreign "$service_file" &&
+        [ "$engine $model $port" != "$(recorded option engine) $(recorded option model) $(recorded option port)" ]; then
+        fail "$service_file is not as an install left it, and would have to change; move it elsewhere and run this again"
+    fi
     path_line="export PATH=\"\$HOME/.local/share/claude-failover/bin:\$PATH\""
     [ "$(shell_name)" != fish ] || path_line="set -gx PATH \"\$HOME/.local/share/claude-failover/bin\" \$PATH"
 }
 
 plan_mlx() {
     engine_text="mlx-lm in $venv"
-    # A name in the user's own settings is what every call asks the server for.
-    [ -n "$model" ] || model=$(setting LOCAL_LLM_MODEL "mlx-community/Qwen2.5-$(size_for_memory)-Instruct-4bit")
+    # Every call asks the server for the model in the settings.
+    [ -n "$model_option" ] || is_ours LOCAL_LLM_MODEL || model=$(value_of "$(setting_line LOCAL_LLM_MODEL)")
+    [ -n "$model" ] || model=mlx-community/Qwen2.5-$(size_for_memory)-Instruct-4bit
     if [ -e "$model" ]; then
         model=$(absolute "$model")
         [ -f "$model/config.json" ] || fail "no config.json in $model: not a model for mlx-lm"
@@ -103,6 +113,7 @@ plan_mlx() {
         esac
     fi
     model_name=$model
+    must_not_contradict LOCAL_LLM_MODEL "$model"
 }
 
 plan_llama() {
@@ -136,6 +147,7 @@ plan_llama() {
 }
 
 plan_service() {
+    service_file='' service_text=''
     if [ "$engine" = none ]; then
         service=none service_text="none; the server is your own"
     elif [ "$engine" = mlx ] && command -v launchctl >/dev/null; then
@@ -152,10 +164,10 @@ install_binary() {
     local binary
     binary=$("$root/scripts/build.sh")
     make_dir "$bin"
-    if [ -x "$bin/llm-failover" ] && "$bin/llm-failover" status 2>/dev/null | grep -q '^local server: UP'; then
-        was_up=yes
-        # While its settings are as it was started with.
-        "$bin/llm-failover" stop || true
+    if [ -x "$bin/llm-failover" ]; then
+        if "$bin/llm-failover" status 2>/dev/null | grep -q '^local server: UP'; then was_up=yes; fi
+        # Even if it is down: launchd keeps what it was once told of it.
+        "$bin/llm-failover" stop >/dev/null || true
     fi
     # By rename: the old one may be running, and must not change under it.
     cp "$binary" "$bin/.claude-failover.new"
@@ -169,7 +181,7 @@ install_binary() {
 
 install_engine() {
     case "$engine-$model_kind-$llama_server" in
-        mlx-*) pip_install mlx_lm mlx-lm && { is_darwin || pip_install mlx 'mlx[cpu]'; } ;;
+        mlx-*) if is_darwin; then pip_install mlx_lm mlx-lm; else pip_install mlx_lm mlx-lm 'mlx[cpu]'; fi ;;
         llama-*-) pip_install xllamacpp --only-binary :all: 'xllamacpp>=2026.5' ;;
     esac
     case "$engine-$model_kind" in
@@ -187,7 +199,7 @@ pip_install() {
     if ! "$venv/bin/python" -c '' 2>/dev/null; then
         python=$("$root/scripts/find-python.sh")
         record tree "$venv"
-        "$python" -m venv --clear "$venv"
+        "$python" -m venv --clear "$venv" || fail "$python cannot make a virtual environment in $venv; see above"
     fi
     if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$@"; then
         "$venv/bin/python" -c "import importlib.util as u; exit(not u.find_spec('$module'))" ||
@@ -243,7 +255,7 @@ install_service() {
             ;;
     esac
     record option service "$service"
-    [ "${service_file-}" = "" ] || record option service_file "$service_file"
+    record option service_file "$service_file"
 }
 
 # The unit and the agent of an earlier install with another engine would win over what is set up now.
@@ -252,9 +264,7 @@ remove_service() {
     [ "$(recorded option service)" = "$1" ] || return 0
     file=$(recorded option service_file)
     [ -f "$file" ] || return 0
-    if [ "$(checksum "$file")" != "$(recorded file "$file")" ]; then
-        fail "$file was changed by hand and is in the way; move it elsewhere and run this again"
-    fi
+    ! is_foreign "$file" || fail "$file is not as an install left it, and is in the way; move it elsewhere and run this again"
     rm -f "$file"
     forget file "$file"
     [ "$1" != systemd ] || systemctl_user daemon-reload || true
@@ -266,7 +276,7 @@ server_command() {
     set -- "$venv/bin/python" "$venv/llama_server.py" --model "${model_file-}" --ctx 16384
     [ -z "$llama_server" ] || set -- "$llama_server" -m "${model_file-}" --host 127.0.0.1 -c 16384
     [ "$engine" != mlx ] || set -- "$venv/bin/python" -m mlx_lm server --model "$model" --host 127.0.0.1 \
-        --allowed-origins "http://127.0.0.1" --prefill-step-size 256
+        --allowed-origins http://127.0.0.1 --prefill-step-size 256
     while [ $# -gt 0 ]; do
         case "$1" in
             *[!A-Za-z0-9_./:-]*) "$quote" "$1" ;;
@@ -279,6 +289,7 @@ server_command() {
 }
 
 install_settings() {
+    local command
     make_dir "$(dirname "$config")"
     [ -e "$config" ] || (umask 077 && : >"$config" && record created "$config")
     set_setting LLM_PORT "$port"
@@ -293,28 +304,27 @@ install_settings() {
     fi
     # exec: no shell stays between, and the value does not start with a quote, which would be taken for that of the value.
     if [ "$service" = child ]; then
-        set_setting LLM_SERVER_CMD "exec $(server_command shell_argument "\"\$LLM_PORT\"")"
+        # shellcheck disable=SC2016
+        command=$(server_command shell_argument '"$LLM_PORT"')
+        set_setting LLM_SERVER_CMD "exec $command"
     else
         drop_setting LLM_SERVER_CMD
     fi
     record option engine "$engine"
     record option model "$model"
+    record option port "$port"
     [ -z "${was_up-}" ] || "$bin/llm-failover" start || note "the local server, which was up, did not start again; see above"
 }
 
 install_path() {
     local file
-    if [ -z "$modify_path" ]; then
-        [ "$(command -v claude || true)" = "$bin/claude" ] || note "add this line at the end of $(start_files | sed -n 1p), or run this with --modify-path"
-        return
-    fi
     start_files | while IFS= read -r file; do
         if grep -qF '# >>> claude-failover >>>' "$file" 2>/dev/null; then continue; fi
         make_dir "$(dirname "$file")"
         [ -e "$file" ] || record created "$file"
+        [ ! -e "$file" ] || [ -w "$file" ] || fail "cannot write $file; add the line yourself: $path_line"
         [ ! -s "$file" ] || [ -z "$(tail -c 1 "$file")" ] || echo >>"$file"
-        printf '# >>> claude-failover >>>\n%s\n# <<< claude-failover <<<\n' "$path_line" >>"$file" ||
-            fail "cannot write $file; add the line yourself: $path_line"
+        printf '# >>> claude-failover >>>\n%s\n# <<< claude-failover <<<\n' "$path_line" >>"$file"
         record block "$file"
     done
 }
@@ -337,27 +347,25 @@ start_files() {
 
 check() {
     local found real
-    found=$(PATH="$bin:$PATH" && hash -r && command -v claude)
+    found=$(PATH="$bin:$PATH" bash -c 'command -v claude')
     [ "$found" = "$bin/claude" ] || fail "\`claude\` is $found even with $bin first on PATH"
     real=$(PATH="$bin:$PATH" "$bin/llm-failover" status | sed -n 's/^real claude: //p')
     echo "claude is $found"
     case "$real" in
-        "not found") note "no real Claude Code was found behind it; calls that need it will fail until it is installed" ;;
+        "not found") note "no real Claude Code is behind it; calls that need it will fail until it is installed" ;;
         *) echo "the real one behind it is $real" ;;
     esac
-    if [ "$(command -v claude || true)" != "$found" ]; then
-        note "this takes effect in new shells${modify_path:-, once the PATH line is added}" | sed 's/shellsyes/shells/'
+    if [ "$(command -v claude || true)" = "$found" ]; then
+        return
+    elif grep -qF '# >>> claude-failover >>>' "$(start_files | sed -n 1p)" 2>/dev/null; then
+        note "shells that run already do not know it yet; open a new one"
+    else
+        note "add this line at the end of $(start_files | sed -n 1p), or run this again with --modify-path:"
+        echo "$path_line"
     fi
 }
 
 # --- settings, which are the user's file -------------------------------------------------------------------------------
-
-setting() {
-    local key=$1 value
-    value=${!key-}
-    [ -n "$value" ] || value=$(setting_line "$key" | sed -e 's/^[^=]*=[[:space:]]*//' -e 's/[[:space:]]*$//' -e "s/^\"\(.*\)\"\$/\1/" -e "s/^'\(.*\)'\$/\1/")
-    printf '%s\n' "${value:-$2}"
-}
 
 # The line that counts for KEY: the last.
 setting_line() {
@@ -365,18 +373,33 @@ setting_line() {
         line ~ "^" key "[ \t]*=" { found = $0 } END { if (found != "") print found }' "$config"
 }
 
+value_of() {
+    printf '%s\n' "$1" | sed -e 's/^[^=]*=[[:space:]]*//' -e 's/[[:space:]]*$//' -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'\$/\1/"
+}
+
+is_ours() {
+    local there
+    there=$(setting_line "$1")
+    [ -z "$there" ] || [ "$there" = "$(recorded setting "$1")" ]
+}
+
+# For what the service is told as well: it and the calls must mean the same.
+must_not_contradict() {
+    is_ours "$1" || [ "$(value_of "$(setting_line "$1")")" = "$2" ] ||
+        fail "$config has \`$(setting_line "$1")\`; change that to $1=$2, or take it out"
+}
+
 # A line of ours is brought up to date; one of the user's stays.
 set_setting() {
-    local line="$1=$2" there ours
+    local line="$1=$2" there
     there=$(setting_line "$1")
-    ours=$(recorded setting "$1")
     if [ -z "$there" ]; then
         [ ! -s "$config" ] || [ -z "$(tail -c 1 "$config")" ] || echo >>"$config"
         printf '%s\n' "$line" >>"$config"
-    elif [ "$there" = "$line" ]; then
+    elif is_ours "$1"; then
+        replace_line "$there" "$line"
+    elif [ "$(value_of "$there")" = "$2" ]; then
         return
-    elif [ "$there" = "$ours" ]; then
-        replace_line "$ours" "$line"
     else
         note "$config has \`$there\`, which stays; this install would have \`$line\`"
         return
@@ -387,16 +410,17 @@ set_setting() {
 drop_setting() {
     local ours
     ours=$(recorded setting "$1")
-    if [ -n "$ours" ] && [ "$(setting_line "$1")" = "$ours" ]; then replace_line "$ours" ""; fi
+    if [ -n "$ours" ] && is_ours "$1"; then replace_line "$ours" ""; fi
     forget setting "$1"
 }
 
 # Written over and not renamed: the file may be a link into somebody's dotfiles.
 replace_line() {
-    local text
-    text=$(OLD=$1 NEW=$2 awk '$0 != ENVIRON["OLD"] { print } $0 == ENVIRON["OLD"] && ENVIRON["NEW"] != "" { print ENVIRON["NEW"] }' "$config")
-    printf '%s' "${text:+$text
-}" >"$config"
+    local new
+    new=$(mktemp)
+    OLD=$1 NEW=$2 awk '$0 != ENVIRON["OLD"] { print } $0 == ENVIRON["OLD"] && ENVIRON["NEW"] != "" { print ENVIRON["NEW"] }' "$config" >"$new"
+    cat "$new" >"$config"
+    rm -f "$new"
 }
 
 # --- the manifest: KIND, NAME and VALUE, by tabs -------------------------------------------------------------------------
@@ -426,7 +450,7 @@ make_dir() {
 make_missing() {
     [ ! -d "$1" ] || return 0
     make_missing "$(dirname "$1")"
-    mkdir "$1"
+    mkdir "$1" || exit
     printf '%s\n' "$1"
 }
 
@@ -434,13 +458,17 @@ make_missing() {
 write_ours() {
     local new="$1.new.$$"
     cat >"$new"
-    if [ -e "$1" ] && ! cmp -s "$new" "$1" && [ "$(checksum "$1")" != "$(recorded file "$1")" ]; then
+    if is_foreign "$1" && ! cmp -s "$new" "$1"; then
         rm -f "$new"
-        note "$1 was changed by hand and stays as it is; remove it and run this again for a new one"
+        note "$1 is not as an install left it, and stays; for a new one move it elsewhere and run this again"
         return
     fi
     mv -f "$new" "$1"
     record file "$1" "$(checksum "$1")"
+}
+
+is_foreign() {
+    [ -e "$1" ] && [ "$(checksum "$1")" != "$(recorded file "$1")" ]
 }
 
 checksum() {
@@ -517,7 +545,10 @@ shell_name() {
 }
 
 absolute() {
-    (cd "$(dirname "$1")" && printf '%s/%s\n' "$(pwd)" "$(basename "$1")")
+    case "$1" in
+        /*) printf '%s\n' "$1" ;;
+        *) printf '%s/%s\n' "$(pwd)" "$1" ;;
+    esac
 }
 
 # --- messages --------------------------------------------------------------------------------------------------------------
@@ -525,7 +556,12 @@ absolute() {
 step() {
     local text=$1
     shift
-    if [ -n "$dry_run" ]; then echo "would $text"; else echo "==> $text" && "$@"; fi
+    if [ -n "$dry_run" ]; then
+        echo "would $text"
+    else
+        echo "==> $text"
+        "$@"
+    fi
 }
 
 note() {

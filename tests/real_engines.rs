@@ -203,7 +203,7 @@ fn a_taken_port_keeps_the_engine_from_being_started() {
 fn long_answer(life: &mut Life) -> (Child, i32) {
     life.set("LOCAL_LLM_MAX_TOKENS", "100000");
     life.set("LOCAL_LLM_EXTRA_BODY", r#"{"logit_bias":{"2":-100},"ignore_eos":true}"#);
-    life.cmd("llm-failover").args(&["-q", "local"]).limit(LIMIT).run().expect(0, "", &life.waiting("llm-failover"));
+    life.cmd("llm-failover").args(&["-q", "local"]).limit(LIMIT).run().expect(0, "", "");
     let server = *servers(life).last().expect("a server");
     settle(server);
     let call = life.begin("claude", &["-p", "Tell a very long story."]);
