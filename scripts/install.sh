@@ -164,6 +164,8 @@ install_binary() {
     local binary
     binary=$("$root/scripts/build.sh")
     make_dir "$bin"
+    make_dir "$state"
+    chmod 700 "$state"
     if [ -x "$bin/llm-failover" ]; then
         if "$bin/llm-failover" status 2>/dev/null | grep -q '^local server: UP'; then was_up=yes; fi
         # Even if it is down: launchd keeps what it was once told of it.
@@ -234,8 +236,6 @@ hub() {
 install_service() {
     local old
     for old in launchd systemd; do [ "$old" = "$service" ] || remove_service "$old"; done
-    make_dir "$state"
-    chmod 700 "$state"
     export FILL_LABEL=$label FILL_PORT=$port
     case "$service" in
         launchd)
@@ -267,7 +267,7 @@ remove_service() {
     ! is_foreign "$file" || fail "$file is not as an install left it, and is in the way; move it elsewhere and run this again"
     rm -f "$file"
     forget file "$file"
-    [ "$1" != systemd ] || systemctl_user daemon-reload || true
+    [ "$1" != systemd ] || systemctl_user daemon-reload >/dev/null 2>&1 || true
 }
 
 # server_command QUOTE PORT: the engine's command line, its words quoted by QUOTE.
