@@ -11,6 +11,7 @@ stub=
 trap 'rm -rf "$place"; [ -z "$stub" ] || kill "$stub"' EXIT
 
 main() {
+    case "$rounds" in *[!0-9]* | "" | 0) fail "\`$rounds\` is no number of rounds" ;; esac
     command -v cc >/dev/null || fail "cc, a C compiler, is not on PATH"
     local binary
     binary=$("$scripts/build.sh")

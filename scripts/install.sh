@@ -64,6 +64,7 @@ plan() {
     config=$HOME/.config/claude-failover/config.env
     state=$HOME/.local/state/claude-failover
     hf_home=${HF_HOME:-$HOME/.cache/huggingface}
+    case "$hf_home" in /*) ;; *) fail "HF_HOME is \`$hf_home\`, not an absolute path" ;; esac
     label=${LLM_LAUNCHAGENT:-$(value_of "$(setting_line LLM_LAUNCHAGENT)")}
     label=${label:-com.local.mlxserver}
     case "$label" in */*) fail "LLM_LAUNCHAGENT is \`$label\`; a label has no slash" ;; esac

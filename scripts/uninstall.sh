@@ -32,7 +32,7 @@ main() {
 
 stop_server() {
     if [ -x "$bin/llm-failover" ]; then
-        "$bin/llm-failover" -q claude || fail "the local server does not stop; end it, then run this again"
+        "$bin/llm-failover" -q claude || fail "\`llm-failover claude\` fails; put right what it says above, then run this again"
     fi
 }
 
@@ -96,7 +96,7 @@ remove_trees_and_dirs() {
     rm -f "$manifest"
     printf '%s\n' "$dirs" | while IFS=$tab read -r dir _; do
         rmdir "$dir" 2>/dev/null && continue
-        case "$dir" in */claude-failover) [ ! -d "$dir" ] || echo "left: $dir, which holds what is not of the install" ;; esac
+        case "$dir" in */claude-failover) [ ! -d "$dir" ] || echo "left: $dir, which holds files of yours" ;; esac
     done
 }
 

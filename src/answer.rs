@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod endpoint;
+pub mod failure;
 mod mentions;
 mod prompt;
 mod reasoning;
@@ -17,8 +18,9 @@ use crate::error::{Error, Result, warn};
 use crate::invocation::Invocation;
 use crate::server::{Progress, Server};
 use crate::switch::{Backend, Switch};
-use chat::{Answer, Failure, Message, Request};
+use chat::{Answer, Message, Request};
 use endpoint::{Endpoint, Patience, short_body};
+use failure::Failure;
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
@@ -61,7 +63,7 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<(
         }
         Err(error) => {
             output.end_line();
-            Err(output.without_what_was_shown(error))
+            Err(output.with_what_was_not_shown(error))
         }
     }
 }
@@ -128,7 +130,7 @@ impl Settings {
             None => Map::new(),
             Some(text) => serde_json::from_str(&text).map_err(|_| Error::Setting {
                 key: "LOCAL_LLM_EXTRA_BODY",
-                value: text,
+                value: "…".into(),
                 expected: "a JSON object",
             })?,
         };
@@ -153,7 +155,7 @@ impl Settings {
             max_tokens,
             temperature,
             extra,
-            patience: Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()) },
+            patience: Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()), whole: None },
         })
     }
 
@@ -168,7 +170,8 @@ impl Settings {
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
 pub fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
-    let settings = Settings::new(context)?;
+    let mut settings = Settings::new(context)?;
+    settings.patience.idle = server.patience();
     let question = vec![Message { role: "user", content: "Hi".into() }];
     match exchange(server, &settings, settings.request(question, 1), &|| true, progress, &mut |_| {}) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
@@ -199,10 +202,15 @@ fn exchange(
         };
         match failure {
             Failure::Refused(_) | Failure::Broken(_) | Failure::Dead(_) if !server.is_ours() => {
-                return Err(worded(failure, endpoint));
+                return Err(failure.worded(endpoint));
             }
-            Failure::Refused(_) | Failure::Broken(_) | Failure::Loading | Failure::Dead(_) if starts < MAX_STARTS => {
+            Failure::Refused(_) | Failure::Loading if starts < MAX_STARTS => {
                 starts += 1;
+                server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
+            }
+            // Once: this question may be what breaks it.
+            Failure::Broken(_) | Failure::Dead(_) if starts == 0 => {
+                starts = MAX_STARTS;
                 server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
             Failure::UnknownModel(line) if !model_is_known => {
@@ -213,7 +221,7 @@ fn exchange(
                 true => continue,
                 false => return Err(Error::Answer(format!("the local server refused: {line}"))),
             },
-            failure => return Err(worded(failure, endpoint)),
+            failure => return Err(failure.worded(endpoint)),
         }
         progress.clear();
     }
@@ -237,7 +245,8 @@ fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Res
 }
 
 fn served_models(endpoint: &Endpoint) -> Vec<String> {
-    let patience = Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(10) };
+    let seconds = Duration::from_secs;
+    let patience = Patience { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
     let Ok(mut response) = endpoint.models(patience) else { return vec![] };
     let list: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
     let ids = list["data"].as_array().into_iter().flatten().filter_map(|model| model["id"].as_str());
@@ -252,22 +261,4 @@ fn fold_system(request: &mut Request) -> bool {
     let system = request.messages.remove(0);
     request.messages[0].content = format!("{}\n\n{}", system.content, request.messages[0].content);
     true
-}
-
-fn worded(failure: Failure, endpoint: &Endpoint) -> Error {
-    let url = endpoint.shown();
-    match failure {
-        Failure::Refused(reason) | Failure::Broken(reason) => Error::Unreachable { url, reason },
-        Failure::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
-        Failure::Dead(line) => Error::Answer(format!("the local server runs, but its model does not ({line}): restart it")),
-        Failure::UnknownModel(line) | Failure::NoSystemRole(line) | Failure::Refusal(line) => {
-            Error::Answer(format!("the local server refused: {line}"))
-        }
-        Failure::Stalled { idle, partial } => {
-            let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
-            Error::CutAnswer { reason, partial }
-        }
-        Failure::Cut { reason, partial } => Error::CutAnswer { reason, partial },
-        Failure::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
-    }
 }

@@ -50,7 +50,7 @@ impl Context {
     pub fn text(&self, key: &'static str) -> Result<Option<String>> {
         let text = |value: OsString| {
             let value = value.into_string();
-            value.map_err(|value| Error::Setting { key, value: value.to_string_lossy().into(), expected: "UTF-8 text" })
+            value.map_err(|_| Error::Setting { key, value: "…".into(), expected: "UTF-8 text" })
         };
         self.setting(key).map(text).transpose()
     }

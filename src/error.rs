@@ -125,9 +125,9 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn hint(&self, applet: &str) -> Option<String> {
         Some(match self {
-            Error::Usage(_) => "run `llm-failover --help`".into(),
+            Error::Usage(_) => format!("run `{applet} --help`"),
             Error::UnknownApplet(_) => {
                 "call it as `claude-failover APPLET`, or make the links with `claude-failover --install DIR`".into()
             }
@@ -207,7 +207,7 @@ pub fn report(applet: &str, error: &Error) -> ExitCode {
         Error::AsClaude(text) => say(text),
         _ => say(&format!("{applet}: {error}")),
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint(applet) {
         say(&format!("hint: {hint}"));
     }
     ExitCode::from(error.code())

@@ -11,7 +11,6 @@ mod invocation;
 mod notify;
 mod options;
 mod real_claude;
-mod route;
 mod server;
 mod status;
 mod switch;

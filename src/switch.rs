@@ -71,6 +71,12 @@ impl Switch {
         }
     }
 
+    /// Where a link leads that leads to nothing yet; the path itself if it is no link.
+    fn link_target(&self) -> PathBuf {
+        let target = fs::read_link(&self.path).ok().and_then(|target| Some(self.path.parent()?.join(target)));
+        target.unwrap_or_else(|| self.path.clone())
+    }
+
     /// When the switch was last written, if it was.
     pub fn since(&self) -> Option<SystemTime> {
         fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
@@ -82,7 +88,7 @@ impl Switch {
     /// # Errors
     /// If the file cannot be written; the old word stands then.
     pub fn write(&self, backend: Backend) -> Result<()> {
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.link_target());
         // A rename would put a file in the place of a device, such as `/dev/null`, for a user who may.
         if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Error::file("write", path)(io::Error::other("not a regular file")));

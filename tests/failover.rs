@@ -181,7 +181,8 @@ fn a_server_that_does_not_come_up_is_exit_3_with_its_log_and_the_switch_as_it_wa
 #[test]
 fn start_stop_and_logs_leave_the_switch_alone() {
     let life = Life::new("ok");
-    life.failover(&["logs"]).expect(0, "", "");
+    let none = "llm-failover: no log yet at `[HOME]/.local/state/claude-failover/server.log`\n";
+    life.failover(&["logs"]).expect(0, "", none);
     life.failover(&["stop"]).expect(0, "local server: down (lazy)\n", "");
     let up = format!("local server: UP (port {})\n", life.port);
     life.failover(&["start"]).expect(0, &up, &life.waiting("llm-failover"));

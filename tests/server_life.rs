@@ -2,7 +2,6 @@
 //! mistaken for somebody else's process.
 
 use std::fs;
-use std::net::UdpSocket;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -276,20 +275,20 @@ fn a_pid_file_that_names_somebody_else_harms_nobody() {
 
 #[test]
 fn nobody_starts_what_is_somebody_elses() {
-    let said = "the local server did not come up: nothing answers at LOCAL_LLM_URL, and that server is not ours to start\n\
-                hint: start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR\n";
     let mut forced = local("ok");
     forced.set("LLM_SUPERVISOR", "none");
-    // Another machine's, as far as the address tells; a port of this one that is closed, so that nothing leaves it.
+    // Another machine's, as far as the address tells: 127.0.0.1 as a number.
     let mut far = local("ok");
-    let address =
-        UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()));
-    let host = address.map_or("2130706433".into(), |address| address.ip().to_string());
+    let host = "2130706433".to_string();
     let port = far.port;
     far.set("LOCAL_LLM_URL", format!("http://{host}:{port}/v1/chat/completions"));
     for (host, life) in [("127.0.0.1".to_string(), forced), (host, far)] {
-        life.failover(&["start"]).expect(3, "", &format!("llm-failover: {said}"));
         let url = format!("http://{host}:{}/v1/chat/completions", life.port);
+        let said = format!(
+            "the local server did not come up: nothing answers at {url}, and that server is not ours to start\n\
+             hint: start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR\n"
+        );
+        life.failover(&["start"]).expect(3, "", &format!("llm-failover: {said}"));
         let unreached = format!("claude: no answer from the local server at {url}: connection refused\n");
         life.ask("hi").expect(1, "", &(unreached + "hint: see `llm-failover status`; check LOCAL_LLM_URL\n"));
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");

@@ -74,7 +74,6 @@ fn launchd_in_every_shape_starts_once_and_gives_the_memory_back() {
         format!("load {plist}"),
         format!("kickstart {user}/{LABEL}"),
         format!("start {LABEL}"),
-        format!("bootout {user}/{LABEL}"),
         format!("unload {plist}"),
     ];
     let table =

@@ -28,8 +28,10 @@ pub struct Endpoint {
 pub struct Patience {
     /// Until the connection stands.
     pub connect: Duration,
-    /// Between two bytes, before the first one too. There is no limit on the whole.
+    /// Between two bytes, of the request too, and before the first one.
     pub idle: Duration,
+    /// On the whole, if there is a limit.
+    pub whole: Option<Duration>,
 }
 
 impl Endpoint {
@@ -137,6 +139,8 @@ impl Endpoint {
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .timeout_connect(Some(patience.connect))
             .timeout_per_read(Some(patience.idle))
+            .timeout_per_write(Some(patience.idle))
+            .timeout_global(patience.whole)
             .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
         if self.is_loopback() { config.proxy(None).build().into() } else { config.build().into() }
     }
@@ -167,16 +171,11 @@ fn key(context: &Context) -> Result<Option<String>> {
     }
 }
 
-fn without_secrets(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => url.rsplit('@').next().unwrap_or_default().to_string(),
-    }
+/// An address for messages: without user, password, query and fragment, even if they are not written as they should be.
+pub fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
+    let place = rest.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}{}", place.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// The body of an answer that is not a stream, as text, however long or broken it is.
@@ -248,5 +247,7 @@ mod tests {
         assert_eq!(without_secrets("http://me:pw@h:1/v1/chat?key=x"), "http://h:1/v1/chat");
         assert_eq!(without_secrets("https://h"), "https://h");
         assert_eq!(without_secrets("me:pw@h"), "h");
+        assert_eq!(without_secrets("http://me:s3/cret@h:1/v1"), "http://h:1/v1");
+        assert_eq!(without_secrets("me:s3?cret@h"), "h");
     }
 }

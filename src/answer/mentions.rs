@@ -1,6 +1,7 @@
 //! `@file` mentions in a prompt. Which words are mentions follows Claude Code 2.1.330; what they stand for is put before
 //! the prompt, in a form that small models take well.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use crate::context::Context;
 const MAX_FILE: u64 = 256 << 10;
 
 /// A mention: a file, and which of its lines.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Mention {
     path: String,
     lines: Option<(usize, usize)>,
@@ -50,14 +51,9 @@ pub fn expand(context: &Context, prompt: String, warn: &mut dyn FnMut(String)) -
 
 /// The mentions in their order, the quoted ones first, each once.
 fn mentions(prompt: &str) -> Vec<Mention> {
-    let mut found: Vec<Mention> = Vec::new();
-    for name in quoted(prompt).into_iter().chain(prompt.split_whitespace().filter_map(bare)) {
-        let mention = split_lines(name);
-        if !found.contains(&mention) {
-            found.push(mention);
-        }
-    }
-    found
+    let names = quoted(prompt).into_iter().chain(prompt.split_whitespace().filter_map(bare));
+    let mut known = HashSet::new();
+    names.map(split_lines).filter(|mention| known.insert(mention.clone())).collect()
 }
 
 fn may_precede(c: char) -> bool {

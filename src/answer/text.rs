@@ -20,8 +20,7 @@ impl Output {
     /// Takes a piece of the answer.
     pub fn show(&mut self, piece: &str) {
         if self.is_terminal {
-            // A model must not drive the terminal: the real CLI takes control characters out there, too.
-            let piece: String = piece.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+            let piece = harmless(piece);
             self.shown.push_str(&piece);
             let _ = write(&piece);
         }
@@ -50,13 +49,19 @@ impl Output {
         }
     }
 
-    /// The same error, less the part of an answer that is on the terminal already.
-    pub fn without_what_was_shown(&self, error: Error) -> Error {
+    /// The same error, with the part of an answer that it carries fit for stderr, and less what is on the terminal already.
+    pub fn with_what_was_not_shown(&self, error: Error) -> Error {
         match error {
             Error::CutAnswer { reason, .. } if self.is_terminal => Error::CutAnswer { reason, partial: String::new() },
+            Error::CutAnswer { reason, partial } => Error::CutAnswer { reason, partial: harmless(&partial) },
             other => other,
         }
     }
+}
+
+/// Without control characters: a model must not drive the terminal. The real CLI takes them out there, too.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 fn write(text: &str) -> io::Result<()> {

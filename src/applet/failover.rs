@@ -130,7 +130,11 @@ fn act(context: &Context, options: &Options) -> Result<()> {
         }
         Some(Action::Stop(_)) => action.stop("local server: down (lazy)")?,
         Some(Action::Logs(options)) => {
-            let lines = last_lines(&Server::new(context)?.log_file(), options.lines);
+            let log = Server::new(context)?.log_file();
+            let lines = last_lines(&log, options.lines);
+            if !log.exists() {
+                error::say(&format!("{NAME}: no log yet at `{}`", log.display()));
+            }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
     }
@@ -197,17 +201,19 @@ impl Acting<'_> {
         let was_up = server.state() == State::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let started = server.ensure_up(&|| true, &mut |elapsed| progress.show(elapsed));
-        progress.clear();
         let outcome = started.and_then(|()| answer::prove(self.context, &server, &mut progress)).and_then(|()| then());
         if outcome.is_err() && !was_up {
-            let _ = server.stop();
+            let _ = server.stop(&mut |_| {});
         }
         outcome.map(|()| server.endpoint().port())
     }
 
     fn stop(&self, if_down: &str) -> Result<()> {
         let server = Server::new(self.context)?;
-        match server.stop()? {
+        let mut progress = Progress::new(NAME, &server, self.is_quiet);
+        let stopped = server.stop(&mut |elapsed| progress.show(elapsed))?;
+        progress.clear();
+        match stopped {
             Stopped::WasDown if if_down.is_empty() => {}
             Stopped::WasDown => self.say(if_down),
             Stopped::Freed(Some(bytes)) => self.say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),

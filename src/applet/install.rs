@@ -15,7 +15,7 @@ use crate::real_claude::Identity;
 /// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
 pub fn links(dir: &Path) -> Result<()> {
     let binary = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
-    let us = Identity::of_this_process().ok_or(Error::NoHome)?;
+    let us = Identity::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let target = target_from(dir, &binary);
     for name in NAMES {

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
+use super::print;
 use crate::answer;
 use crate::context::Context;
 use crate::error::{Error, report, warn};
 use crate::invocation::{self, Call, Invocation};
 use crate::options::CLAUDE_ONLY;
 use crate::real_claude;
-use crate::route::{Kind, Route, route};
 use crate::switch::{Backend, Switch};
 
 /// The Claude Code whose command line is kept to.
@@ -25,31 +25,31 @@ pub fn run(name: &str, context: &Context) -> ExitCode {
     });
     match backend {
         Backend::Claude => become_claude(name, context),
-        Backend::Local => by_kind(name, context, backend),
+        Backend::Local => answer_or_claude(name, context),
     }
 }
 
-fn by_kind(name: &str, context: &Context, backend: Backend) -> ExitCode {
+/// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude's.
+fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     let is_print = !context.stdout_is_terminal() || invocation::says_print(&context.args);
     let call = match invocation::parse(&context.args) {
         Ok(call) => call,
         Err(_) if !is_print => return become_claude(name, context),
         Err(error) => return report(name, &error),
     };
-    let print = match &call {
+    let prompt = match &call {
         Call::Prompt(invocation) if is_print && !is_elsewhere(invocation) => Some(invocation),
         _ => None,
     };
-    let kind = if print.is_some() { Kind::Print } else { Kind::NotPrint };
-    match (route(backend, kind), print) {
-        (Route::Answer, Some(invocation)) => match answer::run(name, context, invocation) {
+    match prompt {
+        None => become_claude(name, context),
+        Some(invocation) => match answer::run(name, context, invocation) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 report(name, &error.without_log());
                 ExitCode::FAILURE
             }
         },
-        _ => become_claude(name, context),
     }
 }
 
@@ -60,10 +60,19 @@ fn is_elsewhere(invocation: &Invocation) -> bool {
 
 fn become_claude(name: &str, context: &Context) -> ExitCode {
     let error = real_claude::become_claude(name, context);
-    let is_version = || context.args.iter().any(|arg| arg == "--version" || arg == "-v");
-    if matches!(error, Error::ClaudeNotFound(_)) && is_version() {
-        println!("{COMPATIBLE_WITH} (claude-failover {}; no Claude Code on this machine)", env!("CARGO_PKG_VERSION"));
+    if matches!(error, Error::ClaudeNotFound(_)) && asks_for_version(context) {
+        let version = env!("CARGO_PKG_VERSION");
+        print(&format!("{COMPATIBLE_WITH} (claude-failover {version}; no Claude Code on this machine)\n"));
         return ExitCode::SUCCESS;
     }
     report(name, &error)
+}
+
+/// As the real CLI takes it before it reads its command line.
+fn asks_for_version(context: &Context) -> bool {
+    let words: Vec<&str> = context.args.iter().filter_map(|arg| arg.to_str()).collect();
+    matches!(
+        words.as_slice(),
+        ["-v" | "-V" | "--version"] | ["-v" | "-V" | "--version", "--verbose"] | ["--verbose", "-v" | "--version"]
+    ) && words.len() == context.args.len()
 }

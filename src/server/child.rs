@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
+use super::files::{log_file, private_file};
 use super::process::{Pid, group_members, has_variable, start_mark};
-use super::{Running, Supervisor, log_file, private_file};
+use super::supervisor::{Running, Supervisor};
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
 
@@ -38,17 +39,12 @@ pub struct Child {
 }
 
 impl Child {
-    /// The child that the settings describe.
+    /// The child that the settings describe, to listen on `port`.
     ///
     /// # Errors
-    /// If a setting cannot be used, or there is no home folder.
-    pub fn new(context: &Context) -> Result<Child> {
-        Ok(Child {
-            command: context.setting("LLM_SERVER_CMD"),
-            port: crate::answer::endpoint::Endpoint::new(context)?.port(),
-            state_dir: context.state_dir()?,
-            started: None.into(),
-        })
+    /// If there is no home folder.
+    pub fn new(context: &Context, port: u16) -> Result<Child> {
+        Ok(Child { command: context.setting("LLM_SERVER_CMD"), port, state_dir: context.state_dir()?, started: None.into() })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -128,6 +124,11 @@ impl Supervisor for Child {
                 return Err(Error::Supervisor(format!("the local server (pid {pid}) does not end")));
             }
         }
+        // One that was started a moment ago may not have written who it is.
+        if let Some(mut child) = self.started.borrow_mut().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         let _ = fs::remove_file(self.pid_file());
         Ok(())
     }
@@ -175,7 +176,7 @@ fn own_path() -> Result<PathBuf> {
 pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
     let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
-    let _ = setsid();
+    setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;
     close_inherited_files();
     let id = write_pid_file(Path::new(pid_file))?;
     let mut shell = Command::new("/bin/sh");

@@ -2,16 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Running, Supervisor};
+use super::supervisor::{Running, Supervisor, failed, label, run};
 use crate::context::Context;
-use crate::error::{Error, Result, plain};
-
-/// The label of the agent unless `LLM_LAUNCHAGENT` says otherwise; also the name of the systemd unit.
-pub const DEFAULT_LABEL: &str = "com.local.mlxserver";
+use crate::error::{Error, Result};
 
 /// How long an agent may take to end. Its property list sets `ExitTimeOut` to less.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -49,23 +46,52 @@ impl Launchd {
         run(Command::new(program).args(args))
     }
 
-    /// The user's domain: that of the screen session, or of the user alone over ssh, where there is none.
-    fn domain(&self) -> Result<String> {
+    /// The domains that may hold the user's agent: that of the screen session, and that of the user alone, which it is
+    /// over ssh with nobody logged in at the screen.
+    fn domains(&self) -> [String; 2] {
         let uid = nix::unistd::getuid();
-        let gui = format!("gui/{uid}");
-        let has_screen = self.launchctl(&["print", &gui])?.status.success();
-        Ok(if has_screen { gui } else { format!("user/{uid}") })
+        [format!("gui/{uid}"), format!("user/{uid}")]
     }
 
-    /// `list` shows the caller's own session: over ssh not the agent that runs in the screen's.
-    fn is_printed_with_a_pid(&self) -> bool {
-        let print = self.domain().and_then(|domain| self.launchctl(&["print", &format!("{domain}/{}", self.label)]));
-        print.is_ok_and(|print| String::from_utf8_lossy(&print.stdout).lines().any(|line| line.trim().starts_with("pid = ")))
+    /// The domain to load the agent into.
+    fn domain(&self) -> Result<String> {
+        let [screen, user] = self.domains();
+        Ok(if self.launchctl(&["print", &screen])?.status.success() { screen } else { user })
     }
 
-    fn is_loaded(&self, target: &str) -> Result<bool> {
-        // `print` is of OS X 10.10, and says nothing of an agent that the old `load` put elsewhere.
-        Ok(self.launchctl(&["print", target])?.status.success() || self.launchctl(&["list", &self.label])?.status.success())
+    /// Where the agent is loaded, and what `print` says of it there.
+    fn loaded(&self) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for domain in self.domains() {
+            let target = format!("{domain}/{}", self.label);
+            let print = self.launchctl(&["print", &target])?;
+            if print.status.success() {
+                found.push((target, String::from_utf8_lossy(&print.stdout).into_owned()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What `list` says of the agent. `print` is of OS X 10.10, and says nothing of an agent that the old `load` put
+    /// elsewhere; `list` says nothing of one in the screen's session to a caller over ssh.
+    fn listed(&self) -> Result<Option<String>> {
+        let list = self.launchctl(&["list", &self.label])?;
+        Ok(list.status.success().then(|| String::from_utf8_lossy(&list.stdout).into_owned()))
+    }
+
+    fn is_loaded(&self) -> Result<bool> {
+        Ok(!self.loaded()?.is_empty() || self.listed()?.is_some())
+    }
+
+    fn load(&self) -> Result<()> {
+        let plist = self.plist()?.to_string_lossy().into_owned();
+        let bootstrap = self.launchctl(&["bootstrap", &self.domain()?, &plist])?;
+        if bootstrap.status.success() || self.is_loaded()? {
+            return Ok(());
+        }
+        // The old command reports success whatever happens: what counts is whether the agent is there.
+        self.launchctl(&["load", &plist])?;
+        if self.is_loaded()? { Ok(()) } else { Err(failed("launchctl bootstrap", &bootstrap)) }
     }
 }
 
@@ -79,85 +105,61 @@ impl Supervisor for Launchd {
     }
 
     fn start(&self, _: &File) -> Result<()> {
-        let plist = self.plist()?.to_string_lossy().into_owned();
-        let domain = self.domain()?;
-        let target = format!("{domain}/{}", self.label);
-        if !self.is_loaded(&target)? {
-            let bootstrap = self.launchctl(&["bootstrap", &domain, &plist])?;
-            if !bootstrap.status.success() && !self.is_loaded(&target)? {
-                let load = self.launchctl(&["load", &plist])?;
-                // The old command reports success whatever happens; what it says on stderr and whether the agent is there count.
-                if !load.status.success() || !self.is_loaded(&target)? {
-                    return Err(failed("launchctl bootstrap", &bootstrap));
-                }
-            }
+        self.installed()?;
+        if !self.is_loaded()? {
+            self.load()?;
         }
+        let target = self.loaded()?.into_iter().next().map(|(target, _)| target);
+        let target = target.map_or_else(|| Ok(format!("{}/{}", self.domain()?, self.label)), Ok)?;
         let kickstart = self.launchctl(&["kickstart", &target])?;
-        if !kickstart.status.success() {
-            let start = self.launchctl(&["start", &self.label])?;
-            if !start.status.success() {
-                return Err(failed("launchctl kickstart", &kickstart));
-            }
+        if kickstart.status.success() || self.launchctl(&["start", &self.label])?.status.success() {
+            return Ok(());
         }
-        Ok(())
+        Err(failed("launchctl kickstart", &kickstart))
     }
 
     fn running(&self) -> Running {
-        let Ok(list) = self.launchctl(&["list", &self.label]) else { return Running::No(None) };
-        let text = String::from_utf8_lossy(&list.stdout).into_owned();
-        let value = |key: &str| {
-            let line = text.lines().find(|line| line.trim_start().starts_with(&format!("\"{key}\"")))?;
-            Some(line.split_once('=')?.1.trim().trim_end_matches(';').to_string())
-        };
-        if list.status.success() && value("PID").is_some() || self.is_printed_with_a_pid() {
+        let has_pid = |printed: &str| printed.lines().any(|line| line.trim().starts_with("pid = "));
+        if self.loaded().is_ok_and(|loaded| loaded.iter().any(|(_, printed)| has_pid(printed))) {
             return Running::Yes;
         }
-        Running::No(value("LastExitStatus").map(|status| format!("it ended while starting (launchd status {status})")))
+        let list = self.listed().ok().flatten().unwrap_or_default();
+        let value = |key: &str| {
+            let line = list.lines().find(|line| line.trim_start().starts_with(&format!("\"{key}\"")))?;
+            Some(line.split_once('=')?.1.trim().trim_end_matches(';').to_string())
+        };
+        match value("PID") {
+            Some(_) => Running::Yes,
+            None => {
+                Running::No(value("LastExitStatus").map(|status| format!("it ended while starting (launchd status {status})")))
+            }
+        }
     }
 
+    /// Unloads the agent, wherever it is.
     fn stop(&self) -> Result<()> {
-        if self.plist().is_err() {
+        if self.launchctl.is_none() {
             return Ok(());
         }
-        let target = format!("{}/{}", self.domain()?, self.label);
-        let bootout = self.launchctl(&["bootout", &target])?;
-        let is_gone_or_going = bootout.status.code().is_some_and(|code| GONE_OR_GOING.contains(&code));
-        if !bootout.status.success() && !is_gone_or_going && self.is_loaded(&target)? {
-            let plist = self.plist()?.to_string_lossy().into_owned();
-            let _ = self.launchctl(&["unload", &plist])?;
+        let mut refusal = None;
+        for (target, _) in self.loaded()? {
+            let bootout = self.launchctl(&["bootout", &target])?;
+            let is_gone_or_going = bootout.status.code().is_some_and(|code| GONE_OR_GOING.contains(&code));
+            if !bootout.status.success() && !is_gone_or_going {
+                refusal = Some(bootout);
+            }
         }
         let begun = Instant::now();
-        while self.is_loaded(&target)? || self.running() == Running::Yes {
+        while self.is_loaded()? {
             if begun.elapsed() > STOP_LIMIT {
-                return Err(failed("launchctl bootout", &bootout));
+                let error = refusal.map(|bootout| failed("launchctl bootout", &bootout));
+                return Err(error.unwrap_or_else(|| Error::Supervisor(format!("`{}` does not end under launchd", self.label))));
+            }
+            if let (true, Ok(plist)) = (refusal.is_some() || self.loaded()?.is_empty(), self.plist()) {
+                self.launchctl(&["unload", &plist.to_string_lossy()])?;
             }
             sleep(Duration::from_millis(100));
         }
         Ok(())
     }
-}
-
-/// The label or unit name that the settings give the service.
-pub fn label(context: &Context) -> String {
-    let given = context.setting("LLM_LAUNCHAGENT").and_then(|label| label.into_string().ok());
-    given.map(|label| label.trim().to_string()).unwrap_or_else(|| DEFAULT_LABEL.into())
-}
-
-/// Runs a supervisor's program to its end, without a terminal.
-pub fn run(command: &mut Command) -> Result<Output> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |error| Error::Supervisor(format!("cannot run `{program}`: {}", plain(&error)));
-    command.stdin(Stdio::null()).output().map_err(failed)
-}
-
-/// What a supervisor's program said when it failed, on one line.
-pub fn failed(what: &str, output: &Output) -> Error {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let status = output.status;
-    Error::Supervisor(if said.is_empty() {
-        format!("`{what}` failed ({status})")
-    } else {
-        format!("`{what}` failed ({status}): {said}")
-    })
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Error as Transport;
 
-use crate::answer::chat::transport_line;
 use crate::answer::endpoint::{Endpoint, Patience, short_body};
+use crate::answer::failure::transport_line;
 
 /// How the server is.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub enum State {
 
 /// Looks once, for at most a few seconds.
 pub fn state(endpoint: &Endpoint) -> State {
-    let patience = Patience { connect: Duration::from_secs(2), idle: Duration::from_secs(3) };
+    let patience =
+        Patience { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
     let mut response = match endpoint.health(patience) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),

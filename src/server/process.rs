@@ -103,10 +103,17 @@ fn resident(pid: Pid) -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
-/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading.
+/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading. Times are told in one
+/// zone for every caller.
 fn ps(args: &[&str]) -> Option<String> {
-    let output =
-        Command::new("/bin/ps").args(args).env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let output = Command::new("/bin/ps")
+        .args(args)
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC0")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.success() && !text.trim().is_empty()).then_some(text)
 }

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::launchd::{failed, label, run};
-use super::{Running, Supervisor};
+use super::supervisor::{Running, Supervisor, failed, label, run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -69,7 +68,7 @@ impl Supervisor for Systemd {
     }
 
     fn stop(&self) -> Result<()> {
-        if self.installed().is_err() {
+        if self.systemctl.is_none() {
             return Ok(());
         }
         let stop = self.systemctl(&["stop"])?;
