@@ -139,10 +139,22 @@ impl DerefMut for Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        for (pid, _) in self.processes() {
+        let named = self.processes().into_iter().map(|(pid, _)| pid);
+        for pid in named.chain(processes_at_home(self.home())) {
             signal(pid, "KILL");
         }
     }
+}
+
+/// The processes that live in this home, by their environment: a real engine does not name it in its arguments.
+fn processes_at_home(home: &Path) -> Vec<i32> {
+    let variable = format!("HOME={}", home.display());
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let lives_here = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())
+    };
+    pids.filter(lives_here).collect()
 }
 
 /// Sends a signal to a process.
