@@ -273,7 +273,11 @@ impl Server {
 
     fn port_taken(&self, what: &str) -> Error {
         if !self.is_ours() {
-            return Error::Unreachable { url: self.endpoint.shown(), reason: what.into() };
+            return Error::DidNotComeUp {
+                reason: format!("no usable answer from {}: {what}", self.endpoint.shown()),
+                log: vec![],
+                hint: "check LOCAL_LLM_URL".into(),
+            };
         }
         let port = self.endpoint.port();
         let holder = self.listener().and_then(|pid| Some(format!(" by `{}` (pid {pid})", process::name(pid)?)));
