@@ -224,11 +224,20 @@ fetch_model() {
     folder=$hf_home/hub/models--$(printf '%s' "$repo" | sed 's,/,--,')
     [ -e "$folder" ] || record model "$folder"
     make_dir "$hf_home/hub"
-    hub "$venv/bin/hf" download "$repo" ${file:+"$file"} >/dev/null ||
+    hub "$venv/bin/python" -c "$download" "$repo" ${file:+"$file"} ||
         fail "cannot get $model from the hub; fetch it by other means and give --model its path$([ "$engine" = mlx ] || echo ', or try --model smollm2')"
     [ -z "$file" ] || model_file=$(HF_HUB_OFFLINE=1 hub "$venv/bin/python" -c \
         'import sys, huggingface_hub as h; print(h.hf_hub_download(sys.argv[1], sys.argv[2]))' "$repo" "$file")
 }
+
+# Not by the hf command, which leaves files of its own and advertises.
+download='
+import sys, huggingface_hub as hub
+try:
+    hub.hf_hub_download(*sys.argv[1:]) if sys.argv[2:] else hub.snapshot_download(sys.argv[1])
+except Exception as error:
+    sys.exit(str(error).strip().splitlines()[0])
+'
 
 hub() {
     env -u HF_HUB_CACHE HF_HOME="$hf_home" HF_HUB_OFFLINE="${HF_HUB_OFFLINE-0}" "$@"
@@ -356,6 +365,7 @@ check() {
         "not found") note "no real Claude Code is behind it; calls that need it will fail until it is installed" ;;
         *) echo "the real one behind it is $real" ;;
     esac
+    echo "next: llm-failover local"
     if [ "$(command -v claude || true)" = "$found" ]; then
         return
     elif grep -qF '# >>> claude-failover >>>' "$(start_files | sed -n 1p)" 2>/dev/null; then

@@ -97,6 +97,14 @@ pub fn find(context: &Context) -> Result<PathBuf> {
     Trail::of(context).next_claude(context, true)
 }
 
+/// The `claude` that a shell finds, if that is not this program.
+pub fn before_us_on_path(context: &Context) -> Option<PathBuf> {
+    let path = context.program("claude")?;
+    let metadata = fs::metadata(&path).ok()?;
+    let is_us = Identity::of_this_process() == Some(Identity::from(&metadata)) || is_copy_of_us(&path, metadata.len());
+    (!is_us).then_some(path)
+}
+
 /// Becomes the real Claude Code: same process, arguments, environment, streams, folder and signal state. Returns only if
 /// that failed. One variable is added to the environment, the [`Trail`].
 ///

@@ -226,6 +226,9 @@ impl Server {
                     _ => {}
                 },
             }
+            if begun.elapsed() > self.patience && !is_known {
+                return Err(Fault::Other(self.port_taken("it listens, but does not answer")));
+            }
             if begun.elapsed() > self.patience {
                 let reason = format!("no answer after {} seconds", self.patience.as_secs());
                 let error = self.did_not_come_up(&reason, "raise LLM_START_TIMEOUT if the model needs longer to load");

@@ -40,10 +40,10 @@ impl Switch {
     /// The switch of this user: `LLM_BACKEND_FLAG`, or `~/.local/state/llm-backend`.
     ///
     /// # Errors
-    /// If neither the variable nor a home folder is there.
+    /// If neither the variable nor a home folder is there, or the variable is a relative path.
     pub fn new(context: &Context) -> Result<Switch> {
         let path = match context.setting("LLM_BACKEND_FLAG") {
-            Some(path) => context.expand(path),
+            Some(path) => absolute(context.expand(path))?,
             None => context.home()?.join(".local/state/llm-backend"),
         };
         Ok(Switch { path })
@@ -109,6 +109,14 @@ impl Switch {
         }
         written.map_err(Error::file("write", path))
     }
+}
+
+/// A relative path would be another switch in every folder.
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::Setting { key: "LLM_BACKEND_FLAG", value: path.display().to_string(), expected: "an absolute path" })
 }
 
 fn write_whole(path: &Path, word: &str) -> io::Result<()> {

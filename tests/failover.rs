@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
 use crate::support::life::{Life, freed, signal};
@@ -358,6 +359,37 @@ fn killed_while_the_server_loads() {
         assert_eq!(life.switch_word(), "claude\n");
         life.assert_nothing_runs();
     }
+}
+
+#[test]
+fn interrupted_while_the_server_loads() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let life = Life::new("slow");
+        let mut flip = life.begin("llm-failover", &["local"]);
+        life.wait_for_start();
+        signal(flip.id().cast_signed(), name);
+        let status = wait(&mut flip, Duration::from_secs(30)).expect("an end");
+        let output = flip.wait_with_output().unwrap();
+        assert_eq!(status.signal().map(|signal| 128 + signal), Some(code));
+        assert_eq!((output.stdout, String::from_utf8(output.stderr).unwrap()), (vec![], life.waiting("llm-failover")));
+        assert_eq!(life.switch_word(), "");
+        life.assert_nothing_runs();
+    }
+}
+
+#[test]
+fn a_claude_before_ours_on_path_is_told() {
+    let mut life = Life::new("ok");
+    let other = life.script("other/claude", "#!/bin/sh\n");
+    let ours = life.path("bin");
+    life.set_path(&[other.parent().unwrap(), &ours, "/usr/bin".as_ref(), "/bin".as_ref()]);
+    let warning = "llm-failover: warning: `claude` on your PATH is `[HOME]/other/claude`, which does not read the switch; \
+                   put our folder before it\n";
+    assert_eq!(life.failover(&["status"]).err(), warning);
+    let waiting = life.waiting("llm-failover");
+    life.failover(&["local"]).expect(0, "agent backend now: local\n", &format!("{warning}{waiting}"));
+    life.set_path(&[&ours, other.parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()]);
+    assert_eq!(life.failover(&["status"]).err(), "");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nix::pty::openpty;
 
 use crate::support::life::{Life, freed, python, signal};
 use crate::support::stub::Stub;
-use crate::support::{kill_group, until, wait};
+use crate::support::{free_port, kill_group, until, wait};
 
 const SEE_LOGS: &str = "hint: see `llm-failover logs`\n";
 const CHECK_COMMAND: &str = "hint: check the server's command and its model: see `llm-failover logs`\n";
@@ -234,6 +234,20 @@ fn a_server_that_was_killed_between_calls_is_started_again() {
     life.flip_to_claude();
 }
 
+#[test]
+fn a_server_on_the_port_of_earlier_settings_is_replaced() {
+    let mut life = Life::new("ok");
+    life.flip_to_local();
+    let port = free_port();
+    life.set("LLM_PORT", port.to_string());
+    let waiting = format!("claude: waiting for the local server to start (port {port}) …\n");
+    assert_eq!(life.cmd("claude").args(&["-p", "hi"]).run().err(), waiting);
+    let [before, after] = life.started()[..] else { panic!("two starts") };
+    let living: Vec<i32> = life.processes().into_iter().map(|(pid, _)| pid).collect();
+    assert!(!living.contains(&before) && living.contains(&after), "{living:?}");
+    life.flip_to_claude();
+}
+
 /// The shell is the group's leader; what it started must be found without it.
 #[test]
 fn a_server_whose_shell_has_ended_is_still_ours() {
@@ -254,9 +268,9 @@ fn a_pid_file_that_names_somebody_else_harms_nobody() {
     let life = Life::new("ok");
     let mut bystander = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
     let pid = bystander.id();
-    for text in
-        [format!("{pid} 1\n"), format!("{pid}\n"), format!("{pid} \n"), format!("-{pid} 1\n"), "1 1\n".into(), "junk".into()]
-    {
+    let port = life.port;
+    let forged = [format!("{pid} 1 {port}\n"), format!("{pid} 1\n"), format!("{pid}\n"), format!("-{pid} 1 {port}\n")];
+    for text in forged.into_iter().chain([format!("1 1 {port}\n"), "junk".into()]) {
         let file = life.write(".local/state/claude-failover/server.pid", &text);
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
         assert!(!file.exists(), "{text:?}");
@@ -265,7 +279,7 @@ fn a_pid_file_that_names_somebody_else_harms_nobody() {
         life.flip_to_claude();
         assert!(bystander.try_wait().unwrap().is_none(), "{text:?}");
     }
-    let stale = format!("{} 1\n", i32::MAX - 1);
+    let stale = format!("{} 1 {port}\n", i32::MAX - 1);
     life.write(".local/state/claude-failover/server.pid", stale);
     life.flip_to_local();
     life.flip_to_claude();

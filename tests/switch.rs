@@ -141,7 +141,8 @@ fn the_switch_may_be_elsewhere() {
     sandbox.set("LLM_BACKEND_FLAG", "~/else where/flag");
     call(&sandbox).run().expect(0, LOCAL, "");
     sandbox.set("LLM_BACKEND_FLAG", "else where/flag");
-    call(&sandbox).run().expect(0, LOCAL, "");
+    let warning = "claude: warning: LLM_BACKEND_FLAG is `else where/flag`: expected an absolute path; using claude\n";
+    call(&sandbox).run().expect(0, REAL, warning);
     sandbox.set("LLM_BACKEND_FLAG", sandbox.home().join(OsStr::from_bytes(b"fl\xffag")));
     call(&sandbox).run().expect(0, REAL, "");
     fs::write(sandbox.home().join(OsStr::from_bytes(b"fl\xffag")), "local").unwrap();

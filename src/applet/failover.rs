@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use super::interrupt::Guard;
 use super::print;
 use crate::answer;
 use crate::context::Context;
 use crate::error::{self, Error, Result, report, warn};
 use crate::notify;
+use crate::real_claude;
 use crate::server::{Progress, Server, State, Stopped, last_lines, private_file};
 use crate::status::{self, Status};
 use crate::switch::{Backend, Switch};
@@ -20,7 +22,7 @@ const NAME: &str = "llm-failover";
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Options {
-    /// print nothing but errors
+    /// say nothing of flips, starts and stops that went well
     #[argh(switch, short = 'q')]
     quiet: bool,
     /// print the version
@@ -166,11 +168,26 @@ impl Acting<'_> {
             }
         })?;
         print(&if json { status.json() } else { status.text() });
+        self.warn_of_another_claude();
         Ok(())
+    }
+
+    /// A `claude` that a shell finds before ours makes the switch mean nothing, without a word.
+    fn warn_of_another_claude(&self) {
+        if let Some(path) = real_claude::before_us_on_path(self.context) {
+            warn(
+                NAME,
+                &format!(
+                    "`claude` on your PATH is `{}`, which does not read the switch; put our folder before it",
+                    path.display()
+                ),
+            );
+        }
     }
 
     /// The server first, the switch only when it answers.
     fn to_local(&self) -> Result<()> {
+        self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
         self.start(|| self.flip(Backend::Local)).map(|_| ())
     }
@@ -195,13 +212,21 @@ impl Acting<'_> {
     }
 
     /// Makes sure that the server answers, does what comes `then`, and gives the server's port. Should any of that
-    /// fail, a server that was not up before is stopped again.
+    /// fail or be interrupted, a server that was not up before is stopped again.
     fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
         let server = Server::new(self.context)?;
         let was_up = server.state() == State::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
-        let started = server.ensure_up(&|| true, &mut |elapsed| progress.show(elapsed));
-        let outcome = started.and_then(|()| answer::prove(self.context, &server, &mut progress)).and_then(|()| then());
+        let context = self.context.for_applet(NAME, &[]);
+        let guard = Guard::new(move || {
+            if let (false, Ok(server)) = (was_up, Server::new(&context)) {
+                let _ = server.stop(&mut |_| {});
+            }
+        });
+        let started = server.ensure_up(&|| !guard.is_caught(), &mut |elapsed| progress.show(elapsed));
+        let proven = started.and_then(|()| answer::prove(self.context, &server, &mut progress));
+        guard.end();
+        let outcome = proven.and_then(|()| then());
         if outcome.is_err() && !was_up {
             let _ = server.stop(&mut |_| {});
         }

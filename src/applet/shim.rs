@@ -16,13 +16,14 @@ const COMPATIBLE_WITH: &str = "2.1.330";
 
 /// Runs the applet `name`.
 pub fn run(name: &str, context: &Context) -> ExitCode {
-    let backend = Switch::new(context).map_or(Backend::Claude, |switch| {
-        let (backend, warning) = switch.read();
-        if let Some(warning) = warning {
-            warn(name, &warning);
-        }
-        backend
-    });
+    let (backend, warning) = match Switch::new(context) {
+        Ok(switch) => switch.read(),
+        Err(Error::NoHome) => (Backend::Claude, None),
+        Err(error) => (Backend::Claude, Some(format!("{error}; using claude"))),
+    };
+    if let Some(warning) = warning {
+        warn(name, &warning);
+    }
     match backend {
         Backend::Claude => become_claude(name, context),
         Backend::Local => answer_or_claude(name, context),

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
 use super::files::{log_file, private_file};
@@ -51,17 +51,18 @@ impl Child {
         self.state_dir.join("server.pid")
     }
 
-    /// The server's number, if the file names a process that is still the same.
-    fn pid(&self) -> Option<Pid> {
+    /// The server's number and port, if the file names a process that is still the same.
+    fn pid_and_port(&self) -> Option<(Pid, u16)> {
         let text = fs::read_to_string(self.pid_file()).ok()?;
-        let (pid, mark) = text.trim().split_once(' ')?;
-        let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
+        let mut words = text.split_whitespace();
+        let pid = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
+        let (mark, port) = (words.next()?, words.next()?.parse().ok()?);
         let is_ours = match start_mark(pid) {
             Some(present) => present == mark,
             // The shell has ended before what it had started.
             None => group_members(pid)?.into_iter().any(|member| has_variable(member, ID_VARIABLE, text.trim())),
         };
-        is_ours.then_some(pid)
+        is_ours.then_some((pid, port))
     }
 }
 
@@ -82,6 +83,8 @@ impl Supervisor for Child {
         if self.running() == Running::Yes {
             return Ok(());
         }
+        // One on another port, from before a change of the settings.
+        self.stop()?;
         let log_path = log_file(&self.state_dir);
         let log = private_file(&log_path)?;
         let second = log.try_clone().map_err(Error::file("open", &log_path))?;
@@ -110,11 +113,14 @@ impl Supervisor for Child {
                 _ => Running::Yes,
             };
         }
-        if self.pid().is_some() { Running::Yes } else { Running::No(None) }
+        match self.pid_and_port() {
+            Some((_, port)) if port == self.port => Running::Yes,
+            _ => Running::No(None),
+        }
     }
 
     fn stop(&self) -> Result<()> {
-        if let Some(pid) = self.pid() {
+        if let Some((pid, _)) = self.pid_and_port() {
             let group = NixPid::from_raw(pid);
             let is_gone = [Some(Signal::SIGTERM), Some(Signal::SIGTERM), Some(Signal::SIGKILL)].into_iter().any(|signal| {
                 let _ = killpg(group, signal);
@@ -178,7 +184,8 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
     setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;
     close_inherited_files();
-    let id = write_pid_file(Path::new(pid_file))?;
+    let _ = SigSet::all().thread_unblock();
+    let id = write_pid_file(Path::new(pid_file), &context.text("LLM_PORT")?.unwrap_or_default())?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&command).stdin(Stdio::null()).current_dir(context.home()?);
     for (name, _) in std::env::vars_os() {
@@ -212,10 +219,10 @@ fn is_claudes(name: &std::ffi::OsStr) -> bool {
     [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
 
-fn write_pid_file(path: &Path) -> Result<String> {
+fn write_pid_file(path: &Path, port: &str) -> Result<String> {
     let pid = std::process::id().cast_signed();
     let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
-    let id = format!("{pid} {mark}");
+    let id = format!("{pid} {mark} {port}");
     let fresh = path.with_extension(format!("pid.{pid}"));
     let _ = fs::remove_file(&fresh);
     let mut file = private_file(&fresh)?;

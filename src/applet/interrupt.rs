@@ -1,0 +1,51 @@
+//! Tidying up when a command is interrupted half-way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+use nix::sys::signal::{SigSet, Signal, raise};
+
+/// While it lives, SIGINT and SIGTERM tidy up before they end the process.
+pub struct Guard {
+    signals: SigSet,
+    is_armed: Arc<AtomicBool>,
+    is_caught: Arc<AtomicBool>,
+}
+
+impl Guard {
+    /// Calls `tidy_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
+    /// signals are blocked in this thread and in what it starts; programs that live on must unblock them.
+    pub fn new(tidy_up: impl FnOnce() + Send + 'static) -> Guard {
+        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+        let _ = signals.thread_block();
+        let guard = Guard { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
+        let (is_armed, is_caught) = (guard.is_armed.clone(), guard.is_caught.clone());
+        thread::spawn(move || {
+            let Ok(signal) = signals.wait() else { return };
+            if is_armed.load(SeqCst) {
+                is_caught.store(true, SeqCst);
+                tidy_up();
+            }
+            let _ = signals.thread_unblock();
+            let _ = raise(signal);
+            // Not reached unless the signal is ignored.
+            std::process::exit(128 + signal as i32);
+        });
+        guard
+    }
+
+    /// Whether a signal has come.
+    pub fn is_caught(&self) -> bool {
+        self.is_caught.load(SeqCst)
+    }
+
+    /// Ends the guard. If a signal has come, the process ends with it, and this does not return.
+    pub fn end(self) {
+        self.is_armed.store(false, SeqCst);
+        while self.is_caught() {
+            thread::park();
+        }
+        let _ = self.signals.thread_unblock();
+    }
+}
