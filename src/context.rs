@@ -43,6 +43,13 @@ impl Context {
         })
     }
 
+    /// The names in the settings file that look like ours and are none: slips of the pen.
+    pub fn unknown_settings(&self) -> Vec<String> {
+        let names = self.settings.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
+        names.filter(|name| looks_like_ours(name) && !SETTINGS.contains(&name.as_str())).collect()
+    }
+
     /// A setting that must be text.
     ///
     /// # Errors
@@ -148,6 +155,25 @@ impl Context {
         }
     }
 }
+
+/// The settings, as the README lists them.
+const SETTINGS: [&str; 15] = [
+    "LLM_BACKEND_FLAG",
+    "CLAUDE_BIN",
+    "LOCAL_LLM_URL",
+    "LOCAL_LLM_MODEL",
+    "LOCAL_LLM_MAX_TOKENS",
+    "LOCAL_LLM_TEMPERATURE",
+    "LOCAL_LLM_API_KEY",
+    "LOCAL_LLM_IDLE_TIMEOUT",
+    "LOCAL_LLM_EXTRA_BODY",
+    "LLM_PORT",
+    "LLM_LAUNCHAGENT",
+    "LLM_SUPERVISOR",
+    "LLM_SERVER_CMD",
+    "LLM_START_TIMEOUT",
+    "LLM_NOTIFY_CMD",
+];
 
 /// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.
 fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {

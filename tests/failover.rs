@@ -378,6 +378,19 @@ fn interrupted_while_the_server_loads() {
 }
 
 #[test]
+fn a_slip_in_the_settings_file_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".config/claude-failover/config.env", "LLM_PROT=1\nLOCAL_LLM_MODEL=m\nOTHER=x\n");
+    let output = sandbox.cmd("llm-failover").arg("status").run();
+    assert_eq!(output.err(), "llm-failover: warning: `LLM_PROT` in the settings file is no setting\n");
+    sandbox.cmd("claude").arg("--version").run().expect(
+        0,
+        "2.1.330 (claude-failover 0.1.0; no Claude Code on this machine)\n",
+        "",
+    );
+}
+
+#[test]
 fn a_claude_before_ours_on_path_is_told() {
     let mut life = Life::new("ok");
     let other = life.script("other/claude", "#!/bin/sh\n");
@@ -465,8 +478,7 @@ fn a_refused_write_leaves_the_old_word_and_never_keeps_anyone_from_claude() {
     };
     assert_eq!(left(), ["claude-failover", "llm-backend"]);
     life.switch("local\n");
-    let running = format!("local server on port {} is not ours to stop: left running\n", stub.port());
-    limited("claude").expect(0, &format!("agent backend now: claude\n{running}"), "");
+    limited("claude").expect(0, "agent backend now: claude\n", "");
     assert_eq!(left(), ["claude-failover"], "no word means claude");
 }
 
@@ -482,12 +494,11 @@ fn full_and_read_only_disks() {
     let fill = "head -c 99999 /dev/zero >\"$HOME/disk/fill\" 2>/dev/null";
     let close = "mount -o remount,ro \"$HOME/disk\"";
     let refused = |why| cannot_write("write `[HOME]/disk/llm-backend`", why);
-    let running = |port: u16| format!("local server on port {port} is not ours to stop: left running\n");
     let stub = Stub::answering("hi");
     let table = [
         (fill, "local", "1\nold\n".to_string(), refused("no space left on device")),
         (close, "local", "1\nold\n".into(), refused("read-only file system")),
-        (fill, "claude", format!("agent backend now: claude\n{}0\nnone\n", running(stub.port())), String::new()),
+        (fill, "claude", "agent backend now: claude\n0\nnone\n".into(), String::new()),
         (close, "claude", "1\nold\n".into(), refused("read-only file system")),
     ];
     for (spoil, word, stdout, stderr) in table {

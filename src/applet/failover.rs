@@ -169,6 +169,9 @@ impl Acting<'_> {
         })?;
         print(&if json { status.json() } else { status.text() });
         self.warn_of_another_claude();
+        for name in self.context.unknown_settings() {
+            warn(NAME, &format!("`{name}` in the settings file is no setting"));
+        }
         Ok(())
     }
 
@@ -243,6 +246,7 @@ impl Acting<'_> {
             Stopped::WasDown => self.say(if_down),
             Stopped::Freed(Some(bytes)) => self.say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),
             Stopped::Freed(None) => self.say("local server stopped"),
+            Stopped::NotOurs if if_down.is_empty() && !server.is_ours() => {}
             Stopped::NotOurs => {
                 self.say(&format!("local server on port {} is not ours to stop: left running", server.endpoint().port()));
             }
