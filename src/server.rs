@@ -226,7 +226,7 @@ impl Server {
                     _ => {}
                 },
             }
-            if begun.elapsed() > self.patience && !is_known {
+            if begun.elapsed() > self.patience && state == State::Hung && !is_known {
                 return Err(Fault::Other(self.port_taken("it listens, but does not answer")));
             }
             if begun.elapsed() > self.patience {
