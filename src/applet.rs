@@ -40,20 +40,12 @@ fn long_form(context: &Context) -> ExitCode {
         print(HELP);
         return ExitCode::SUCCESS;
     };
+    if let Some(text) = first.to_str().and_then(about_us) {
+        print(&text);
+        return ExitCode::SUCCESS;
+    }
     let rest = &context.args[1..];
     let outcome = match first.to_str() {
-        Some("-h" | "--help" | "help") => {
-            print(HELP);
-            Ok(())
-        }
-        Some("-V" | "-v" | "--version") => {
-            print(&format!("{OWN_NAME} {}\n", env!("CARGO_PKG_VERSION")));
-            Ok(())
-        }
-        Some("--list") => {
-            print(&(NAMES.join("\n") + "\n"));
-            Ok(())
-        }
         Some("--install") => match rest {
             [dir] => install::links(Path::new(dir)),
             _ => Err(Error::Usage("`--install` takes one folder: claude-failover --install DIR".into())),
@@ -67,6 +59,16 @@ fn long_form(context: &Context) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(OWN_NAME, &error),
     }
+}
+
+/// What an option that only asks about this program is answered with.
+fn about_us(option: &str) -> Option<String> {
+    Some(match option {
+        "-h" | "--help" | "help" => HELP.into(),
+        "-V" | "-v" | "--version" => format!("{OWN_NAME} {}\n", env!("CARGO_PKG_VERSION")),
+        "--list" => NAMES.join("\n") + "\n",
+        _ => return None,
+    })
 }
 
 /// Writes `text` to stdout. A closed stdout is not an error.

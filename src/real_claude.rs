@@ -179,7 +179,7 @@ impl Trail {
         let mut turned = self.last.is_none();
         for path in places(context, chosen.clone()) {
             let is_chosen = chosen.as_ref() == Some(&path);
-            let Some(candidate) = examine(path, us, is_chosen, looks_inside || is_chosen) else { continue };
+            let candidate = examine(path, us, looks_inside || is_chosen);
             let is_turn = if self.same_process {
                 self.last.as_ref() == Some(&candidate.path)
             } else {
@@ -194,7 +194,16 @@ impl Trail {
             turned |= is_turn;
             candidates.push(candidate);
         }
-        before_the_turn.ok_or(Error::ClaudeNotFound(candidates))
+        before_the_turn.ok_or_else(|| {
+            // A place with nothing at all is not worth telling, unless the user chose it; a link to nothing is.
+            let is_worth_telling = |candidate: &Candidate| {
+                !matches!(candidate.skipped, Some(Skip::Missing))
+                    || chosen.as_ref() == Some(&candidate.path)
+                    || fs::symlink_metadata(&candidate.path).is_ok()
+            };
+            candidates.retain(is_worth_telling);
+            Error::ClaudeNotFound(candidates)
+        })
     }
 }
 
@@ -237,23 +246,14 @@ fn nvm_dirs(versions: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| versions.join(name).join("bin")).collect()
 }
 
-/// Looks at one place. `None` if there is nothing at all, which is not worth telling, unless the user chose it.
-fn examine(path: PathBuf, us: Option<Identity>, is_chosen: bool, looks_inside: bool) -> Option<Candidate> {
-    let skipped = if !path.is_absolute() {
-        Some(Skip::Relative)
-    } else {
-        match fs::metadata(&path) {
-            Ok(metadata) => skip(&path, &metadata, us, looks_inside),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                if !is_chosen && fs::symlink_metadata(&path).is_err() {
-                    return None;
-                }
-                Some(Skip::Missing)
-            }
-            Err(error) => Some(Skip::Unreadable(error)),
-        }
+fn examine(path: PathBuf, us: Option<Identity>, looks_inside: bool) -> Candidate {
+    let skipped = match fs::metadata(&path) {
+        _ if !path.is_absolute() => Some(Skip::Relative),
+        Ok(metadata) => skip(&path, &metadata, us, looks_inside),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Some(Skip::Missing),
+        Err(error) => Some(Skip::Unreadable(error)),
     };
-    Some(Candidate { path, skipped })
+    Candidate { path, skipped }
 }
 
 fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>, looks_inside: bool) -> Option<Skip> {

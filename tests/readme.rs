@@ -33,6 +33,17 @@ fn every_setting_is_in_its_table_and_every_row_is_a_setting() {
 }
 
 #[test]
+fn every_setting_of_its_table_is_known_in_the_settings_file() {
+    let readme = read("README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let lines: String = rows.flat_map(settings).map(|name| format!("{name}=\n")).collect();
+    let sandbox = Sandbox::new();
+    sandbox.write(".config/claude-failover/config.env", &lines);
+    let output = sandbox.cmd("llm-failover").arg("status").run();
+    assert_eq!((output.code(), output.err().as_str()), (0, ""), "{lines}");
+}
+
+#[test]
 fn every_command_is_in_it() {
     let readme = read("README.md");
     let help = Sandbox::new().cmd("llm-failover").arg("--help").run();
