@@ -30,6 +30,12 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a port may stay taken after its server has ended.
 const PORT_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long a server whose model has died may take to write down why: mlx-lm answers 503 before its traceback is out.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How many lines of the log go with a failed start. mlx-lm writes one for each of our looks, too.
+const LOG_LINES: usize = 12;
+
 /// How long a server may listen without answering before it is taken for hung.
 const HUNG_AFTER: Duration = Duration::from_secs(15);
 
@@ -211,6 +217,7 @@ impl Server {
                 State::Dead(why) => {
                     dead_looks += 1;
                     if dead_looks > 2 {
+                        sleep(LAST_WORDS);
                         let reason = format!("it runs, but its model does not ({why})");
                         return of_no_use(&reason, "check the model's name or path: see `llm-failover logs`");
                     }
@@ -293,7 +300,7 @@ impl Server {
 
     /// An [`Error::DidNotComeUp`] with the end of the log.
     pub fn did_not_come_up(&self, reason: &str, hint: &str) -> Error {
-        let log = last_lines(&self.log_file(), 5);
+        let log = last_lines(&self.log_file(), LOG_LINES);
         Error::DidNotComeUp { reason: reason.into(), log, hint: hint.into() }
     }
 }
