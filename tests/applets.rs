@@ -66,7 +66,7 @@ fn install_beside_the_binary_makes_relative_links() {
     let sandbox = Sandbox::new();
     let own = sandbox.path("own");
     fs::create_dir(&own).unwrap();
-    fs::copy(BINARY, own.join("claude-failover")).unwrap();
+    crate::support::copy(BINARY, own.join("claude-failover"));
     let expected = ["claude", "agent-llm", "llm-failover"].map(|name| format!("[HOME]/own/{name} -> claude-failover\n")).concat();
     sandbox.cmd(own.join("claude-failover")).arg("--install").arg(&own).run().expect(0, &expected, "");
     assert_eq!(fs::read_link(own.join("claude")).unwrap().as_os_str(), "claude-failover");

@@ -32,7 +32,7 @@ fn skipped(list: &[(&str, &str)]) -> String {
 }
 
 fn copy_to(path: &Path) {
-    fs::copy(BINARY, path).expect("a copy");
+    crate::support::copy(BINARY, path);
 }
 
 #[test]

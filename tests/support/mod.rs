@@ -9,13 +9,13 @@ pub mod stub;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,21 @@ pub const BINARY: &str = match option_env!("CLAUDE_FAILOVER_TEST_BINARY") {
 
 /// How long a process may take unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Held while a file is written, and shared while a process starts: a child that is forked meanwhile would have the file
+/// open for writing for a moment, and nobody could run it then (ETXTBSY).
+static WRITING: RwLock<()> = RwLock::new(());
+
+/// Copies a file that is to be run.
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
+    fs::copy(from, to).expect("a copy");
+}
+
+fn start(command: &mut Command) -> io::Result<Child> {
+    let _nothing_is_written = WRITING.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
 
 /// An empty home with our links in `bin`, and an environment that holds HOME and PATH and nothing else.
 pub struct Sandbox {
@@ -79,6 +94,7 @@ impl Sandbox {
     pub fn write(&self, below: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(below);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
         fs::write(&path, text).expect("a file");
         path
     }
@@ -188,14 +204,14 @@ impl Cmd {
     /// Starts it with pipes on all three streams and leaves it running.
     pub fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.command.spawn().expect("the program starts")
+        start(&mut self.command).expect("the program starts")
     }
 
     /// Runs it to its end.
     pub fn run(mut self) -> Output {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.stdin(if matches!(self.stdin, Input::Null) { Stdio::null() } else { Stdio::piped() });
-        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let mut child = start(&mut self.command).unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let silent = child.stdin.take().and_then(|mut pipe| match self.stdin {
             Input::Bytes(bytes) => {
                 thread::spawn(move || pipe.write_all(&bytes));
