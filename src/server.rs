@@ -198,7 +198,7 @@ impl Server {
     ) -> std::result::Result<(), Fault> {
         let begun = Instant::now();
         let of_no_use = |reason: &str, hint: &str| Err(Fault::OfNoUse(self.did_not_come_up(reason, hint)));
-        let mut dead_looks = 0;
+        let (mut dead_looks, mut foreign_looks) = (0, 0);
         let mut hung_since: Option<Instant> = None;
         loop {
             if !is_wanted() {
@@ -210,8 +210,8 @@ impl Server {
             }
             match &state {
                 State::Up => return Ok(()),
-                // One that dies under our eyes closes its connections; a second look finds it gone.
-                State::Foreign(_) if is_known && self.state() == State::Down => {}
+                // One that dies under our eyes resets its connections; the next looks find it gone.
+                State::Foreign(_) if is_known && foreign_looks < 3 => foreign_looks += 1,
                 State::Foreign(what) if is_known => return Err(Fault::OfNoUse(self.port_taken(what))),
                 State::Foreign(what) => return Err(Fault::Other(self.port_taken(what))),
                 State::Dead(why) => {
