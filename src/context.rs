@@ -157,12 +157,13 @@ impl Context {
 }
 
 /// The settings, as the README lists them.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "LLM_BACKEND_FLAG",
     "CLAUDE_BIN",
     "LOCAL_LLM_URL",
     "LOCAL_LLM_MODEL",
     "LOCAL_LLM_MAX_TOKENS",
+    "LOCAL_LLM_CONTEXT",
     "LOCAL_LLM_TEMPERATURE",
     "LOCAL_LLM_API_KEY",
     "LOCAL_LLM_IDLE_TIMEOUT",

@@ -54,11 +54,23 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
-    /// An output format that is not answered locally yet.
-    FormatNotLocal(String),
-    /// An option that a local answer cannot honour without giving the wrong kind of answer.
-    OptionNotLocal(&'static str),
-    /// The local server refused, or what it said makes no sense.
+    /// The local server refused.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said, with the status before it.
+        line: String,
+    },
+    /// The prompt alone is longer than the local model's context.
+    PromptTooLong {
+        /// How long it is, in tokens, if that is known.
+        prompt: Option<u64>,
+        /// How long it may be.
+        window: Option<u64>,
+    },
+    /// The caller interrupted the answer.
+    Interrupted,
+    /// What the local server said makes no sense, or it cannot answer.
     Answer(String),
     /// The local server's answer stopped before its end.
     CutAnswer {
@@ -125,7 +137,8 @@ impl Error {
         }
     }
 
-    fn hint(&self, applet: &str) -> Option<String> {
+    /// What to do about it.
+    pub fn hint(&self, applet: &str) -> Option<String> {
         Some(match self {
             Error::Usage(_) => format!("run `{applet} --help`"),
             Error::UnknownApplet(_) => {
@@ -137,8 +150,6 @@ impl Error {
             Error::Loop { .. } => "set CLAUDE_BIN to the absolute path of the real Claude Code".into(),
             Error::NoHome => "set HOME to an absolute path".into(),
             Error::ForeignFile(_) => "choose another folder, or move that file away yourself".into(),
-            Error::FormatNotLocal(_) => "use text output, or `llm-failover claude`".into(),
-            Error::OptionNotLocal(_) => "leave it out, or `llm-failover claude`".into(),
             Error::EmptyAnswer { is_cut_by_limit: true } => "raise LOCAL_LLM_MAX_TOKENS, or turn the model's thinking off".into(),
             Error::SwitchedBack => "run it again".into(),
             Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
@@ -176,10 +187,16 @@ impl fmt::Display for Error {
             Error::File { action, path, source } => write!(f, "cannot {action} `{}`: {}", path.display(), plain(source)),
             Error::ForeignFile(path) => write!(f, "`{}` is not ours and is left as it is", path.display()),
             Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),
-            Error::FormatNotLocal(format) => {
-                write!(f, "`--output-format {format}` cannot be answered by the local model yet")
+            Error::Refused { line, .. } => write!(f, "the local server refused: {line}"),
+            Error::PromptTooLong { prompt, window } => {
+                write!(f, "the conversation ")?;
+                if let Some(prompt) = prompt {
+                    write!(f, "of {prompt} tokens ")?;
+                }
+                write!(f, "does not fit the local model's context")?;
+                window.map_or(Ok(()), |window| write!(f, " of {window}"))
             }
-            Error::OptionNotLocal(option) => write!(f, "`{option}` cannot be answered by the local model yet"),
+            Error::Interrupted => write!(f, "the answer was interrupted"),
             Error::SwitchedBack => write!(f, "the switch went back to claude before this call was answered"),
             Error::Unreachable { url, reason } => write!(f, "no answer from the local server at {url}: {reason}"),
             Error::CutAnswer { reason, partial } => {

@@ -3,9 +3,13 @@
 //! The request is always streamed, since servers notice a caller who has gone only while they write (mlx-lm 0.32
 //! computes an abandoned unstreamed answer to its end). Closing the connection is the way to cancel.
 
+use std::fmt;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
@@ -26,6 +30,9 @@ pub struct Request {
     pub max_tokens: u32,
     /// Always sent: the servers' defaults differ (mlx-lm 0.0, llama.cpp 0.8).
     pub temperature: f64,
+    /// The form that the answer must have, in OpenAI's words: `{"type": "json_schema", …}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Value>,
     stream: bool,
     stream_options: StreamOptions,
     /// What the user wants added to the body.
@@ -34,9 +41,9 @@ pub struct Request {
 }
 
 /// One message of the conversation.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// `system` or `user`.
+    /// `system`, `user` or `assistant`.
     pub role: &'static str,
     /// Its text.
     pub content: String,
@@ -56,6 +63,7 @@ impl Request {
             messages,
             max_tokens,
             temperature,
+            response_format: None,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             extra,
@@ -83,20 +91,59 @@ pub struct Answer {
     pub text: String,
     /// Whether it ended because `max_tokens` was reached.
     pub is_cut_by_limit: bool,
+    /// The tokens that it took.
+    pub usage: Usage,
 }
 
-/// Asks and collects the answer. `on_text` is given the answer's text as it comes.
+/// Tokens as the server counted them; zero where it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of the prompt, without those that the server had in its cache.
+    pub input: u64,
+    /// Of the prompt, from the server's cache.
+    pub cached: u64,
+    /// Of the answer, thinking included.
+    pub output: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+    }
+}
+
+/// Who takes the answer's text as it comes.
+pub trait Listener {
+    /// Takes a piece of it. `Break` cancels the rest.
+    fn on_text(&mut self, piece: &str) -> ControlFlow<()>;
+    /// All that has arrived so far has been handed over. `Break` cancels the rest.
+    fn on_pause(&mut self) -> ControlFlow<()>;
+}
+
+/// Nobody listens.
+impl Listener for () {
+    fn on_text(&mut self, _: &str) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+    fn on_pause(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Asks and collects the answer.
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, on_text: &mut dyn FnMut(&str)) -> Result<Answer, Failure> {
+pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, listener: &mut dyn Listener) -> Result<Answer, Failure> {
     let mut response = endpoint.post(&request.body(), patience).map_err(|error| before_answer(error, patience))?;
     let status = response.status();
     if status != StatusCode::OK {
         let location = response.headers().get("location").map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
         return Err(refusal(status, location, &short_body(&mut response)));
     }
-    let mut reply = Reply { on_text, text: String::new(), filter: Filter::default(), finish: None, is_done: false, error: None };
+    let mut reply = Reply::new(listener);
     let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let broken = if is_json { read_whole(&mut response, &mut reply) } else { read_stream(&mut response, &mut reply) };
     reply.end(broken, patience)
@@ -104,15 +151,26 @@ pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, on_text: 
 
 /// What has come of the answer so far.
 struct Reply<'a> {
-    on_text: &'a mut dyn FnMut(&str),
+    listener: &'a mut dyn Listener,
     text: String,
     filter: Filter,
     finish: Option<String>,
+    usage: Usage,
     is_done: bool,
+    is_cancelled: bool,
     error: Option<String>,
 }
 
-impl Reply<'_> {
+impl<'a> Reply<'a> {
+    fn new(listener: &'a mut dyn Listener) -> Reply<'a> {
+        let (text, filter, usage) = (String::new(), Filter::default(), Usage::default());
+        Reply { listener, text, filter, finish: None, usage, is_done: false, is_cancelled: false, error: None }
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.is_done && !self.is_cancelled && self.error.is_none()
+    }
+
     /// An event that the stream's end may have cut in two is no error of its own: the missing end is.
     fn take_event(&mut self, data: &[u8], may_be_cut: bool) -> bool {
         let data = data.trim_ascii();
@@ -125,7 +183,7 @@ impl Reply<'_> {
                 Err(_) => self.error = Some("an event is not the JSON of a chat completion".into()),
             }
         }
-        !self.is_done && self.error.is_none()
+        self.goes_on()
     }
 
     fn take_chunk(&mut self, chunk: Chunk) {
@@ -134,23 +192,31 @@ impl Reply<'_> {
             self.error = Some(line.trim_start_matches("HTTP 0: ").to_string());
         }
         for choice in chunk.choices.unwrap_or_default().into_iter().take(1) {
-            let piece = choice.delta.or(choice.message).and_then(|delta| delta.content).unwrap_or_default();
-            let visible = self.filter.push(&piece);
-            self.show(&visible);
+            if let Some(content) = choice.delta.or(choice.message).and_then(|delta| delta.content) {
+                let visible = self.filter.push(&text_of(content));
+                self.show(&visible);
+            }
             self.finish = choice.finish_reason.or(self.finish.take());
+        }
+        // llama.cpp gives its timings without being asked for them, and both in the end.
+        if let Some(usage) = chunk.usage.map(Usage::from).or_else(|| chunk.timings.map(Usage::from)) {
+            self.usage = usage;
         }
     }
 
     fn show(&mut self, visible: &str) {
         if !visible.is_empty() {
             self.text.push_str(visible);
-            (self.on_text)(visible);
+            self.is_cancelled |= self.listener.on_text(visible).is_break();
         }
     }
 
     fn end(mut self, broken: Option<ureq::Error>, patience: Patience) -> Result<Answer, Failure> {
         let rest = self.filter.finish();
         self.show(&rest);
+        if self.is_cancelled || self.listener.on_pause().is_break() {
+            return Err(Failure::Cancelled);
+        }
         let is_cut_by_limit = self.finish.as_deref() == Some("length");
         let is_whole = self.is_done && self.finish.is_some() && self.error.is_none();
         if !is_whole {
@@ -166,7 +232,7 @@ impl Reply<'_> {
         if text.trim().is_empty() {
             return Err(Failure::Empty { is_cut_by_limit });
         }
-        Ok(Answer { text: text.to_string(), is_cut_by_limit })
+        Ok(Answer { text: text.to_string(), is_cut_by_limit, usage: self.usage })
     }
 }
 
@@ -174,7 +240,7 @@ fn read_stream(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq:
     let mut parser = Parser::default();
     let mut reader = response.body_mut().as_reader();
     let mut buffer = [0; 16 << 10];
-    while !reply.is_done && reply.error.is_none() {
+    while reply.goes_on() {
         let length = match reader.read(&mut buffer) {
             Ok(0) => {
                 parser.finish(|data| reply.take_event(data, true));
@@ -187,6 +253,7 @@ fn read_stream(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq:
         if parser.push(&buffer[..length], |data| reply.take_event(data, false)).is_err() {
             reply.error = Some("a line of the stream does not end".into());
         }
+        reply.is_cancelled |= reply.listener.on_pause().is_break();
     }
     None
 }
@@ -208,47 +275,116 @@ fn read_whole(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq::
 /// The fields of a chunk that matter. Any of them may be missing or null, `choices` may be empty; unknown ones, such
 /// as `reasoning` (mlx-lm) and `reasoning_content` (llama.cpp, vLLM), are passed over.
 #[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    usage: Option<UsageField>,
+    timings: Option<Timings>,
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    delta: Option<Delta>,
-    message: Option<Delta>,
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    message: Option<Delta<'a>>,
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Delta {
-    #[serde(default, deserialize_with = "text_of")]
-    content: Option<String>,
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
 }
 
-/// A string, null, or a list of parts with text.
-fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Content {
-        Text(String),
-        Parts(Vec<Part>),
-        Other(serde::de::IgnoredAny),
+#[derive(Deserialize)]
+struct UsageField {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Timings {
+    prompt_n: Option<u64>,
+    cache_n: Option<u64>,
+    predicted_n: Option<u64>,
+}
+
+impl From<UsageField> for Usage {
+    fn from(field: UsageField) -> Usage {
+        let cached = field.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default();
+        let prompt = field.prompt_tokens.unwrap_or_default();
+        Usage { input: prompt.saturating_sub(cached), cached, output: field.completion_tokens.unwrap_or_default() }
     }
+}
+
+impl From<Timings> for Usage {
+    fn from(timings: Timings) -> Usage {
+        Usage {
+            input: timings.prompt_n.unwrap_or_default(),
+            cached: timings.cache_n.unwrap_or_default(),
+            output: timings.predicted_n.unwrap_or_default(),
+        }
+    }
+}
+
+/// A string, or a list of parts with text. Half of a surrogate pair, which no text can hold, becomes U+FFFD.
+fn text_of(content: &RawValue) -> String {
     #[derive(Deserialize)]
     struct Part {
         text: Option<String>,
     }
-    Ok(match Option::<Content>::deserialize(deserializer)? {
-        Some(Content::Text(text)) => Some(text),
-        Some(Content::Parts(parts)) => Some(parts.into_iter().filter_map(|part| part.text).collect()),
-        Some(Content::Other(_)) | None => None,
-    })
+    let json = content.get();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| lossy(json)),
+        Some(b'[') => {
+            let parts: Vec<Part> = serde_json::from_str(json).unwrap_or_default();
+            parts.into_iter().filter_map(|part| part.text).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+fn lossy(json: &str) -> String {
+    struct Bytes;
+    impl Visitor<'_> for Bytes {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+    serde_json::Deserializer::from_str(json).deserialize_bytes(Bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_of_every_shape() {
+        let table = [
+            (r#""a\n\ud83d\ude00""#, "a\n😀"),
+            (r#""a\ud800b""#, "a\u{fffd}\u{fffd}\u{fffd}b"),
+            (r#"[{"text":"a"},{"type":"x"},{"text":"b"}]"#, "ab"),
+            ("null", ""),
+            ("7", ""),
+            ("{}", ""),
+        ];
+        for (json, expected) in table {
+            let content: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(text_of(content), expected, "{json}");
+        }
+    }
 
     #[test]
     fn extra_keys_replace_ours() {

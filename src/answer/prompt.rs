@@ -17,11 +17,11 @@ const MAX_STDIN: usize = 10 << 20;
 /// How long a silent pipe is waited for, in milliseconds.
 const PATIENCE_WITH_STDIN: u16 = 3000;
 
-/// The prompt: the argument, stdin, or both with a newline between.
+/// The prompt: the argument, stdin, or both with a newline between. It may be empty.
 ///
 /// # Errors
-/// The real CLI's texts for no prompt, only white space, and too much of it.
-pub fn assemble(invocation: &Invocation) -> Result<String> {
+/// The real CLI's text for too much of it.
+pub fn read(invocation: &Invocation) -> Result<String> {
     let argument = match invocation.prompt() {
         Some("code") => {
             say("Tip: you can start Claude Code with just `claude`");
@@ -30,19 +30,40 @@ pub fn assemble(invocation: &Invocation) -> Result<String> {
         argument => argument.unwrap_or_default(),
     };
     let piped = if argument == "mcp" { String::new() } else { read_stdin()? };
-    if let Some(warning) = invocation.eaten_prompt() {
-        say(warning);
-    }
     let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let prompt = parts.join("\n");
-    let fault = |text: &str| Err(Error::AsClaude(format!("Error: Input {text}")));
-    if prompt.is_empty() {
-        fault("must be provided either through stdin or as a prompt argument when using --print")
-    } else if is_blank(&prompt) {
-        fault("contained only whitespace. Provide a prompt with text through stdin or as a prompt argument when using --print")
-    } else {
-        Ok(prompt)
+    let is_text = matches!(invocation.last("--output-format"), None | Some("text"));
+    if let Some(warning) = invocation.eaten_prompt().filter(|_| is_text || prompt.is_empty()) {
+        say(warning);
     }
+    Ok(prompt)
+}
+
+/// Checks that there is something to answer.
+///
+/// # Errors
+/// The real CLI's texts for no prompt and only white space.
+pub fn check(invocation: &Invocation, prompt: &str) -> Result<()> {
+    let resumes = invocation.has("--continue") || invocation.last("--resume").is_some_and(|id| !is_blank(id));
+    if prompt.is_empty() && resumes {
+        let text = "Error: No deferred tool marker found in the resumed session. Either the session was not deferred, the marker \
+                    is stale (tool already ran), or it exceeds the tail-scan window. Provide a prompt to continue the conversation.";
+        Err(Error::AsClaude(text.into()))
+    } else if prompt.is_empty() {
+        Err(missing())
+    } else if is_blank(prompt) {
+        let text = "Error: Input contained only whitespace. Provide a prompt with text through stdin or as a prompt argument when \
+                    using --print";
+        Err(Error::AsClaude(text.into()))
+    } else {
+        Ok(())
+    }
+}
+
+/// The real CLI's text for no prompt.
+pub fn missing() -> Error {
+    let text = "Error: Input must be provided either through stdin or as a prompt argument when using --print";
+    Error::AsClaude(text.into())
 }
 
 /// The system prompt that the options ask for, if any.

@@ -3,16 +3,13 @@
 use std::process::ExitCode;
 
 use super::print;
-use crate::answer;
+use crate::answer::{self, COMPATIBLE_WITH};
 use crate::context::Context;
 use crate::error::{Error, report, warn};
 use crate::invocation::{self, Call, Invocation};
 use crate::options::CLAUDE_ONLY;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
-
-/// The Claude Code whose command line is kept to.
-const COMPATIBLE_WITH: &str = "2.1.330";
 
 /// Runs the applet `name`.
 pub fn run(name: &str, context: &Context) -> ExitCode {
@@ -45,7 +42,8 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     match prompt {
         None => become_claude(name, context),
         Some(invocation) => match answer::run(name, context, invocation) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::SUCCESS,
+            Ok(true) => ExitCode::FAILURE,
             Err(error) => {
                 report(name, &error.without_log());
                 ExitCode::FAILURE

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub struct Child {
     port: u16,
     state_dir: PathBuf,
     /// The process that was started here, to notice its end, which others see by its number.
-    started: std::cell::RefCell<Option<std::process::Child>>,
+    started: Mutex<Option<std::process::Child>>,
 }
 
 impl Child {
@@ -101,13 +102,13 @@ impl Supervisor for Child {
             .stdout(log)
             .stderr(second)
             .spawn();
-        *self.started.borrow_mut() =
+        *self.started() =
             Some(child.map_err(|error| Error::Supervisor(format!("cannot start the local server: {}", plain(&error))))?);
         Ok(())
     }
 
     fn running(&self) -> Running {
-        if let Some(child) = self.started.borrow_mut().as_mut() {
+        if let Some(child) = self.started().as_mut() {
             return match child.try_wait() {
                 Ok(Some(status)) => Running::No(Some(format!("it ended while starting ({status})"))),
                 _ => Running::Yes,
@@ -131,7 +132,7 @@ impl Supervisor for Child {
             }
         }
         // One that was started a moment ago may not have written who it is.
-        if let Some(mut child) = self.started.borrow_mut().take() {
+        if let Some(mut child) = self.started().take() {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -141,8 +142,12 @@ impl Supervisor for Child {
 }
 
 impl Child {
+    fn started(&self) -> MutexGuard<'_, Option<std::process::Child>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_gone(&self, pid: Pid, group: NixPid) -> bool {
-        if let Some(child) = self.started.borrow_mut().as_mut() {
+        if let Some(child) = self.started().as_mut() {
             let _ = child.try_wait();
         }
         start_mark(pid).is_none() && !has_living_member(group)

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, plain};
 
 /// Whoever runs the server.
-pub trait Supervisor {
+pub trait Supervisor: Send + Sync {
     /// Its name in the status: `launchd`, `systemd`, `child`, `none`, `not installed`.
     fn name(&self) -> &'static str;
     /// Whether there is something to start, and if not, what is missing.

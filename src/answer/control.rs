@@ -1,0 +1,244 @@
+//! The control protocol of the Agent SDKs: what is asked beside the conversation, and the answers of Claude Code 2.1.330.
+
+use serde_json::{Value, json};
+
+use super::conversation::Conversation;
+use super::wire::COMPATIBLE_WITH;
+use super::{window, wire};
+
+/// An answer to a control request.
+pub enum Reply {
+    /// It was done; with what it gives, if it gives something.
+    Success(Option<Value>),
+    /// It was not done.
+    Error {
+        /// Why.
+        text: String,
+        /// The kind of error, where the real CLI has one.
+        code: Option<&'static str>,
+    },
+}
+
+impl Reply {
+    /// The message that carries it. An absent `id` stays absent.
+    pub fn message(self, id: Option<Value>) -> Value {
+        let (subtype, fields) = match self {
+            Reply::Success(response) => ("success", wire::object([("response", response)])),
+            Reply::Error { text, code } => {
+                ("error", wire::object([("error", Some(text.into())), ("error_code", code.map(Value::from))]))
+            }
+        };
+        let mut response = wire::object([("subtype", Some(subtype.into())), ("request_id", id)]);
+        response.extend(fields);
+        json!({"type": "control_response", "response": response})
+    }
+}
+
+/// What is to be said and done about a request.
+pub struct Answered {
+    /// The reply.
+    pub reply: Reply,
+    /// Messages that follow it.
+    pub then: Vec<Value>,
+}
+
+/// Answers `request`.
+pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
+    let mut then = Vec::new();
+    let reply = match request["subtype"].as_str() {
+        Some("initialize") => initialize(conversation, request),
+        Some("interrupt") => done(json!({"still_queued": conversation.queued_ids()})),
+        Some("set_model") => set_model(conversation, &request["model"]),
+        Some("set_permission_mode") => set_permission_mode(conversation, &request["mode"], &mut then),
+        Some("set_max_thinking_tokens") => match &request["max_thinking_tokens"] {
+            tokens if tokens.is_null() || tokens.is_i64() => Reply::Success(None),
+            _ => refused(
+                "set_max_thinking_tokens: max_thinking_tokens must be an integer or null and thinking_display must be \
+                 \"summarized\", \"omitted\", \"highlights\", or null",
+            ),
+        },
+        Some("apply_flag_settings") => match request.get("settings") {
+            Some(Value::Object(_)) => Reply::Success(None),
+            other => refused(&format!("apply_flag_settings requires `settings` to be an object, got {}", js_type(other))),
+        },
+        Some("rename_session") => rename(conversation, &request["title"], &mut then),
+        Some("end_session") => {
+            conversation.end();
+            Reply::Success(None)
+        }
+        Some("mcp_status") => done(json!({"mcpServers": []})),
+        Some("mcp_set_servers") => match request["servers"].is_object() {
+            true => done(json!({"added": [], "removed": [], "errors": {}})),
+            false => refused("mcp_set_servers: servers must be an object of config objects"),
+        },
+        Some(subtype @ ("mcp_reconnect" | "mcp_toggle")) => match request["serverName"].as_str() {
+            Some(name) => refused(&format!("Server not found: {name}")),
+            None => refused(&format!("{subtype}: serverName must be a string")),
+        },
+        Some("mcp_message") => Reply::Success(None),
+        Some("get_context_usage") => done(context_usage(conversation)),
+        Some("get_settings") => done(json!({
+            "effective": {}, "sources": [],
+            "applied": {"model": conversation.model_name(), "effort": null, "advisor": null, "ultracode": false},
+        })),
+        Some("get_binary_version") => done(json!({"version": COMPATIBLE_WITH, "buildTime": null})),
+        Some("get_usage") => done(json!({
+            "session": {"total_cost_usd": 0, "total_lines_added": 0, "total_lines_removed": 0, "model_usage": {}},
+            "subscription_type": null, "rate_limits_available": false, "rate_limits": null, "behaviors": null,
+        })),
+        Some("generate_session_title") => match request["description"].is_string() {
+            true => done(json!({"title": null})),
+            false => refused("generate_session_title: description must be a string"),
+        },
+        Some("stop_task") => match request["task_id"].is_string() {
+            true => done(json!({})),
+            false => refused("stop_task: task_id must be a string"),
+        },
+        Some("cancel_async_message") => {
+            let is_cancelled = request["message_uuid"].as_str().is_some_and(|uuid| conversation.unqueue(uuid));
+            done(json!({"cancelled": is_cancelled}))
+        }
+        Some("rewind_files") => refused("File rewinding is not enabled."),
+        _ => {
+            let subtype = match request.get("subtype") {
+                Some(Value::String(subtype)) => subtype.clone(),
+                Some(other) => other.to_string(),
+                None => "undefined".into(),
+            };
+            let text = format!("Unsupported control request subtype: {subtype}");
+            Reply::Error { text, code: Some("unsupported_request") }
+        }
+    };
+    Answered { reply, then }
+}
+
+fn done(response: Value) -> Reply {
+    Reply::Success(Some(response))
+}
+
+fn refused(text: &str) -> Reply {
+    Reply::Error { text: text.into(), code: None }
+}
+
+fn js_type(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "undefined",
+        Some(Value::Null | Value::Object(_) | Value::Array(_)) => "object",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "number",
+        Some(Value::String(_)) => "string",
+    }
+}
+
+/// The settings that some SDKs deliver here have nothing to act on without tools; saying that they were applied keeps
+/// the SDK from ending the session.
+fn initialize(conversation: &mut Conversation, request: &Value) -> Reply {
+    if let Err(reason) = conversation.set_up(request) {
+        return refused(&reason);
+    }
+    let model = conversation.model_name();
+    done(json!({
+        "commands": [], "agents": [],
+        "output_style": "default", "available_output_styles": ["default"],
+        "models": [{
+            "value": "default", "resolvedModel": model, "displayName": model,
+            "description": "The local model that answers while Claude does not",
+        }],
+        "account": {"tokenSource": "none", "apiKeySource": "none", "apiProvider": "firstParty"},
+        "pid": std::process::id(),
+        "claude_code_version": COMPATIBLE_WITH,
+        "current_permission_mode": conversation.permission_mode(),
+        "hook_on_failure_supported": true, "hooks_applied": true,
+        "managed_settings_applied": true, "settings_applied": true, "disallowed_tools_applied": true,
+        "mcp_servers_applied": true,
+        "analytics_disabled": true,
+        "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
+        "session_state": "idle", "capabilities": ["interrupt_receipt_v1"],
+    }))
+}
+
+/// There is one model, and it stays.
+fn set_model(conversation: &Conversation, model: &Value) -> Reply {
+    match model {
+        Value::Null => {}
+        Value::String(name) if name.is_empty() => {
+            let text = "Model \"(unrecognized model name)\" is not a recognized model id. Run /model to see available models.";
+            return Reply::Error { text: text.into(), code: Some("catalog_unknown") };
+        }
+        Value::String(_) => {}
+        _ => return Reply::Error { text: "set_model: model must be a string".into(), code: Some("invalid_request") },
+    }
+    done(json!({"model": conversation.model_name()}))
+}
+
+fn set_permission_mode(conversation: &mut Conversation, mode: &Value, then: &mut Vec<Value>) -> Reply {
+    let mode = match mode.as_str() {
+        Some("manual") => "default",
+        Some(mode @ ("acceptEdits" | "auto" | "default" | "dontAsk" | "plan")) => mode,
+        Some("bypassPermissions") if conversation.may_bypass_permissions() => "bypassPermissions",
+        Some("bypassPermissions") => {
+            let text = "Cannot set permission mode to bypassPermissions because the session was not launched with \
+                        --dangerously-skip-permissions";
+            return Reply::Error { text: text.into(), code: Some("bypass_not_launched") };
+        }
+        _ => {
+            let text = "Cannot set permission mode: must be one of acceptEdits, auto, bypassPermissions, default, dontAsk, plan";
+            return Reply::Error { text: text.into(), code: Some("invalid_mode") };
+        }
+    };
+    if conversation.permission_mode() != mode {
+        then.push(conversation.set_permission_mode(mode));
+    }
+    done(json!({"mode": mode}))
+}
+
+fn rename(conversation: &mut Conversation, title: &Value, then: &mut Vec<Value>) -> Reply {
+    match title.as_str().map(str::trim) {
+        None => refused("rename_session: title must be a string"),
+        Some("") => refused("title must be non-empty"),
+        Some(title) => {
+            then.push(conversation.rename(title));
+            Reply::Success(None)
+        }
+    }
+}
+
+/// Estimated as the conversation is trimmed: no tokenizer is at hand.
+fn context_usage(conversation: &Conversation) -> Value {
+    let messages = conversation.messages();
+    let of = |role: &str| -> usize {
+        let said = messages.iter().filter(|message| message.role == role);
+        said.map(|message| window::tokens(&message.content)).sum()
+    };
+    let system = of("system");
+    let (user, assistant) = (of("user"), of("assistant"));
+    let total = system + user + assistant;
+    let size = conversation.window() as usize;
+    let free = size.saturating_sub(total);
+    let percentage = (100 * total).checked_div(size).unwrap_or_default();
+    let category = |id: &str, name: &str, tokens: usize, kind: &str| {
+        let color = if kind == "used" { "promptBorder" } else { "inactive" };
+        json!({"id": id, "name": name, "tokens": tokens, "color": color, "kind": kind})
+    };
+    json!({
+        "categories": [
+            category("system_prompt", "System prompt", system, "used"),
+            category("messages", "Messages", user + assistant, "used"),
+            category("free_space", "Free space", free, "free"),
+        ],
+        "totalTokens": total, "maxTokens": size, "rawMaxTokens": size,
+        "autocompactSource": "model-default", "percentage": percentage, "gridRows": [],
+        "model": conversation.model_name(),
+        "memoryFiles": [], "mcpTools": [], "mcpInstructions": [], "agents": [],
+        "slashCommands": {"totalCommands": 0, "includedCommands": 0, "tokens": 0},
+        "skills": {"totalSkills": 0, "includedSkills": 0, "tokens": 0, "skillFrontmatter": []},
+        "autoCompactThreshold": size, "isAutoCompactEnabled": false,
+        "messageBreakdown": {
+            "toolCallTokens": 0, "toolResultTokens": 0, "attachmentTokens": 0,
+            "assistantMessageTokens": assistant, "userMessageTokens": user,
+            "redirectedContextTokens": 0, "unattributedTokens": 0,
+            "toolCallsByType": [], "attachmentsByType": [],
+        },
+        "apiUsage": null,
+    })
+}

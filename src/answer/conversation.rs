@@ -1,0 +1,389 @@
+//! A conversation: what comes in, one turn after the other, and what is kept of it.
+//!
+//! Each turn is asked in a thread of its own, so that an interrupt, a control request or the end of the input is taken
+//! while the model answers. A turn that was interrupted is left to itself: its next piece finds that nobody listens, and
+//! that closes the connection, on which servers stop.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use nix::sys::signal::{SigSet, Signal};
+use serde_json::{Value, json};
+
+use super::chat::Message;
+use super::control;
+use super::input::{self, Input, UserMessage};
+use super::mentions;
+use super::output::Format;
+use super::reporter::Reporter;
+use super::schema::Schema;
+use super::session::{Role, Session};
+use super::turn::{self, Outcome, Question, Shared};
+use super::wire;
+use crate::context::Context;
+use crate::error::{Error, Result, warn};
+
+/// A conversation.
+pub struct Conversation<'a> {
+    context: &'a Context,
+    shared: Arc<Shared>,
+    session: Session,
+    options: Options,
+    events: Receiver<Event>,
+    sender: Sender<Event>,
+    /// What was said and is not answered yet.
+    queue: VecDeque<UserMessage>,
+    turn: Option<Running>,
+    turns: u64,
+    is_over: bool,
+}
+
+/// How a conversation is held.
+pub struct Options {
+    /// The system prompt.
+    pub system: Option<String>,
+    /// The form of the answers, and how often to try for it.
+    pub schema: Option<(Arc<Schema>, u32)>,
+    /// Whether `@file` means the file.
+    pub expands_mentions: bool,
+    /// Whether what was said is repeated.
+    pub replays: bool,
+    /// Whether all permissions may be given; without tools that changes a word.
+    pub may_bypass_permissions: bool,
+}
+
+/// The turn that runs.
+struct Running {
+    id: u64,
+    messages: Vec<UserMessage>,
+}
+
+/// What happens while a conversation waits.
+enum Event {
+    Input(Input),
+    /// The input has ended; with the text of what could not be read.
+    End(Option<String>),
+    TurnEnded(u64, Box<Outcome>),
+    Interrupt,
+}
+
+impl<'a> Conversation<'a> {
+    /// A conversation that goes on where `session` is.
+    pub fn new(context: &'a Context, shared: Shared, session: Session, options: Options) -> Conversation<'a> {
+        let (sender, events) = channel();
+        Conversation {
+            context,
+            shared: Arc::new(shared),
+            session,
+            options,
+            events,
+            sender,
+            queue: VecDeque::new(),
+            turn: None,
+            turns: 0,
+            is_over: false,
+        }
+    }
+
+    /// Answers one prompt. Gives whether that failed.
+    ///
+    /// # Errors
+    /// If stdout takes no more.
+    pub fn answer(mut self, prompt: String) -> Result<bool> {
+        self.watch_interrupts();
+        self.queue.push_back(UserMessage::text(prompt));
+        self.is_over = true;
+        self.run()
+    }
+
+    /// Answers what comes in on stdin. Gives whether the last turn failed.
+    ///
+    /// # Errors
+    /// The real CLI's for a line that cannot be read, ours if stdout takes no more.
+    pub fn listen(mut self) -> Result<bool> {
+        self.watch_interrupts();
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            let fault = input::read(io::stdin().lock(), |input| sender.send(Event::Input(input)).is_ok()).err();
+            let _ = sender.send(Event::End(fault));
+        });
+        self.run()
+    }
+
+    /// With the JSON formats an interrupt ends the turn and not the process, and the caller is told.
+    fn watch_interrupts(&self) {
+        if self.shared.reporter().output.format() == Format::Text {
+            return;
+        }
+        let signals = SigSet::from(Signal::SIGINT);
+        let _ = signals.thread_block();
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            while signals.wait().is_ok() {
+                let _ = sender.send(Event::Interrupt);
+            }
+        });
+    }
+
+    fn run(&mut self) -> Result<bool> {
+        let mut is_interrupted = false;
+        loop {
+            if self.turn.is_none() && !self.start_next() && self.is_over {
+                break;
+            }
+            // We hold a sender ourselves, so the channel stays open.
+            let Ok(event) = self.events.recv() else { break };
+            match event {
+                Event::Input(Input::User(message)) => self.take(message),
+                Event::Input(Input::Control { id, request }) => self.control(id, &request),
+                Event::Input(Input::Nothing) => {}
+                Event::End(None) => self.is_over = true,
+                Event::End(Some(fault)) => return Err(Error::AsClaude(fault)),
+                Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
+                Event::Interrupt => {
+                    self.interrupt();
+                    is_interrupted = true;
+                    self.is_over = true;
+                    self.queue.clear();
+                }
+            }
+            self.shared.reporter().output.outcome()?;
+        }
+        self.shared.reporter().output.outcome()?;
+        let failed = self.shared.reporter().last_failed();
+        Ok(failed && !is_interrupted)
+    }
+
+    fn take(&mut self, message: UserMessage) {
+        self.tell_lifecycle(&message, "queued");
+        self.queue.push_back(message);
+    }
+
+    /// Starts the next turn, with all that was said since the last one began. False if nothing was said.
+    fn start_next(&mut self) -> bool {
+        let Some(first) = self.queue.pop_front() else { return false };
+        let mut messages = vec![first];
+        // As the real CLI does with what is said while it answers.
+        while messages[0].wants_answer && self.queue.front().is_some_and(|next| next.wants_answer) {
+            messages.extend(self.queue.pop_front());
+        }
+        for message in &messages {
+            self.tell_lifecycle(message, "started");
+        }
+        self.turns += 1;
+        let id = self.turns;
+        let (last, before) = messages.split_last().expect("there is a first");
+        let said = before.iter().rev().fold(last.clone(), |joined, earlier| earlier.clone().join(joined));
+        self.begin(id, before, &said);
+        self.turn = Some(Running { id, messages });
+        let text = said.as_text();
+        if !self.is_to_be_asked(&said, &text) {
+            return true;
+        }
+        let text = match self.options.expands_mentions {
+            true => mentions::expand(self.context, text, &mut |warning| warn(&self.shared.applet, &warning)),
+            false => text,
+        };
+        self.session.add(Role::User, &text);
+        let question = Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() };
+        let (shared, sender) = (self.shared.clone(), self.sender.clone());
+        thread::spawn(move || {
+            let outcome = turn::run(&shared, question);
+            let _ = sender.send(Event::TurnEnded(id, Box::new(outcome)));
+        });
+        true
+    }
+
+    fn begin(&mut self, id: u64, before: &[UserMessage], said: &UserMessage) {
+        let mut reporter = self.shared.reporter();
+        reporter.identity.session_id.clone_from(&self.session.id);
+        let replay = |reporter: &Reporter, message: &UserMessage| {
+            let mut replay = wire::user(&reporter.identity, message.content.clone());
+            if let Some(uuid) = &message.uuid {
+                replay["uuid"] = uuid.as_str().into();
+            }
+            wire::extend(&mut replay, json!({"isReplay": true}));
+            replay
+        };
+        if self.options.replays {
+            for message in before.iter().filter(|message| message.uuid.is_some()) {
+                let replay = replay(&reporter, message);
+                reporter.output.message(&replay);
+            }
+        }
+        let replay = self.options.replays.then(|| replay(&reporter, said));
+        reporter.begin(id, replay, said.uuid.clone(), self.options.schema.is_some());
+    }
+
+    /// Some messages need no model.
+    fn is_to_be_asked(&mut self, said: &UserMessage, text: &str) -> bool {
+        if !said.wants_answer {
+            self.session.add(Role::User, text);
+            self.shared.reporter().succeed_unasked("");
+        } else if said.content.is_string() && text.trim().is_empty() {
+            self.shared.reporter().succeed_unasked(BLANK);
+        } else {
+            return true;
+        }
+        self.close_turn("completed");
+        false
+    }
+
+    fn end_turn(&mut self, id: u64, outcome: Outcome) {
+        if self.turn.as_ref().is_none_or(|turn| turn.id != id) {
+            return;
+        }
+        match outcome {
+            Outcome::Answered(success) => {
+                let text = success.structure.as_ref().map_or_else(|| success.text.clone(), Value::to_string);
+                self.session.add(Role::Assistant, &text);
+                let is_cut = success.is_cut_by_limit;
+                self.shared.reporter().succeed(success);
+                if is_cut && self.shared.reporter().output.format() == Format::Text {
+                    let limit = self.shared.settings.max_tokens;
+                    let what = format!("the answer ends at its limit of {limit} tokens; raise LOCAL_LLM_MAX_TOKENS for more");
+                    warn(&self.shared.applet, &what);
+                }
+            }
+            Outcome::NoStructure { attempts, reason, spent } => {
+                self.shared.reporter().fail_structure(attempts, &reason, spent);
+            }
+            Outcome::Failed(error) => self.shared.reporter().fail(&error),
+        }
+        self.close_turn("completed");
+    }
+
+    fn interrupt(&mut self) {
+        if self.turn.is_none() {
+            return;
+        }
+        let partial = self.shared.reporter().interrupt().unwrap_or_default();
+        if !partial.trim().is_empty() {
+            self.session.add(Role::Assistant, &partial);
+        }
+        self.close_turn("cancelled");
+    }
+
+    fn close_turn(&mut self, state: &str) {
+        let messages = self.turn.take().map(|turn| turn.messages).unwrap_or_default();
+        for message in &messages {
+            self.tell_lifecycle(message, state);
+        }
+    }
+
+    fn tell_lifecycle(&self, message: &UserMessage, state: &str) {
+        let Some(uuid) = &message.uuid else { return };
+        let mut reporter = self.shared.reporter();
+        let session_id = reporter.identity.session_id.clone();
+        reporter.output.message(&json!({
+            "type": "command_lifecycle", "command_uuid": uuid, "state": state,
+            "uuid": wire::uuid(), "session_id": session_id,
+        }));
+        reporter.output.flush();
+    }
+
+    fn control(&mut self, id: Option<Value>, request: &Value) {
+        let answered = control::answer(self, request);
+        {
+            let mut reporter = self.shared.reporter();
+            reporter.output.message(&answered.reply.message(id));
+            for message in &answered.then {
+                reporter.output.message(message);
+            }
+            reporter.output.flush();
+        }
+        if request["subtype"] == "interrupt" {
+            self.interrupt();
+        }
+    }
+
+    /// What the model is given: the system prompt and all that was said.
+    pub fn messages(&self) -> Vec<Message> {
+        let system = self.options.system.iter().map(|text| Message { role: "system", content: text.clone() });
+        system.chain(self.session.messages()).collect()
+    }
+
+    /// The ids of the messages that wait, of those that have one.
+    pub fn queued_ids(&self) -> Vec<&str> {
+        self.queue.iter().filter_map(|message| message.uuid.as_deref()).collect()
+    }
+
+    /// Takes a waiting message back. False if there is none of this id.
+    pub fn unqueue(&mut self, uuid: &str) -> bool {
+        let before = self.queue.len();
+        self.queue.retain(|message| message.uuid.as_deref() != Some(uuid));
+        self.queue.len() < before
+    }
+
+    /// Takes what `initialize` says.
+    ///
+    /// # Errors
+    /// If its schema is none.
+    pub fn set_up(&mut self, request: &Value) -> std::result::Result<(), String> {
+        if let Some(parts) = request["systemPrompt"].as_array() {
+            let parts: Vec<&str> = parts.iter().filter_map(Value::as_str).filter(|part| !part.is_empty()).collect();
+            self.options.system = (!parts.is_empty()).then(|| parts.join("\n\n"));
+        }
+        if let Some(more) = request["appendSystemPrompt"].as_str().filter(|more| !more.is_empty()) {
+            self.options.system = Some(match self.options.system.take() {
+                Some(system) => format!("{system}\n\n{more}"),
+                None => more.into(),
+            });
+        }
+        if self.options.schema.is_none() && request["jsonSchema"].is_object() {
+            let schema = Schema::new(request["jsonSchema"].clone())?;
+            self.options.schema = Some((Arc::new(schema), super::attempts(self.context)));
+        }
+        if let Some(title) = request["title"].as_str().filter(|title| !title.trim().is_empty()) {
+            self.session.set_title(title);
+        }
+        Ok(())
+    }
+
+    /// Ends the conversation after the turn that runs.
+    pub fn end(&mut self) {
+        self.is_over = true;
+        self.queue.clear();
+    }
+
+    /// The model's name, as far as it is known.
+    pub fn model_name(&self) -> String {
+        self.shared.reporter().identity.model.clone()
+    }
+
+    /// The model's context in tokens; 0 if it is not known.
+    pub fn window(&self) -> u32 {
+        self.shared.reporter().identity.window
+    }
+
+    /// The permission mode.
+    pub fn permission_mode(&self) -> String {
+        self.shared.reporter().identity.permission_mode.clone()
+    }
+
+    /// Whether all permissions may be given.
+    pub fn may_bypass_permissions(&self) -> bool {
+        self.options.may_bypass_permissions
+    }
+
+    /// Changes the permission mode, and gives the message that tells it.
+    pub fn set_permission_mode(&mut self, mode: &str) -> Value {
+        let mut reporter = self.shared.reporter();
+        reporter.identity.permission_mode = mode.into();
+        wire::status(&reporter.identity, json!({"status": null, "permissionMode": mode}))
+    }
+
+    /// Names the conversation, and gives the message that tells it.
+    pub fn rename(&mut self, title: &str) -> Value {
+        self.session.rename(title);
+        json!({
+            "type": "system", "subtype": "session_title_changed", "title": title,
+            "uuid": wire::uuid(), "session_id": self.session.id,
+        })
+    }
+}
+
+const BLANK: &str = "Blank prompt — the message was only whitespace, so nothing was sent to the model.";

@@ -1,0 +1,188 @@
+//! The lines of `--input-format stream-json`, as Claude Code 2.1.330 reads them.
+
+use std::io::{self, BufRead};
+
+use serde_json::Value;
+
+/// A line of the input.
+#[derive(Debug)]
+pub enum Input {
+    /// What the user says.
+    User(UserMessage),
+    /// A control request: its id, and what is asked.
+    Control {
+        /// The request's id, whatever JSON that is; absent if it has none.
+        id: Option<Value>,
+        /// The request.
+        request: Value,
+    },
+    /// Nothing that asks for an answer.
+    Nothing,
+}
+
+/// What the user says.
+#[derive(Clone, Debug)]
+pub struct UserMessage {
+    /// The content as it came: text or blocks.
+    pub content: Value,
+    /// The sender's own id for it.
+    pub uuid: Option<String>,
+    /// Whether an answer is wanted; otherwise it is only to be known.
+    pub wants_answer: bool,
+}
+
+impl UserMessage {
+    /// A message of plain text.
+    pub fn text(text: String) -> UserMessage {
+        UserMessage { content: text.into(), uuid: None, wants_answer: true }
+    }
+
+    /// Its text. Pictures and documents, which the local model cannot see, are named.
+    pub fn as_text(&self) -> String {
+        match &self.content {
+            Value::String(text) => text.clone(),
+            Value::Array(blocks) => blocks.iter().filter_map(block_text).collect::<Vec<_>>().join("\n"),
+            _ => String::new(),
+        }
+    }
+
+    /// The two messages as one, as what is said while an answer is given is put together.
+    pub fn join(self, next: UserMessage) -> UserMessage {
+        let content = match (self.content, next.content) {
+            (Value::String(first), Value::String(second)) => format!("{first}\n{second}").into(),
+            (first, second) => blocks_of(first).into_iter().chain(blocks_of(second)).collect(),
+        };
+        UserMessage { content, ..next }
+    }
+}
+
+fn blocks_of(content: Value) -> Vec<Value> {
+    match content {
+        Value::Array(blocks) => blocks,
+        text => vec![serde_json::json!({"type": "text", "text": text})],
+    }
+}
+
+fn block_text(block: &Value) -> Option<String> {
+    if let Some(text) = block["text"].as_str() {
+        return Some(text.into());
+    }
+    match (block["type"].as_str()?, block["source"]["type"].as_str()) {
+        ("document", Some("text")) => block["source"]["data"].as_str().map(str::to_string),
+        (kind @ ("image" | "document"), _) => Some(format!("[{kind}: not shown to the local model]")),
+        _ => None,
+    }
+}
+
+/// Reads lines until the end of the input, the first one that cannot be read, or `take` says stop.
+///
+/// # Errors
+/// The real CLI's text for a line that it cannot read.
+pub fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
+    for line in input.split(b'\n') {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        let line = String::from_utf8_lossy(&line);
+        let line = line.strip_prefix('\u{feff}').unwrap_or(&line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if !line.trim().is_empty() && !take(parse(line)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn parse(line: &str) -> Result<Input, String> {
+    let fault = |what: &str| {
+        let length = line.encode_utf16().count();
+        Err(format!("Error parsing streaming input line (type={}, {length} chars): {what}", stated_type(line)))
+    };
+    let Ok(mut value) = serde_json::from_str::<Value>(line) else { return fault("SyntaxError") };
+    if value.is_null() {
+        return fault("TypeError");
+    }
+    match value["type"].as_str() {
+        Some("user") => user(value),
+        Some("control_request") => {
+            let request = value.get_mut("request").map(Value::take).filter(|request| !request.is_null());
+            let request = request.ok_or("Error: Missing request on control_request")?;
+            Ok(Input::Control { id: value.get_mut("request_id").map(Value::take), request })
+        }
+        _ => Ok(Input::Nothing),
+    }
+}
+
+fn user(mut value: Value) -> Result<Input, String> {
+    match &value["message"]["role"] {
+        Value::String(role) if role == "user" => {}
+        Value::String(role) => return Err(format!("Error: Expected message role 'user', got '{role}'")),
+        Value::Null => return Err("Error: Expected message role 'user', got 'undefined'".into()),
+        role => return Err(format!("Error: Expected message role 'user', got '{role}'")),
+    }
+    let content = match value["message"]["content"].take() {
+        Value::Null => NO_CONTENT.into(),
+        Value::String(text) if text.is_empty() => NO_CONTENT.into(),
+        content @ Value::String(_) => content,
+        Value::Array(blocks) if blocks.iter().all(Value::is_object) => Value::Array(blocks),
+        _ => return Ok(Input::Nothing),
+    };
+    let uuid = value["uuid"].as_str().map(str::to_string);
+    Ok(Input::User(UserMessage { content, uuid, wants_answer: value["shouldQuery"] != false }))
+}
+
+/// What the real CLI makes of an empty message.
+const NO_CONTENT: &str = "(no content)";
+
+/// The `type` that a broken line states.
+fn stated_type(line: &str) -> &str {
+    let stated = line.split_once("\"type\"").and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
+    let quoted = stated.and_then(|rest| rest.trim_start().strip_prefix('"')).and_then(|rest| rest.split_once('"'));
+    quoted.map_or("unknown", |(kind, _)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_cannot_be_read() {
+        let table = [
+            ("plain text", "(type=unknown, 10 chars): SyntaxError"),
+            ("null", "(type=unknown, 4 chars): TypeError"),
+            ("{\"type\":\"user\"", "(type=user, 14 chars): SyntaxError"),
+            ("{\"type\": \"user\" , bad}", "(type=user, 22 chars): SyntaxError"),
+            ("{\"type\":\"us", "(type=unknown, 11 chars): SyntaxError"),
+            ("é{", "(type=unknown, 2 chars): SyntaxError"),
+        ];
+        for (line, expected) in table {
+            let text = read(line.as_bytes(), |_| true).unwrap_err();
+            assert_eq!(text, format!("Error parsing streaming input line {expected}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_ask_for_nothing() {
+        let lines = "\n \t\n5\n[]\n{}\n\"x\"\n{\"type\":5}\n{\"type\":\"keep_alive\"}\r\n{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":5}}";
+        let mut seen = 0;
+        read(lines.as_bytes(), |input| {
+            assert!(matches!(input, Input::Nothing), "{input:?}");
+            seen += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(seen, 7);
+    }
+
+    #[test]
+    fn messages_are_joined_as_the_real_cli_joins_them() {
+        let text = |text: &str| UserMessage::text(text.into());
+        assert_eq!(text("a").join(text("b")).content, "a\nb");
+        let blocks = UserMessage { content: serde_json::json!([{"type": "image"}]), uuid: Some("u".into()), wants_answer: true };
+        let joined = text("a").join(blocks);
+        assert_eq!(joined.as_text(), "a\n[image: not shown to the local model]");
+        assert_eq!(joined.uuid.as_deref(), Some("u"));
+    }
+}

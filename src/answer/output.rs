@@ -1,0 +1,175 @@
+//! Stdout in the format that was asked for.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The answer's text.
+    Text,
+    /// The result message.
+    Json,
+    /// All messages in one array.
+    JsonArray,
+    /// A message a line, as they come; with or without the answer's pieces.
+    StreamJson {
+        /// Whether the pieces are wanted too.
+        partials: bool,
+    },
+}
+
+/// Stdout. Lines reach it whole or not at all.
+pub struct Output {
+    format: Format,
+    is_terminal: bool,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+    /// What of the text is on the terminal.
+    shown: String,
+    fault: Option<io::Error>,
+}
+
+impl Output {
+    /// Stdout in `format`; on a terminal, text appears as it comes.
+    pub fn new(format: Format, is_terminal: bool) -> Output {
+        Output { format, is_terminal, buffer: Vec::new(), shown: String::new(), fault: None }
+    }
+
+    /// The format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether messages other than the result are printed.
+    pub fn shows_messages(&self) -> bool {
+        matches!(self.format, Format::JsonArray | Format::StreamJson { .. })
+    }
+
+    /// Whether the answer's pieces are printed as messages.
+    pub fn shows_partials(&self) -> bool {
+        self.format == Format::StreamJson { partials: true }
+    }
+
+    /// Takes a message. It is written at the next [`Output::flush`].
+    pub fn message(&mut self, message: &impl Serialize) {
+        match self.format {
+            Format::StreamJson { .. } => {
+                self.append(message);
+                self.buffer.push(b'\n');
+            }
+            Format::JsonArray => {
+                self.buffer.push(if self.buffer.is_empty() { b'[' } else { b',' });
+                self.append(message);
+            }
+            Format::Json | Format::Text => {}
+        }
+    }
+
+    /// Takes a piece of the answer's text, which a terminal shows at once.
+    pub fn text(&mut self, piece: &str) {
+        if self.is_terminal && self.format == Format::Text {
+            let piece = harmless(piece);
+            self.buffer.extend_from_slice(piece.as_bytes());
+            self.shown.push_str(&piece);
+        }
+    }
+
+    /// Takes the message that ends a turn, and the text that stands for it in text format.
+    pub fn result(&mut self, message: &Value, text: &str) {
+        match self.format {
+            Format::StreamJson { .. } => self.message(message),
+            Format::JsonArray => {
+                self.message(message);
+                self.buffer.extend_from_slice(b"]\n");
+            }
+            Format::Json => {
+                self.append(message);
+                self.buffer.push(b'\n');
+            }
+            Format::Text => {
+                self.end_line();
+                if self.shown.is_empty() {
+                    let text = if self.is_terminal { harmless(text) } else { text.into() };
+                    self.buffer.extend_from_slice(text.as_bytes());
+                    if !text.ends_with('\n') {
+                        self.buffer.push(b'\n');
+                    }
+                }
+            }
+        }
+        self.flush();
+    }
+
+    /// Ends the last line on a terminal, so that what follows stands on its own.
+    pub fn end_line(&mut self) {
+        if !self.shown.is_empty() && !self.shown.ends_with('\n') {
+            self.text("\n");
+        }
+        if self.format == Format::Text {
+            self.flush();
+        }
+    }
+
+    /// Whether a part of the answer is on the terminal already.
+    pub fn has_shown(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
+    /// Writes what is not yet written. An array is written when it is whole.
+    pub fn flush(&mut self) {
+        if self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
+            return;
+        }
+        if self.fault.is_none() {
+            let mut stdout = io::stdout().lock();
+            self.fault = stdout.write_all(&self.buffer).and_then(|()| stdout.flush()).err();
+        }
+        self.buffer.clear();
+    }
+
+    /// What went wrong with stdout, if anything. A closed pipe is nothing: the real CLI, too, ends well and silently then.
+    ///
+    /// # Errors
+    /// If stdout took it not.
+    pub fn outcome(&mut self) -> Result<()> {
+        match self.fault.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::file("write", "stdout")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&mut self, message: &impl Serialize) {
+        let from = self.buffer.len();
+        // Our messages have no keys that are not strings, and a vector takes all.
+        let _ = serde_json::to_writer(&mut self.buffer, message);
+        self.escape_separators(from);
+    }
+
+    /// U+2028 and U+2029 end lines for some readers of lines.
+    fn escape_separators(&mut self, from: usize) {
+        let mut at = from;
+        while let Some(found) = memchr::memmem::find(&self.buffer[at..], b"\xe2\x80") {
+            at += found;
+            let escape: &[u8] = match self.buffer.get(at + 2) {
+                Some(0xa8) => b"\\u2028",
+                Some(0xa9) => b"\\u2029",
+                _ => {
+                    at += 2;
+                    continue;
+                }
+            };
+            self.buffer.splice(at..at + 3, escape.iter().copied());
+            at += escape.len();
+        }
+    }
+}
+
+/// Without control characters: a model must not drive the terminal. The real CLI takes them out there, too.
+pub fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}

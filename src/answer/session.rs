@@ -1,0 +1,171 @@
+//! Conversations that were answered locally, one file each, in a folder for each working directory.
+//!
+//! A file holds only what was said here. What the real Claude Code said in a session of the same id is read from its own
+//! transcript each time, so neither side's turns are lost however often the switch goes back and forth.
+
+mod store;
+mod transcript;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::chat::Message;
+use crate::context::Context;
+use store::Store;
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The caller.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Something that was said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// By whom.
+    pub role: Role,
+    /// The text.
+    pub text: String,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// A conversation's file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Record {
+    title: Option<String>,
+    entries: Vec<Entry>,
+}
+
+/// A conversation.
+pub struct Session {
+    /// Its id, a UUID.
+    pub id: String,
+    title: Option<String>,
+    entries: Vec<Entry>,
+    store: Option<Store>,
+}
+
+/// Which conversation a call is part of.
+pub enum Choice<'a> {
+    /// A new one, with this id if one was given.
+    New(Option<&'a str>),
+    /// The one with this id or title.
+    Known(&'a str),
+    /// The last one of this working directory, or a new one.
+    Last,
+}
+
+/// Why a conversation cannot be taken up.
+#[derive(Debug)]
+pub enum Unknown {
+    /// No session has this id.
+    Id,
+    /// It is no id, and no session has this title.
+    Title,
+    /// These sessions have this title, each with the time of its last change, the newest first.
+    Ambiguous(Vec<(String, Timestamp)>),
+}
+
+impl Session {
+    /// The conversation of a call.
+    ///
+    /// # Errors
+    /// If it is not known.
+    pub fn open(context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
+        let store = Store::new(context).ok();
+        let new = |id: Option<&str>| Session {
+            id: id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string),
+            title: None,
+            entries: Vec::new(),
+            store: store.clone(),
+        };
+        match (choice, &store) {
+            (Choice::New(id), _) => Ok(new(id)),
+            (Choice::Last, None) => Ok(new(None)),
+            (Choice::Last, Some(found)) => Ok(found
+                .last()
+                .and_then(|id| found.read(&id).map(|seen| (id, seen)))
+                .map_or_else(|| new(None), |(id, (title, entries))| Session { id, title, entries, store: store.clone() })),
+            (Choice::Known(_), None) => Err(Unknown::Id),
+            (Choice::Known(name), Some(found)) => {
+                let id = match is_uuid(name) {
+                    true => name.to_string(),
+                    false => found.titled(name)?,
+                };
+                let (title, entries) = found.read(&id).ok_or(Unknown::Id)?;
+                Ok(Session { id, title, entries, store: store.clone() })
+            }
+        }
+    }
+
+    /// Whether a session of this id is known in this working directory.
+    pub fn exists(context: &Context, id: &str) -> bool {
+        Store::new(context).is_ok_and(|store| store.has(id))
+    }
+
+    /// Makes of it a new conversation that begins with what was said so far.
+    pub fn fork(&mut self, id: Option<&str>) {
+        self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
+        let entries = self.entries.clone();
+        self.save(entries);
+    }
+
+    /// Keeps nothing of it on disk from now on.
+    pub fn forget(&mut self) {
+        self.store = None;
+    }
+
+    /// Gives it a name by which it can be taken up again, kept with the next that is said.
+    pub fn set_title(&mut self, title: &str) {
+        self.title = Some(title.into());
+    }
+
+    /// Gives it a name, kept at once.
+    pub fn rename(&mut self, title: &str) {
+        self.set_title(title);
+        self.save(vec![]);
+    }
+
+    /// Adds what was said.
+    pub fn add(&mut self, role: Role, text: &str) {
+        let entry = Entry { role, text: text.into(), at: Timestamp::now().as_millisecond() };
+        self.entries.push(entry.clone());
+        self.save(vec![entry]);
+    }
+
+    /// What was said, with nothing said twice in a row by the same side: strict templates want turns.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages: Vec<Message> = Vec::new();
+        for entry in &self.entries {
+            let role = match entry.role {
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            match messages.last_mut().filter(|last| last.role == role) {
+                Some(last) => last.content = format!("{}\n\n{}", last.content, entry.text),
+                None => messages.push(Message { role, content: entry.text.clone() }),
+            }
+        }
+        messages
+    }
+
+    /// A conversation that cannot be kept is no reason to give no answer.
+    fn save(&mut self, entries: Vec<Entry>) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.append(&self.id, self.title.as_deref(), entries) {
+            crate::error::warn("claude", &format!("this conversation is not kept: {error}"));
+            self.store = None;
+        }
+    }
+}
+
+/// Whether `text` is a UUID as the real CLI takes it: in groups, and in whatever case.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
+}

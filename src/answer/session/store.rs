@@ -1,0 +1,201 @@
+//! Where conversations are kept.
+
+use std::cmp::Reverse;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::{Entry, Record, Unknown, is_uuid, transcript};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::server::private_file;
+
+/// How long a conversation is kept, as Claude Code keeps its own.
+const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How much all conversations may take, in bytes.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// How often old conversations are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// The conversations of one working directory: ours, and the transcripts that Claude Code has of its own.
+#[derive(Clone)]
+pub struct Store {
+    root: PathBuf,
+    ours: PathBuf,
+    theirs: PathBuf,
+}
+
+impl Store {
+    /// The conversations of this working directory.
+    ///
+    /// # Errors
+    /// If there is no home folder or no working directory.
+    pub fn new(context: &Context) -> Result<Store> {
+        let cwd = std::env::current_dir().map_err(Error::file("read", "."))?;
+        let folder = folder_name(&cwd);
+        let root = context.state_dir()?.join("sessions");
+        let claude = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from);
+        let claude = claude.map_or_else(|| context.home().map(|home| home.join(".claude")), Ok)?;
+        Ok(Store { ours: root.join(&folder), root, theirs: claude.join("projects").join(&folder) })
+    }
+
+    /// Whether it has a conversation of this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.file(id).exists() || self.transcript(id).exists()
+    }
+
+    /// The title and the turns of a conversation, ours and Claude Code's in the order of time.
+    pub fn read(&self, id: &str) -> Option<(Option<String>, Vec<Entry>)> {
+        let (ours, theirs) = (read_record(&self.file(id)), transcript::read(&self.transcript(id)));
+        if ours.is_none() && theirs.is_none() {
+            return None;
+        }
+        let Record { title, entries } = ours.unwrap_or_default();
+        let mut all = theirs.unwrap_or_default();
+        all.extend(entries);
+        all.sort_by_key(|entry| entry.at);
+        Some((title, all))
+    }
+
+    /// The id of the conversation that was last spoken in.
+    pub fn last(&self) -> Option<String> {
+        let found = sessions_in(&self.ours, "json").chain(sessions_in(&self.theirs, "jsonl"));
+        found.max_by_key(|(_, changed)| *changed).map(|(id, _)| id)
+    }
+
+    /// The id of our conversation that has this title, in whatever case.
+    ///
+    /// # Errors
+    /// If none has it, or several have.
+    pub fn titled(&self, title: &str) -> std::result::Result<String, Unknown> {
+        let has_title = |id: &str| {
+            let known = read_record(&self.file(id)).and_then(|record| record.title);
+            known.is_some_and(|known| known.to_lowercase() == title.trim().to_lowercase())
+        };
+        let mut found: Vec<_> = sessions_in(&self.ours, "json").filter(|(id, _)| has_title(id)).collect();
+        found.sort_by_key(|(_, changed)| Reverse(*changed));
+        match found.len() {
+            0 => Err(Unknown::Title),
+            1 => Ok(found.remove(0).0),
+            _ => Err(Unknown::Ambiguous(
+                found.into_iter().filter_map(|(id, changed)| Some((id, Timestamp::try_from(changed).ok()?))).collect(),
+            )),
+        }
+    }
+
+    /// Adds to a conversation's file, whole or not at all, whoever else adds to it at the same time.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&self, id: &str, title: Option<&str>, entries: Vec<Entry>) -> Result<()> {
+        let path = self.file(id);
+        let lock = private_file(&self.root.join("lock"))?;
+        lock.lock().map_err(Error::file("lock", self.root.join("lock")))?;
+        self.prune(&lock);
+        let mut record = read_record(&path).unwrap_or_default();
+        record.title = title.map(str::to_string).or(record.title);
+        record.entries.extend(entries);
+        let draft = path.with_extension("new");
+        let _ = fs::remove_file(&draft);
+        let mut file = private_file(&draft)?;
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        file.write_all(&text).and_then(|()| fs::rename(&draft, &path)).map_err(Error::file("write", path))
+    }
+
+    /// Takes away what is too old, and the oldest of what is too much. The lock's own time says when that was last done.
+    fn prune(&self, mut lock: &File) {
+        let now = SystemTime::now();
+        let is_due = |done: SystemTime| now.duration_since(done).is_ok_and(|age| age > PRUNE_EVERY);
+        let is_new = lock.metadata().map_or(true, |metadata| metadata.len() == 0);
+        if !is_new && !lock.metadata().and_then(|metadata| metadata.modified()).is_ok_and(is_due) {
+            return;
+        }
+        let _ = lock.set_len(0).and_then(|()| lock.write_all(b"pruned\n"));
+        let folders = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
+        let mut known: Vec<(SystemTime, u64, PathBuf)> = files
+            .filter_map(|file| {
+                let metadata = file.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), file.path()))
+            })
+            .collect();
+        known.sort_by_key(|(changed, _, _)| Reverse(*changed));
+        let mut total = 0;
+        for (changed, size, path) in known {
+            total += size;
+            if total > MAX_SIZE || now.duration_since(changed).is_ok_and(|age| age > MAX_AGE) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn file(&self, id: &str) -> PathBuf {
+        self.ours.join(format!("{id}.json"))
+    }
+
+    fn transcript(&self, id: &str) -> PathBuf {
+        self.theirs.join(format!("{id}.jsonl"))
+    }
+}
+
+/// A torn or foreign file is no conversation.
+fn read_record(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// The ids in a folder, each with the time of its last change.
+fn sessions_in<'a>(dir: &Path, extension: &'a str) -> impl Iterator<Item = (String, SystemTime)> + 'a {
+    fs::read_dir(dir).into_iter().flatten().flatten().filter_map(move |file| {
+        let path = file.path();
+        let id = path.file_stem()?.to_str().filter(|id| is_uuid(id))?;
+        let fits = path.extension().is_some_and(|found| found == extension);
+        fits.then_some((id.to_string(), file.metadata().ok()?.modified().ok()?))
+    })
+}
+
+/// The longest name of a working directory's folder, before its hash.
+const MAX_NAME: usize = 200;
+
+/// The name that Claude Code 2.1.330 gives the folder of a working directory. It counts in UTF-16 code units, and tells
+/// long names apart by the hash that Java has for strings.
+fn folder_name(cwd: &Path) -> String {
+    let cwd = cwd.to_string_lossy();
+    let plain = |unit: u16| u8::try_from(unit).ok().filter(u8::is_ascii_alphanumeric).map_or('-', char::from);
+    let name: String = cwd.encode_utf16().map(plain).collect();
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let hash = cwd.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    format!("{}-{}", &name[..MAX_NAME], base36(hash.unsigned_abs()))
+}
+
+fn base36(mut number: u32) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.extend(char::from_digit(number % 36, 36));
+        number /= 36;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_named_as_claude_code_names_them() {
+        let table = [("/tmp/a b.c_d-e", "-tmp-a-b-c-d-e"), ("/h/Ünï/日本/😀x", "-h--n-------x"), ("/h/UP/lo", "-h-UP-lo")];
+        for (cwd, name) in table {
+            assert_eq!(folder_name(Path::new(cwd)), name);
+        }
+        let long = format!("/{}", "q".repeat(300));
+        assert_eq!(folder_name(Path::new(&long)), format!("-{}-pv1xtb", "q".repeat(199)));
+    }
+}

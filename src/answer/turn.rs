@@ -1,0 +1,246 @@
+//! One turn: a question to the local model, and what it takes to get an answer of the form that was asked for.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::chat::{Listener, Message};
+use super::exchange::exchange;
+use super::model::{self, Model, Shelf};
+use super::reporter::{Reporter, Spent, Success};
+use super::schema::Schema;
+use super::settings::Settings;
+use super::window;
+use crate::error::{Error, Result, warn};
+use crate::server::{Progress, Server};
+use crate::switch::{Backend, Switch};
+
+/// A conversation shorter than this, in tokens, fits every model's context; no question is asked about it.
+const FITS_EVERYWHERE: usize = 1000;
+
+/// What the turns of a conversation share.
+pub struct Shared {
+    /// Our name in messages on stderr.
+    pub applet: String,
+    /// Who tells the caller. Locked for each piece, so that whoever interrupts finds whole lines.
+    pub reporter: Mutex<Reporter>,
+    /// Who is asked.
+    pub server: Server,
+    /// How.
+    pub settings: Settings,
+    /// Where model files may lie.
+    pub shelf: Shelf,
+    /// Says whether a server is still wanted.
+    pub switch: Option<Switch>,
+    /// The model, once it is known.
+    pub model: OnceLock<Model>,
+}
+
+impl Shared {
+    /// The reporter. A thread that panicked while it told something ends the process, so there is none to be wary of.
+    pub fn reporter(&self) -> MutexGuard<'_, Reporter> {
+        self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is asked in a turn.
+pub struct Question {
+    /// The turn's number.
+    pub turn: u64,
+    /// The conversation, the new question last.
+    pub messages: Vec<Message>,
+    /// The form of the answer, and how often to try for it.
+    pub schema: Option<(Arc<Schema>, u32)>,
+}
+
+/// How a turn ended.
+pub enum Outcome {
+    /// With an answer.
+    Answered(Success),
+    /// With answers, none of which was of the form.
+    NoStructure {
+        /// How many.
+        attempts: u32,
+        /// What was wrong with the last.
+        reason: String,
+        /// What they have taken.
+        spent: Spent,
+    },
+    /// Without one.
+    Failed(Error),
+}
+
+/// Asks, and tells the answer as it comes.
+pub fn run(shared: &Shared, question: Question) -> Outcome {
+    let mut turn = Turn { shared, id: question.turn, messages: question.messages, budget: None, has_warned: false };
+    let outcome = turn.prepare().and_then(|()| match question.schema {
+        None => turn.ask(None).map(|(answer, spent)| {
+            let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
+            Outcome::Answered(Success { text, structure: None, is_cut_by_limit, spent })
+        }),
+        Some((schema, attempts)) => turn.ask_for_structure(&schema, attempts),
+    });
+    outcome.unwrap_or_else(Outcome::Failed)
+}
+
+struct Turn<'a> {
+    shared: &'a Shared,
+    id: u64,
+    messages: Vec<Message>,
+    /// How many tokens may be sent, by our estimate.
+    budget: Option<usize>,
+    has_warned: bool,
+}
+
+impl Turn<'_> {
+    fn is_wanted(&self) -> bool {
+        let is_local = |switch: &Switch| switch.read().0 == Backend::Local;
+        self.shared.reporter().is_running(self.id) && self.shared.switch.as_ref().is_some_and(is_local)
+    }
+
+    /// Finds out which model answers where that is told or matters, and tells the first messages.
+    fn prepare(&mut self) -> Result<()> {
+        let Shared { server, settings, shelf, .. } = self.shared;
+        let is_named = self.shared.reporter().names_the_model();
+        if is_named || window::estimate(&self.messages) > FITS_EVERYWHERE {
+            if self.shared.model.get().is_none() {
+                let known = model::by_settings(settings, server.endpoint(), shelf);
+                let model = match known {
+                    Some(model) => model,
+                    None => {
+                        if server.is_ours() {
+                            let mut progress = Progress::new(&self.shared.applet, server, false);
+                            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
+                        }
+                        model::by_server(settings, server.endpoint(), shelf)
+                    }
+                };
+                let _ = self.shared.model.set(model);
+            }
+            self.fit()?;
+        }
+        let mut reporter = self.shared.reporter();
+        if reporter.is_running(self.id) {
+            if let Some(model) = self.shared.model.get() {
+                reporter.identity.model.clone_from(&model.name);
+                reporter.identity.window = model.window.unwrap_or_default();
+            }
+            reporter.introduce();
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, response_format: Option<serde_json::Value>) -> Result<(super::chat::Answer, Spent)> {
+        let Shared { server, settings, .. } = self.shared;
+        loop {
+            {
+                let mut reporter = self.shared.reporter();
+                if !reporter.is_running(self.id) {
+                    return Err(Error::Interrupted);
+                }
+                reporter.asked();
+            }
+            let mut request = settings.request(self.messages.clone(), settings.max_tokens);
+            request.response_format.clone_from(&response_format);
+            let mut progress = Progress::new(&self.shared.applet, server, false);
+            let mut listener = Ear { shared: self.shared, turn: self.id };
+            let begun = Instant::now();
+            match exchange(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
+                Ok(answer) => {
+                    let spent = Spent { usage: answer.usage, api: begun.elapsed() };
+                    return Ok((answer, spent));
+                }
+                Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn ask_for_structure(&mut self, schema: &Schema, attempts: u32) -> Result<Outcome> {
+        self.instruct(schema.instruction());
+        let mut spent = Spent::default();
+        let mut reason = String::new();
+        for _ in 0..attempts {
+            let (answer, more) = self.ask(Some(schema.response_format()))?;
+            spent.usage += more.usage;
+            spent.api += more.api;
+            reason = match schema.check(&answer.text) {
+                Ok(value) => {
+                    let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
+                    return Ok(Outcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, spent }));
+                }
+                Err(reason) => reason,
+            };
+            let correction = format!("That is not valid against the schema: {reason}. Answer again, with the JSON value alone.");
+            self.messages.push(Message { role: "assistant", content: answer.text });
+            self.messages.push(Message { role: "user", content: correction });
+            self.fit()?;
+        }
+        Ok(Outcome::NoStructure { attempts, reason, spent })
+    }
+
+    fn instruct(&mut self, instruction: String) {
+        match self.messages.first_mut().filter(|first| first.role == "system") {
+            Some(system) => system.content = format!("{}\n\n{instruction}", system.content),
+            None => self.messages.insert(0, Message { role: "system", content: instruction }),
+        }
+    }
+
+    /// Leaves out what does not fit the model's context.
+    fn fit(&mut self) -> Result<()> {
+        let Some(Model { window: Some(window), is_checked, .. }) = self.shared.model.get() else { return Ok(()) };
+        let window = *window as usize;
+        let reserved = (self.shared.settings.max_tokens as usize).min(window / 2);
+        let budget = *self.budget.get_or_insert(window - reserved);
+        self.trim(budget, window);
+        let length = window::estimate(&self.messages);
+        if length > window && !is_checked {
+            return Err(Error::PromptTooLong { prompt: None, window: Some(window as u64) });
+        }
+        Ok(())
+    }
+
+    /// After the server has said that it is too much: leaves out more.
+    fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
+        let length = window::estimate(&self.messages);
+        let budget = match (prompt, window) {
+            (Some(prompt), Some(window)) if prompt > 0 => {
+                let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
+                (length as u64 * (window - reserved) / prompt) as usize
+            }
+            _ => length / 2,
+        };
+        self.budget = Some(budget);
+        match self.trim(budget.min(length.saturating_sub(1)), window.unwrap_or_default() as usize) {
+            0 => Err(Error::PromptTooLong { prompt, window }),
+            _ => Ok(()),
+        }
+    }
+
+    fn trim(&mut self, budget: usize, window: usize) -> usize {
+        let dropped = window::trim(&mut self.messages, budget);
+        if dropped > 0 && !self.has_warned {
+            self.has_warned = true;
+            let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
+            let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
+            warn(&self.shared.applet, &what);
+        }
+        dropped
+    }
+}
+
+/// Hands the answer to the reporter.
+struct Ear<'a> {
+    shared: &'a Shared,
+    turn: u64,
+}
+
+impl Listener for Ear<'_> {
+    fn on_text(&mut self, piece: &str) -> ControlFlow<()> {
+        self.shared.reporter().on_text(self.turn, piece)
+    }
+
+    fn on_pause(&mut self) -> ControlFlow<()> {
+        self.shared.reporter().on_pause(self.turn)
+    }
+}
