@@ -165,7 +165,8 @@ fn may_bypass_permissions(invocation: &Invocation) -> bool {
 /// The session that the options ask for.
 fn session(context: &Context, invocation: &Invocation) -> Result<Session> {
     let fault = |text: String| Err(Error::AsClaude(text));
-    let name = invocation.last("--resume").map(str::trim).filter(|name| !name.is_empty());
+    let continues = invocation.has("--continue");
+    let name = invocation.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
     for (option, needed) in
         [("--resume-session-at", "--resume"), ("--resume-drops-turn", "--resume-session-at"), ("--rewind-files", "--resume")]
     {
@@ -176,10 +177,8 @@ fn session(context: &Context, invocation: &Invocation) -> Result<Session> {
     let id = invocation.last("--session-id");
     let choice = match name {
         Some(name) => Choice::Known(name),
-        None if invocation.has("--resume") => {
-            return fault(format!("{RESUME_NEEDS}."));
-        }
-        None if invocation.has("--continue") => Choice::Last,
+        None if continues => Choice::Last,
+        None if invocation.has("--resume") => return fault(RESUME_NEEDS.into()),
         None => Choice::New(id),
     };
     let mut session = match Session::open(context, choice) {
@@ -205,7 +204,7 @@ fn session(context: &Context, invocation: &Invocation) -> Result<Session> {
     if invocation.has("--no-session-persistence") {
         session.forget();
     }
-    if invocation.has("--fork-session") && (name.is_some() || invocation.has("--continue")) {
+    if invocation.has("--fork-session") && (name.is_some() || continues) {
         session.fork(id);
     }
     if let Some(title) = invocation.last("--name").filter(|title| !title.trim().is_empty()) {

@@ -199,7 +199,8 @@ impl<'a> Reply<'a> {
             self.finish = choice.finish_reason.or(self.finish.take());
         }
         // llama.cpp gives its timings without being asked for them, and both in the end.
-        if let Some(usage) = chunk.usage.map(Usage::from).or_else(|| chunk.timings.map(Usage::from)) {
+        let counted = chunk.usage.and_then(read_as::<UsageField>).map(Usage::from);
+        if let Some(usage) = counted.or_else(|| chunk.timings.and_then(read_as::<Timings>).map(Usage::from)) {
             self.usage = usage;
         }
     }
@@ -278,8 +279,10 @@ fn read_whole(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq::
 struct Chunk<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    usage: Option<UsageField>,
-    timings: Option<Timings>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timings: Option<&'a RawValue>,
     error: Option<Value>,
 }
 
@@ -333,6 +336,11 @@ impl From<Timings> for Usage {
             output: timings.predicted_n.unwrap_or_default(),
         }
     }
+}
+
+/// What some server means otherwise is no reason to drop its answer.
+fn read_as<T: serde::de::DeserializeOwned>(field: &RawValue) -> Option<T> {
+    serde_json::from_str::<Option<T>>(field.get()).ok().flatten()
 }
 
 /// A string, or a list of parts with text. Half of a surrogate pair, which no text can hold, becomes U+FFFD.

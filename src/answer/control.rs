@@ -36,20 +36,24 @@ impl Reply {
 
 /// What is to be said and done about a request.
 pub struct Answered {
+    /// Messages before the reply.
+    pub before: Vec<Value>,
     /// The reply.
     pub reply: Reply,
-    /// Messages that follow it.
-    pub then: Vec<Value>,
+    /// Messages after it.
+    pub after: Vec<Value>,
+    /// Whether the turn that runs is to end.
+    pub interrupts: bool,
 }
 
 /// Answers `request`.
 pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
-    let mut then = Vec::new();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
     let reply = match request["subtype"].as_str() {
-        Some("initialize") => initialize(conversation, request),
+        Some("initialize") => initialize(conversation, request, &mut before),
         Some("interrupt") => done(json!({"still_queued": conversation.queued_ids()})),
         Some("set_model") => set_model(conversation, &request["model"]),
-        Some("set_permission_mode") => set_permission_mode(conversation, &request["mode"], &mut then),
+        Some("set_permission_mode") => set_permission_mode(conversation, &request["mode"], &mut after),
         Some("set_max_thinking_tokens") => match &request["max_thinking_tokens"] {
             tokens if tokens.is_null() || tokens.is_i64() => Reply::Success(None),
             _ => refused(
@@ -61,7 +65,7 @@ pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
             Some(Value::Object(_)) => Reply::Success(None),
             other => refused(&format!("apply_flag_settings requires `settings` to be an object, got {}", js_type(other))),
         },
-        Some("rename_session") => rename(conversation, &request["title"], &mut then),
+        Some("rename_session") => rename(conversation, &request["title"], &mut before),
         Some("end_session") => {
             conversation.end();
             Reply::Success(None)
@@ -75,7 +79,7 @@ pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
             Some(name) => refused(&format!("Server not found: {name}")),
             None => refused(&format!("{subtype}: serverName must be a string")),
         },
-        Some("mcp_message") => Reply::Success(None),
+        Some("mcp_message" | "seed_read_state" | "remote_control") => Reply::Success(None),
         Some("get_context_usage") => done(context_usage(conversation)),
         Some("get_settings") => done(json!({
             "effective": {}, "sources": [],
@@ -90,14 +94,18 @@ pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
             true => done(json!({"title": null})),
             false => refused("generate_session_title: description must be a string"),
         },
+        Some("background_tasks") => done(json!({})),
         Some("stop_task") => match request["task_id"].is_string() {
             true => done(json!({})),
             false => refused("stop_task: task_id must be a string"),
         },
-        Some("cancel_async_message") => {
-            let is_cancelled = request["message_uuid"].as_str().is_some_and(|uuid| conversation.unqueue(uuid));
-            done(json!({"cancelled": is_cancelled}))
-        }
+        Some("cancel_async_message") => match request["message_uuid"].as_str().and_then(|uuid| conversation.unqueue(uuid)) {
+            Some(message) => {
+                before.push(message);
+                done(json!({"cancelled": true, "message_uuid": request["message_uuid"]}))
+            }
+            None => done(json!({"cancelled": false})),
+        },
         Some("rewind_files") => refused("File rewinding is not enabled."),
         _ => {
             let subtype = match request.get("subtype") {
@@ -109,7 +117,8 @@ pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
             Reply::Error { text, code: Some("unsupported_request") }
         }
     };
-    Answered { reply, then }
+    let interrupts = matches!(request["subtype"].as_str(), Some("interrupt" | "end_session"));
+    Answered { before, reply, after, interrupts }
 }
 
 fn done(response: Value) -> Reply {
@@ -132,10 +141,12 @@ fn js_type(value: Option<&Value>) -> &'static str {
 
 /// The settings that some SDKs deliver here have nothing to act on without tools; saying that they were applied keeps
 /// the SDK from ending the session.
-fn initialize(conversation: &mut Conversation, request: &Value) -> Reply {
-    if let Err(reason) = conversation.set_up(request) {
-        return refused(&reason);
+fn initialize(conversation: &mut Conversation, request: &Value, before: &mut Vec<Value>) -> Reply {
+    conversation.set_up(request);
+    if let Some(title) = request["title"].as_str().map(str::trim).filter(|title| !title.is_empty()) {
+        before.push(conversation.rename(title));
     }
+    let state = if conversation.is_running() { "running" } else { "idle" };
     let model = conversation.model_name();
     done(json!({
         "commands": [], "agents": [],
@@ -153,7 +164,7 @@ fn initialize(conversation: &mut Conversation, request: &Value) -> Reply {
         "mcp_servers_applied": true,
         "analytics_disabled": true,
         "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
-        "session_state": "idle", "capabilities": ["interrupt_receipt_v1"],
+        "session_state": state, "capabilities": ["interrupt_receipt_v1"],
     }))
 }
 
@@ -171,7 +182,7 @@ fn set_model(conversation: &Conversation, model: &Value) -> Reply {
     done(json!({"model": conversation.model_name()}))
 }
 
-fn set_permission_mode(conversation: &mut Conversation, mode: &Value, then: &mut Vec<Value>) -> Reply {
+fn set_permission_mode(conversation: &mut Conversation, mode: &Value, after: &mut Vec<Value>) -> Reply {
     let mode = match mode.as_str() {
         Some("manual") => "default",
         Some(mode @ ("acceptEdits" | "auto" | "default" | "dontAsk" | "plan")) => mode,
@@ -187,17 +198,17 @@ fn set_permission_mode(conversation: &mut Conversation, mode: &Value, then: &mut
         }
     };
     if conversation.permission_mode() != mode {
-        then.push(conversation.set_permission_mode(mode));
+        after.push(conversation.set_permission_mode(mode));
     }
     done(json!({"mode": mode}))
 }
 
-fn rename(conversation: &mut Conversation, title: &Value, then: &mut Vec<Value>) -> Reply {
+fn rename(conversation: &mut Conversation, title: &Value, before: &mut Vec<Value>) -> Reply {
     match title.as_str().map(str::trim) {
         None => refused("rename_session: title must be a string"),
         Some("") => refused("title must be non-empty"),
         Some(title) => {
-            then.push(conversation.rename(title));
+            before.push(conversation.rename(title));
             Reply::Success(None)
         }
     }

@@ -4,7 +4,7 @@
 //! while the model answers. A turn that was interrupted is left to itself: its next piece finds that nobody listens, and
 //! that closes the connection, on which servers stop.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,7 +18,7 @@ use super::control;
 use super::input::{self, Input, UserMessage};
 use super::mentions;
 use super::output::Format;
-use super::reporter::Reporter;
+use super::prompt::is_blank;
 use super::schema::Schema;
 use super::session::{Role, Session};
 use super::turn::{self, Outcome, Question, Shared};
@@ -39,6 +39,8 @@ pub struct Conversation<'a> {
     turn: Option<Running>,
     turns: u64,
     is_over: bool,
+    /// The ids of all messages so far: one that comes twice is answered once.
+    known: HashSet<String>,
 }
 
 /// How a conversation is held.
@@ -85,6 +87,7 @@ impl<'a> Conversation<'a> {
             turn: None,
             turns: 0,
             is_over: false,
+            known: HashSet::new(),
         }
     }
 
@@ -139,6 +142,10 @@ impl<'a> Conversation<'a> {
             match event {
                 Event::Input(Input::User(message)) => self.take(message),
                 Event::Input(Input::Control { id, request }) => self.control(id, &request),
+                Event::Input(Input::Said(line, text)) => {
+                    self.session.add(Role::Assistant, &text);
+                    self.tell(&line);
+                }
                 Event::Input(Input::Nothing) => {}
                 Event::End(None) => self.is_over = true,
                 Event::End(Some(fault)) => return Err(Error::AsClaude(fault)),
@@ -158,6 +165,13 @@ impl<'a> Conversation<'a> {
     }
 
     fn take(&mut self, message: UserMessage) {
+        if message.uuid.clone().is_some_and(|uuid| !self.known.insert(uuid)) {
+            if self.options.replays {
+                let replay = self.replay_of(&message);
+                self.tell(&replay);
+            }
+            return;
+        }
         self.tell_lifecycle(&message, "queued");
         self.queue.push_back(message);
     }
@@ -198,24 +212,29 @@ impl<'a> Conversation<'a> {
     }
 
     fn begin(&mut self, id: u64, before: &[UserMessage], said: &UserMessage) {
-        let mut reporter = self.shared.reporter();
-        reporter.identity.session_id.clone_from(&self.session.id);
-        let replay = |reporter: &Reporter, message: &UserMessage| {
-            let mut replay = wire::user(&reporter.identity, message.content.clone());
-            if let Some(uuid) = &message.uuid {
-                replay["uuid"] = uuid.as_str().into();
-            }
-            wire::extend(&mut replay, json!({"isReplay": true}));
-            replay
-        };
+        self.shared.reporter().identity.session_id.clone_from(&self.session.id);
         if self.options.replays {
-            for message in before.iter().filter(|message| message.uuid.is_some()) {
-                let replay = replay(&reporter, message);
-                reporter.output.message(&replay);
-            }
+            let replays: Vec<Value> = before
+                .iter()
+                .filter(|message| message.uuid.is_some() && message.uuid != said.uuid)
+                .map(|message| self.replay_of(message))
+                .collect();
+            replays.iter().for_each(|replay| self.tell(replay));
         }
-        let replay = self.options.replays.then(|| replay(&reporter, said));
-        reporter.begin(id, replay, said.uuid.clone(), self.options.schema.is_some());
+        let replay = (self.options.replays && said.is_replayed).then(|| {
+            let mut replay = self.replay_of(said);
+            wire::extend(&mut replay, json!({"timestamp": wire::timestamp()}));
+            replay
+        });
+        self.shared.reporter().begin(id, replay, said.uuid.clone(), self.options.schema.is_some());
+    }
+
+    fn replay_of(&self, message: &UserMessage) -> Value {
+        json!({
+            "type": "user", "message": {"role": "user", "content": message.content},
+            "session_id": self.session.id, "parent_tool_use_id": null,
+            "uuid": message.uuid.clone().unwrap_or_else(wire::uuid), "isReplay": true,
+        })
     }
 
     /// Some messages need no model.
@@ -223,7 +242,7 @@ impl<'a> Conversation<'a> {
         if !said.wants_answer {
             self.session.add(Role::User, text);
             self.shared.reporter().succeed_unasked("");
-        } else if said.content.is_string() && text.trim().is_empty() {
+        } else if said.content.is_string() && is_blank(text) {
             self.shared.reporter().succeed_unasked(BLANK);
         } else {
             return true;
@@ -251,7 +270,7 @@ impl<'a> Conversation<'a> {
             Outcome::NoStructure { attempts, reason, spent } => {
                 self.shared.reporter().fail_structure(attempts, &reason, spent);
             }
-            Outcome::Failed(error) => self.shared.reporter().fail(&error),
+            Outcome::Failed(error) => self.shared.reporter().fail(error),
         }
         self.close_turn("completed");
     }
@@ -276,26 +295,24 @@ impl<'a> Conversation<'a> {
 
     fn tell_lifecycle(&self, message: &UserMessage, state: &str) {
         let Some(uuid) = &message.uuid else { return };
-        let mut reporter = self.shared.reporter();
-        let session_id = reporter.identity.session_id.clone();
-        reporter.output.message(&json!({
+        self.tell(&json!({
             "type": "command_lifecycle", "command_uuid": uuid, "state": state,
-            "uuid": wire::uuid(), "session_id": session_id,
+            "uuid": wire::uuid(), "session_id": self.session.id,
         }));
+    }
+
+    fn tell(&self, message: &Value) {
+        let mut reporter = self.shared.reporter();
+        reporter.output.message(message);
         reporter.output.flush();
     }
 
     fn control(&mut self, id: Option<Value>, request: &Value) {
         let answered = control::answer(self, request);
-        {
-            let mut reporter = self.shared.reporter();
-            reporter.output.message(&answered.reply.message(id));
-            for message in &answered.then {
-                reporter.output.message(message);
-            }
-            reporter.output.flush();
-        }
-        if request["subtype"] == "interrupt" {
+        answered.before.iter().for_each(|message| self.tell(message));
+        self.tell(&answered.reply.message(id));
+        answered.after.iter().for_each(|message| self.tell(message));
+        if answered.interrupts {
             self.interrupt();
         }
     }
@@ -311,18 +328,18 @@ impl<'a> Conversation<'a> {
         self.queue.iter().filter_map(|message| message.uuid.as_deref()).collect()
     }
 
-    /// Takes a waiting message back. False if there is none of this id.
-    pub fn unqueue(&mut self, uuid: &str) -> bool {
-        let before = self.queue.len();
-        self.queue.retain(|message| message.uuid.as_deref() != Some(uuid));
-        self.queue.len() < before
+    /// Takes a waiting message back, and gives the message that tells it. `None` if there is none of this id.
+    pub fn unqueue(&mut self, uuid: &str) -> Option<Value> {
+        let at = self.queue.iter().position(|message| message.uuid.as_deref() == Some(uuid))?;
+        self.queue.remove(at);
+        Some(json!({
+            "type": "command_lifecycle", "command_uuid": uuid, "state": "cancelled",
+            "uuid": wire::uuid(), "session_id": self.session.id,
+        }))
     }
 
-    /// Takes what `initialize` says.
-    ///
-    /// # Errors
-    /// If its schema is none.
-    pub fn set_up(&mut self, request: &Value) -> std::result::Result<(), String> {
+    /// Takes what `initialize` says. A schema that is none is passed over, as the real CLI does.
+    pub fn set_up(&mut self, request: &Value) {
         if let Some(parts) = request["systemPrompt"].as_array() {
             let parts: Vec<&str> = parts.iter().filter_map(Value::as_str).filter(|part| !part.is_empty()).collect();
             self.options.system = (!parts.is_empty()).then(|| parts.join("\n\n"));
@@ -334,19 +351,20 @@ impl<'a> Conversation<'a> {
             });
         }
         if self.options.schema.is_none() && request["jsonSchema"].is_object() {
-            let schema = Schema::new(request["jsonSchema"].clone())?;
-            self.options.schema = Some((Arc::new(schema), super::attempts(self.context)));
+            let schema = Schema::new(request["jsonSchema"].clone()).ok();
+            self.options.schema = schema.map(|schema| (Arc::new(schema), super::attempts(self.context)));
         }
-        if let Some(title) = request["title"].as_str().filter(|title| !title.trim().is_empty()) {
-            self.session.set_title(title);
-        }
-        Ok(())
     }
 
-    /// Ends the conversation after the turn that runs.
+    /// Takes nothing more in.
     pub fn end(&mut self) {
         self.is_over = true;
         self.queue.clear();
+    }
+
+    /// Whether a turn runs.
+    pub fn is_running(&self) -> bool {
+        self.turn.is_some()
     }
 
     /// The model's name, as far as it is known.

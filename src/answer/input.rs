@@ -16,6 +16,8 @@ pub enum Input {
         /// The request.
         request: Value,
     },
+    /// Something that was said before, by the model: the line, which is written back, and its text.
+    Said(Value, String),
     /// Nothing that asks for an answer.
     Nothing,
 }
@@ -29,12 +31,14 @@ pub struct UserMessage {
     pub uuid: Option<String>,
     /// Whether an answer is wanted; otherwise it is only to be known.
     pub wants_answer: bool,
+    /// Whether it may be repeated to the caller.
+    pub is_replayed: bool,
 }
 
 impl UserMessage {
     /// A message of plain text.
     pub fn text(text: String) -> UserMessage {
-        UserMessage { content: text.into(), uuid: None, wants_answer: true }
+        UserMessage { content: text.into(), uuid: None, wants_answer: true, is_replayed: true }
     }
 
     /// Its text. Pictures and documents, which the local model cannot see, are named.
@@ -50,9 +54,15 @@ impl UserMessage {
     pub fn join(self, next: UserMessage) -> UserMessage {
         let content = match (self.content, next.content) {
             (Value::String(first), Value::String(second)) => format!("{first}\n{second}").into(),
-            (first, second) => blocks_of(first).into_iter().chain(blocks_of(second)).collect(),
+            (first, second) => {
+                let mut blocks = blocks_of(first);
+                if let Some(Value::String(text)) = blocks.last_mut().and_then(|last| last.get_mut("text")) {
+                    text.push('\n');
+                }
+                blocks.into_iter().chain(blocks_of(second)).collect()
+            }
         };
-        UserMessage { content, ..next }
+        UserMessage { content, uuid: next.uuid.or(self.uuid), ..next }
     }
 }
 
@@ -111,6 +121,10 @@ fn parse(line: &str) -> Result<Input, String> {
             let request = request.ok_or("Error: Missing request on control_request")?;
             Ok(Input::Control { id: value.get_mut("request_id").map(Value::take), request })
         }
+        Some("assistant") if value["message"]["content"].is_array() => {
+            let content = UserMessage { content: value["message"]["content"].clone(), ..UserMessage::text(String::new()) };
+            Ok(Input::Said(value, content.as_text()))
+        }
         _ => Ok(Input::Nothing),
     }
 }
@@ -129,18 +143,27 @@ fn user(mut value: Value) -> Result<Input, String> {
         Value::Array(blocks) if blocks.iter().all(Value::is_object) => Value::Array(blocks),
         _ => return Ok(Input::Nothing),
     };
-    let uuid = value["uuid"].as_str().map(str::to_string);
-    Ok(Input::User(UserMessage { content, uuid, wants_answer: value["shouldQuery"] != false }))
+    let has_tool_result = content.as_array().is_some_and(|blocks| blocks.iter().any(|block| block["type"] == "tool_result"));
+    Ok(Input::User(UserMessage {
+        content,
+        uuid: value["uuid"].as_str().map(str::to_string),
+        wants_answer: value["shouldQuery"] != false,
+        is_replayed: value["isSynthetic"] != true && !has_tool_result,
+    }))
 }
 
 /// What the real CLI makes of an empty message.
 const NO_CONTENT: &str = "(no content)";
 
-/// The `type` that a broken line states.
+/// The `type` that a broken line states, if that is a word.
 fn stated_type(line: &str) -> &str {
-    let stated = line.split_once("\"type\"").and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
-    let quoted = stated.and_then(|rest| rest.trim_start().strip_prefix('"')).and_then(|rest| rest.split_once('"'));
-    quoted.map_or("unknown", |(kind, _)| kind)
+    let is_word =
+        |word: &&str| (1..=40).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let stated = line.match_indices("\"type\"").find_map(|(at, key)| {
+        let value = line[at + key.len()..].trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        value.split_once('"').map(|(word, _)| word).filter(is_word)
+    });
+    stated.unwrap_or("unknown")
 }
 
 #[cfg(test)]
@@ -155,6 +178,9 @@ mod tests {
             ("{\"type\":\"user\"", "(type=user, 14 chars): SyntaxError"),
             ("{\"type\": \"user\" , bad}", "(type=user, 22 chars): SyntaxError"),
             ("{\"type\":\"us", "(type=unknown, 11 chars): SyntaxError"),
+            ("{\"type\":\"a-b\", x", "(type=unknown, 15 chars): SyntaxError"),
+            ("{\"m\":{\"type\":\"text\"},\"type\":\"user\" x", "(type=text, 36 chars): SyntaxError"),
+            ("😀😀", "(type=unknown, 4 chars): SyntaxError"),
             ("é{", "(type=unknown, 2 chars): SyntaxError"),
         ];
         for (line, expected) in table {
@@ -180,9 +206,9 @@ mod tests {
     fn messages_are_joined_as_the_real_cli_joins_them() {
         let text = |text: &str| UserMessage::text(text.into());
         assert_eq!(text("a").join(text("b")).content, "a\nb");
-        let blocks = UserMessage { content: serde_json::json!([{"type": "image"}]), uuid: Some("u".into()), wants_answer: true };
+        let blocks = UserMessage { content: serde_json::json!([{"type": "image"}]), uuid: Some("u".into()), ..text("") };
         let joined = text("a").join(blocks);
-        assert_eq!(joined.as_text(), "a\n[image: not shown to the local model]");
+        assert_eq!(joined.as_text(), "a\n\n[image: not shown to the local model]");
         assert_eq!(joined.uuid.as_deref(), Some("u"));
     }
 }

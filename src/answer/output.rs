@@ -79,8 +79,8 @@ impl Output {
         }
     }
 
-    /// Takes the message that ends a turn, and the text that stands for it in text format.
-    pub fn result(&mut self, message: &Value, text: &str) {
+    /// Takes the message that ends a turn, and the text that stands for it in text format; unless that `is_shown` already.
+    pub fn result(&mut self, message: &Value, text: &str, is_shown: bool) {
         match self.format {
             Format::StreamJson { .. } => self.message(message),
             Format::JsonArray => {
@@ -93,12 +93,10 @@ impl Output {
             }
             Format::Text => {
                 self.end_line();
-                if self.shown.is_empty() {
-                    let text = if self.is_terminal { harmless(text) } else { text.into() };
+                if !self.is_terminal {
                     self.buffer.extend_from_slice(text.as_bytes());
-                    if !text.ends_with('\n') {
-                        self.buffer.push(b'\n');
-                    }
+                } else if !is_shown {
+                    self.buffer.extend_from_slice(harmless(text).as_bytes());
                 }
             }
         }

@@ -6,28 +6,40 @@ use crate::error::Error;
 pub struct Problem {
     /// The text, in place of an answer.
     pub text: String,
-    /// The HTTP status, if there was one.
-    pub status: Option<u16>,
+    /// What had come of the answer, if that is in none of the messages.
+    pub partial: Option<String>,
     /// The `error` of the assistant's message.
     pub kind: &'static str,
     /// The `terminal_reason` of the result.
     pub terminal_reason: &'static str,
+    /// The HTTP status, if there was one.
+    pub status: Option<u16>,
+    /// The `api_error`, if no answer came from a server.
+    pub api_error: Option<&'static str>,
 }
 
 impl Problem {
-    /// The failure as callers of Claude Code know failures.
-    pub fn new(applet: &str, error: &Error) -> Problem {
+    /// The failure as callers of Claude Code know failures. What is to be done about it stands in the same line.
+    pub fn new(applet: &str, error: Error) -> Problem {
         let hint = error.hint(applet).map(|hint| format!(" · {hint}")).unwrap_or_default();
-        let (text, status, kind, terminal_reason) = match error {
+        let (error, partial) = match error.without_log() {
+            Error::CutAnswer { reason, partial } => {
+                (Error::CutAnswer { reason, partial: String::new() }, Some(partial).filter(|partial| !partial.trim().is_empty()))
+            }
+            other => (other, None),
+        };
+        let (text, kind, terminal_reason, status) = match &error {
             Error::PromptTooLong { .. } => {
-                (format!("Prompt is too long · {error}"), Some(400), "invalid_request", "prompt_too_long")
+                (format!("Prompt is too long · {error}"), "invalid_request", "prompt_too_long", Some(400))
             }
             Error::Refused { status, .. } => {
-                (format!("API Error: {error}{hint}"), Some(*status), of_status(*status), "api_error")
+                (format!("API Error: {error}{hint}"), of_status(*status), "api_error", Some(*status))
             }
-            _ => (format!("API Error: {error}{hint}"), None, "server_error", "api_error"),
+            _ => (format!("API Error: {error}{hint}"), "server_error", "api_error", None),
         };
-        Problem { text: text.split_whitespace().collect::<Vec<_>>().join(" "), status, kind, terminal_reason }
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let api_error = status.is_none().then_some("connection_failed");
+        Problem { text, partial, kind, terminal_reason, status, api_error }
     }
 }
 

@@ -117,7 +117,7 @@ fn as_node(error: &io::Error, path: &Path) -> String {
 }
 
 /// White space as JavaScript's `trim` has it.
-fn is_blank(text: &str) -> bool {
+pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
 }
 

@@ -9,7 +9,7 @@ use super::chat::Usage;
 use super::output::{Format, Output};
 use super::problem::Problem;
 use super::wire::{self, Identity};
-use crate::error::Error;
+use crate::error::{Error, say};
 
 /// Tells of turns, one at a time.
 pub struct Reporter {
@@ -20,6 +20,8 @@ pub struct Reporter {
     applet: String,
     turn: Option<Turn>,
     results: u32,
+    /// What all turns so far have taken.
+    total: Usage,
     last_failed: bool,
 }
 
@@ -38,6 +40,8 @@ struct Turn {
     is_introduced: bool,
     /// The answer is a structure, and told when it is whole.
     is_structured: bool,
+    /// The events of a message have begun and not ended.
+    has_open_message: bool,
 }
 
 /// What a turn has taken.
@@ -61,10 +65,22 @@ pub struct Success {
     pub spent: Spent,
 }
 
+/// What a result says beside what all results say.
+struct Ending<'a> {
+    subtype: &'a str,
+    is_error: bool,
+    turns: u32,
+    spent: Spent,
+    fields: Value,
+    /// What stands for it in text format.
+    text: &'a str,
+}
+
 impl Reporter {
     /// A reporter for the applet `applet`.
     pub fn new(applet: &str, output: Output, identity: Identity) -> Reporter {
-        Reporter { output, identity, applet: applet.into(), turn: None, results: 0, last_failed: false }
+        let (applet, total) = (applet.into(), Usage::default());
+        Reporter { output, identity, applet, turn: None, results: 0, total, last_failed: false }
     }
 
     /// Whether the last result was an error, which is the exit code.
@@ -90,6 +106,7 @@ impl Reporter {
             user_uuid,
             is_introduced: false,
             is_structured,
+            has_open_message: false,
         });
     }
 
@@ -122,27 +139,17 @@ impl Reporter {
         }
     }
 
-    /// Something of the answer is there: what was asked is repeated first.
-    fn replay(&mut self) {
-        if let Some(replay) = self.turn.as_mut().and_then(|turn| turn.replay.take()) {
-            self.output.message(&replay);
-        }
-    }
-
     /// Takes a piece of a turn's answer. `Break` if that turn is over.
     pub fn on_text(&mut self, id: u64, piece: &str) -> ControlFlow<()> {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) else { return ControlFlow::Break(()) };
+        turn.first_text_at.get_or_insert_with(Instant::now);
         if turn.is_structured {
-            turn.first_text_at.get_or_insert_with(Instant::now);
             return ControlFlow::Continue(());
         }
-        let is_first = turn.first_text_at.is_none();
-        if is_first {
-            turn.first_text_at = Some(Instant::now());
-        }
         turn.text.push_str(piece);
+        let is_open = turn.has_open_message;
         if self.output.shows_partials() {
-            if is_first {
+            if !is_open {
                 self.replay();
                 self.open_message(json!({"type": "text", "text": ""}));
             }
@@ -166,92 +173,102 @@ impl Reporter {
 
     /// The turn has an answer.
     pub fn succeed(&mut self, success: Success) {
-        self.introduce();
-        self.replay();
-        let Some(turn) = self.turn.take() else { return };
         let Success { text, structure, is_cut_by_limit, spent } = success;
         let stop_reason = match (&structure, is_cut_by_limit) {
             (Some(_), _) => "tool_use",
             (None, true) => "max_tokens",
             (None, false) => "end_turn",
         };
-        let text = match &structure {
-            Some(value) => value.to_string(),
-            None => text,
+        self.introduce();
+        self.replay();
+        let mut fields = json!({"api_error_status": null});
+        let text = match structure {
+            None => {
+                self.tell_message(json!({"type": "text", "text": text}), stop_reason, spent.usage);
+                wire::extend(&mut fields, json!({"result": text}));
+                text
+            }
+            Some(value) => {
+                self.tell_structure(&value, spent.usage);
+                let text = value.to_string();
+                wire::extend(&mut fields, json!({"result": text, "structured_output": value}));
+                text
+            }
         };
-        self.tell_message(&turn, &text, structure.as_ref(), stop_reason, spent.usage);
-        let mut fields = json!({"result": text, "stop_reason": stop_reason, "terminal_reason": "completed"});
-        if let Some(value) = structure {
-            wire::extend(&mut fields, json!({"structured_output": value}));
-        }
-        self.tell_result(&turn, "success", false, 1, spent, fields, &text);
+        wire::extend(&mut fields, json!({"stop_reason": stop_reason, "terminal_reason": "completed"}));
+        self.end(Ending { subtype: "success", is_error: false, turns: 1, spent, fields, text: &in_lines(&text) });
     }
 
     /// The turn has none, and this is why.
-    pub fn fail(&mut self, error: &Error) {
+    pub fn fail(&mut self, error: Error) {
         self.introduce();
         self.replay();
-        let Some(turn) = self.turn.take() else { return };
         let problem = Problem::new(&self.applet, error);
+        let status = match problem.api_error {
+            Some(api_error) => json!({"api_error": api_error}),
+            None => json!({"api_error_status": problem.status}),
+        };
         if self.output.shows_messages() {
-            let usage = json!({
-                "input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-            });
-            let mut message = wire::message(&wire::uuid(), "<synthetic>", json!([{"type": "text", "text": problem.text}]), usage);
-            message["stop_reason"] = "stop_sequence".into();
-            message["stop_sequence"] = "".into();
-            let mut message = self.assistant(&turn, message);
-            let status = json!({"error": problem.kind, "is_api_error_message": true, "api_error_status": problem.status});
-            wire::extend(&mut message, status);
+            let mut message = wire::assistant(&self.identity, wire::synthetic_message(&problem.text));
+            wire::extend(&mut message, json!({"error": problem.kind, "is_api_error_message": true}));
+            wire::extend(&mut message, status.clone());
+            self.name_user(&mut message);
             self.output.message(&message);
+            self.close_message(Value::Null, Usage::default());
         }
-        let fields = json!({
-            "result": problem.text, "api_error_status": problem.status,
-            "stop_reason": "stop_sequence", "terminal_reason": problem.terminal_reason,
+        if let Some(partial) = problem.partial.filter(|_| !self.output.has_shown()) {
+            let partial = super::output::harmless(partial.trim_end());
+            say(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
+        }
+        let mut fields = json!({"api_error_status": problem.status});
+        wire::extend(&mut fields, status);
+        let more = json!({
+            "result": problem.text, "stop_reason": "stop_sequence", "terminal_reason": problem.terminal_reason,
         });
-        self.tell_result(&turn, "success", true, 1, Spent::default(), fields, &problem.text);
+        wire::extend(&mut fields, more);
+        let text = in_lines(&problem.text);
+        self.end(Ending { subtype: "success", is_error: true, turns: 1, spent: Spent::default(), fields, text: &text });
     }
 
     /// The answer is no such structure as was asked for, in none of its attempts.
     pub fn fail_structure(&mut self, attempts: u32, reason: &str, spent: Spent) {
         self.introduce();
         self.replay();
-        let Some(turn) = self.turn.take() else { return };
         let error = format!(
-            "Failed to provide valid structured output after {attempts} attempts — last StructuredOutput error: {reason}"
+            "Failed to provide valid structured output after {attempts} attempts — last StructuredOutput error: \
+             Output does not match required schema: {reason}"
         );
         let fields = json!({
-            "stop_reason": "tool_use", "terminal_reason": "structured_output_retry_exhausted", "errors": [error],
+            "errors": [error], "stop_reason": "tool_use", "terminal_reason": "structured_output_retry_exhausted",
         });
-        self.tell_result(&turn, "error_max_structured_output_retries", true, attempts, spent, fields, &error);
+        let subtype = "error_max_structured_output_retries";
+        let text = format!("Error: {error}");
+        self.end(Ending { subtype, is_error: true, turns: attempts + 1, spent, fields, text: &text });
     }
 
     /// The caller wants no more of it. Gives the text that had come.
     pub fn interrupt(&mut self) -> Option<String> {
         self.introduce();
         self.replay();
-        let turn = self.turn.take()?;
+        let text = self.turn.as_ref()?.text.clone();
         if self.output.shows_messages() {
-            if !turn.text.is_empty() {
-                let content = json!([{"type": "text", "text": turn.text}]);
-                let usage = wire::message_usage(Usage::default());
-                let message = wire::message(&turn.message_id, &self.identity.model, content, usage);
-                let mut message = self.assistant(&turn, message);
+            if !text.is_empty() {
+                let mut message = self.assistant(json!({"type": "text", "text": text}), Usage::default());
                 wire::extend(&mut message, json!({"aborted": true}));
+                self.name_user(&mut message);
                 self.output.message(&message);
             }
             let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
             self.output.message(&wire::user(&self.identity, content));
-            if self.output.shows_partials() && !turn.text.is_empty() {
-                self.close_message(&turn, Value::Null, Usage::default());
-            }
+            self.close_message(Value::Null, Usage::default());
         }
         let fields = json!({
-            "stop_reason": null, "terminal_reason": "aborted_streaming",
             "errors": ["[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null"],
+            "stop_reason": null, "terminal_reason": "aborted_streaming",
         });
-        self.tell_result(&turn, "error_during_execution", true, 2, Spent::default(), fields, "Execution error");
-        Some(turn.text)
+        let (subtype, spent) = ("error_during_execution", Spent::default());
+        self.end(Ending { subtype, is_error: true, turns: 2, spent, fields, text: "Execution error" });
+        Some(text)
     }
 
     /// The turn needed no model; `text` says why, if there is something to say.
@@ -264,124 +281,156 @@ impl Reporter {
         } else {
             self.replay();
         }
-        let Some(turn) = self.turn.take() else { return };
-        self.tell_result(&turn, "success", false, 0, Spent::default(), json!({"result": text, "stop_reason": null}), text);
+        let (fields, spent) = (json!({"result": text, "stop_reason": null}), Spent::default());
+        self.end(Ending { subtype: "success", is_error: false, turns: 0, spent, fields, text: &in_lines(text) });
     }
 
     /// The conversation cannot begin, and this is why.
     pub fn fail_at_start(&mut self, error: &str) {
         if matches!(self.output.format(), Format::StreamJson { .. }) {
             self.begin(0, None, None, false);
-            let Some(turn) = self.turn.take() else { return };
-            let fields = json!({"stop_reason": null, "errors": [error]});
-            self.tell_result(&turn, "error_during_execution", true, 0, Spent::default(), fields, error);
+            let (subtype, spent) = ("error_during_execution", Spent::default());
+            let fields = json!({"errors": [error], "stop_reason": null});
+            self.end(Ending { subtype, is_error: true, turns: 0, spent, fields, text: error });
+        }
+    }
+
+    /// Something of the answer is there: what was asked is repeated first.
+    fn replay(&mut self) {
+        if let Some(replay) = self.turn.as_mut().and_then(|turn| turn.replay.take()) {
+            self.output.message(&replay);
         }
     }
 
     /// The whole message, and the events that end it.
-    fn tell_message(&mut self, turn: &Turn, text: &str, structure: Option<&Value>, stop_reason: &str, usage: Usage) {
+    fn tell_message(&mut self, content: Value, stop_reason: &str, usage: Usage) {
+        if self.output.shows_messages() {
+            let mut message = self.assistant(content, usage);
+            self.name_user(&mut message);
+            self.output.message(&message);
+            self.close_message(stop_reason.into(), usage);
+        }
+    }
+
+    /// A structure, in the form in which Claude gives it: as the input of a tool.
+    fn tell_structure(&mut self, value: &Value, usage: Usage) {
         if !self.output.shows_messages() {
             return;
         }
-        let partials = self.output.shows_partials();
-        let tool_use_id = wire::api_id("toolu");
-        let content = match structure {
-            None => json!({"type": "text", "text": text}),
-            Some(input) => json!({"type": "tool_use", "id": tool_use_id, "name": "StructuredOutput", "input": input}),
-        };
-        if let (true, Some(input)) = (partials, structure) {
-            self.open_message_of(turn, json!({"type": "tool_use", "id": tool_use_id, "name": "StructuredOutput", "input": {}}));
-            let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});
-            self.event(turn, json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+        let id = wire::api_id("toolu");
+        let tool_use = |input: Value| json!({"type": "tool_use", "id": id, "name": "StructuredOutput", "input": input});
+        if self.output.shows_partials() {
+            self.open_message(tool_use(json!({})));
+            let delta = json!({"type": "input_json_delta", "partial_json": value.to_string()});
+            self.event(json!({"type": "content_block_delta", "index": 0, "delta": delta}));
         }
-        let message = wire::message(&turn.message_id, &self.identity.model, json!([content]), wire::message_usage(usage));
-        let message = self.assistant(turn, message);
+        self.tell_message(tool_use(value.clone()), "tool_use", usage);
+        let said = "Structured output provided successfully";
+        let content = json!([{"tool_use_id": id, "type": "tool_result", "content": said}]);
+        let mut message = wire::user(&self.identity, content);
+        let decision = json!({"decision": "accept", "source": "config"});
+        let meta = json!([{"id": id, "permission_decision": decision}]);
+        wire::extend(&mut message, json!({"tool_use_result": said, "tool_result_meta": meta}));
         self.output.message(&message);
-        if partials {
-            self.close_message(turn, stop_reason.into(), usage);
-        }
-        if structure.is_some() {
-            let said = "Structured output provided successfully";
-            let content = json!([{"tool_use_id": tool_use_id, "type": "tool_result", "content": said}]);
-            let mut message = wire::user(&self.identity, content);
-            wire::extend(&mut message, json!({"tool_use_result": said}));
-            self.output.message(&message);
-        }
     }
 
-    fn assistant(&self, turn: &Turn, message: Value) -> Value {
-        let mut message = wire::assistant(&self.identity, message);
-        if let Some(uuid) = &turn.user_uuid {
-            wire::extend(&mut message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
-        }
-        message
+    fn assistant(&self, content: Value, usage: Usage) -> Value {
+        let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
+        let mut message = wire::message(id, &self.identity.model, json!([content]), usage);
+        wire::extend(&mut message, json!({"context_management": null}));
+        wire::assistant(&self.identity, message)
     }
 
-    fn event(&mut self, turn: &Turn, event: Value) {
-        self.output.message(&wire::stream_event(&self.identity, &turn.message_id, event));
-    }
-
-    fn close_message(&mut self, turn: &Turn, stop_reason: Value, usage: Usage) {
-        self.event(turn, json!({"type": "content_block_stop", "index": 0}));
-        let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
-        self.event(turn, json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}}));
-        self.event(turn, json!({"type": "message_stop"}));
+    fn event(&mut self, event: Value) {
+        let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
+        self.output.message(&wire::stream_event(&self.identity, id, event));
     }
 
     fn open_message(&mut self, block: Value) {
-        if let Some(turn) = self.turn.take() {
-            self.open_message_of(&turn, block);
-            self.turn = Some(turn);
-        }
-    }
-
-    fn open_message_of(&mut self, turn: &Turn, block: Value) {
-        let message = wire::message(&turn.message_id, &self.identity.model, json!([]), wire::message_usage(Usage::default()));
+        let Some(turn) = self.turn.as_mut() else { return };
+        turn.has_open_message = true;
+        let message = wire::message(&turn.message_id, &self.identity.model, json!([]), Usage::default());
         let start = json!({"type": "message_start", "message": message});
         let mut start = wire::stream_event(&self.identity, &turn.message_id, start);
         wire::extend(&mut start, json!({"ttft_ms": turn.first_text_at.map(|at| millis(at - turn.begun))}));
+        self.name_user(&mut start);
         self.output.message(&start);
-        self.event(turn, json!({"type": "content_block_start", "index": 0, "content_block": block}));
+        self.event(json!({"type": "content_block_start", "index": 0, "content_block": block}));
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn tell_result(&mut self, turn: &Turn, subtype: &str, is_error: bool, turns: u32, spent: Spent, fields: Value, text: &str) {
-        self.last_failed = is_error;
-        let since = |at: Option<Instant>| at.map(|at| millis(at - turn.begun));
-        let usage = wire::model_usage(&self.identity, spent.usage, spent.usage != Usage::default());
+    /// The events that end a message, if its events have begun.
+    fn close_message(&mut self, stop_reason: Value, usage: Usage) {
+        if !self.turn.as_mut().is_some_and(|turn| std::mem::take(&mut turn.has_open_message)) {
+            return;
+        }
+        self.event(json!({"type": "content_block_stop", "index": 0}));
+        let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+        self.event(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}}));
+        self.event(json!({"type": "message_stop"}));
+    }
+
+    /// Says which message is answered, if its sender named it.
+    fn name_user(&self, message: &mut Value) {
+        if let Some(uuid) = self.turn.as_ref().and_then(|turn| turn.user_uuid.as_ref()) {
+            wire::extend(message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
+        }
+    }
+
+    /// Tells the result, which ends the turn.
+    fn end(&mut self, ending: Ending) {
+        let Some(turn) = &self.turn else { return };
+        let Ending { subtype, is_error, turns, spent, fields, text } = ending;
+        self.total += spent.usage;
         let mut message = json!({
             "type": "result", "subtype": subtype, "is_error": is_error,
-            "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(spent.api),
-            "num_turns": turns,
+            "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(spent.api), "num_turns": turns,
         });
-        if !is_error {
-            wire::extend(&mut message, json!({"api_error_status": null}));
-        }
-        if let Some(first) = since(turn.first_text_at) {
-            let request = since(turn.asked_at);
-            let times = json!({"ttft_ms": first, "ttft_stream_ms": first, "time_to_request_ms": request});
-            wire::extend(&mut message, times);
-        }
         wire::extend(&mut message, fields);
+        if let (Some(first), false) = (turn.first_text_at, is_error) {
+            let since = |at: Instant| millis(at - turn.begun);
+            let first = since(first);
+            wire::extend(
+                &mut message,
+                json!({
+                    "ttft_ms": first, "ttft_stream_ms": first, "first_content_frame_ms": first,
+                    "time_to_request_ms": turn.asked_at.map(since),
+                }),
+            );
+        }
         wire::extend(
             &mut message,
             json!({
                 "session_id": self.identity.session_id, "total_cost_usd": 0,
-                "usage": wire::turn_usage(spent.usage), "modelUsage": usage,
+                "usage": wire::turn_usage(spent.usage), "modelUsage": wire::model_usage(&self.identity, self.total),
                 "permission_denials": [],
                 "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
                 "subagent_stats": wire::no_subagents(), "safety_stops": 0,
                 "uuid": wire::uuid(),
-                "queued_turn_count": 0, "result_index": self.results,
-                "failover": {"backend": "local", "reason": "switch"},
             }),
         );
-        if let Some(uuid) = &turn.user_uuid {
-            wire::extend(&mut message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
+        if self.output.shows_partials() {
+            let begun: &[&String] = if turn.text.is_empty() { &[] } else { &[&turn.message_id] };
+            wire::extend(&mut message, json!({"begun_message_ids": begun}));
         }
+        self.name_user(&mut message);
+        wire::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
+        if matches!(self.output.format(), Format::StreamJson { .. }) {
+            let since_last = wire::model_usage(&self.identity, spent.usage);
+            wire::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
+        }
+        wire::extend(&mut message, json!({"failover": {"backend": "local", "reason": "switch"}}));
+        self.turn = None;
         self.results += 1;
-        self.output.result(&message, text);
+        self.last_failed = is_error;
+        let is_shown = !is_error && self.output.has_shown();
+        self.output.result(&message, text, is_shown);
     }
+}
+
+/// A text that ends its last line.
+fn in_lines(text: &str) -> String {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{newline}")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -136,12 +136,21 @@ pub fn assistant(identity: &Identity, message: Value) -> Value {
     })
 }
 
-/// The message that an [`assistant`] line holds.
-pub fn message(id: &str, model: &str, content: Value, usage: Value) -> Value {
+/// The message that an [`assistant`] line and the event `message_start` hold.
+pub fn message(id: &str, model: &str, content: Value, usage: Usage) -> Value {
     json!({
         "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
-        "stop_reason": null, "stop_sequence": null, "stop_details": null,
-        "usage": usage, "diagnostics": null, "context_management": null,
+        "stop_reason": null, "stop_sequence": null, "usage": message_usage(usage),
+    })
+}
+
+/// The message of an [`assistant`] line that no model wrote.
+pub fn synthetic_message(text: &str) -> Value {
+    json!({
+        "id": uuid(), "type": "message", "role": "assistant", "model": "<synthetic>", "container": null,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "stop_sequence", "stop_sequence": "", "stop_details": null,
+        "usage": no_usage(), "diagnostics": null, "context_management": null,
     })
 }
 
@@ -155,10 +164,22 @@ pub fn user(identity: &Identity, content: Value) -> Value {
 }
 
 /// The usage of one message.
-pub fn message_usage(usage: Usage) -> Value {
+fn message_usage(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output, "service_tier": "standard",
+    })
+}
+
+/// The usage of a message that no model wrote.
+pub fn no_usage() -> Value {
+    json!({
+        "input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
+        "output_tokens_details": null,
+        "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+        "service_tier": null,
+        "cache_creation": {"ephemeral_1h_input_tokens": 0, "ephemeral_5m_input_tokens": 0},
+        "inference_geo": null, "iterations": null, "speed": null, "fallback_credit": null,
     })
 }
 
@@ -174,9 +195,9 @@ pub fn turn_usage(usage: Usage) -> Value {
     })
 }
 
-/// The usage by model; empty if no model was asked.
-pub fn model_usage(identity: &Identity, usage: Usage, was_asked: bool) -> Value {
-    if !was_asked {
+/// The usage by model; empty if there is none.
+pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
+    if usage == Usage::default() {
         return json!({});
     }
     json!({identity.model.as_str(): {

@@ -25,9 +25,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// The conversations of one working directory: ours, and the transcripts that Claude Code has of its own.
 #[derive(Clone)]
 pub struct Store {
+    folder: String,
     root: PathBuf,
-    ours: PathBuf,
-    theirs: PathBuf,
+    projects: PathBuf,
 }
 
 impl Store {
@@ -38,10 +38,11 @@ impl Store {
     pub fn new(context: &Context) -> Result<Store> {
         let cwd = std::env::current_dir().map_err(Error::file("read", "."))?;
         let folder = folder_name(&cwd);
+        // A home that is not there is not ours to make.
+        let home = context.home().ok().filter(|home| home.is_dir()).ok_or(Error::NoHome)?;
         let root = context.state_dir()?.join("sessions");
-        let claude = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from);
-        let claude = claude.map_or_else(|| context.home().map(|home| home.join(".claude")), Ok)?;
-        Ok(Store { ours: root.join(&folder), root, theirs: claude.join("projects").join(&folder) })
+        let claude = context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from);
+        Ok(Store { folder, root, projects: claude.join("projects") })
     }
 
     /// Whether it has a conversation of this id.
@@ -49,9 +50,11 @@ impl Store {
         self.file(id).exists() || self.transcript(id).exists()
     }
 
-    /// The title and the turns of a conversation, ours and Claude Code's in the order of time.
+    /// The title and the turns of a conversation, ours and Claude Code's in the order of time. As the real CLI does, it
+    /// looks into this working directory's folder first, then for the one other folder that has it.
     pub fn read(&self, id: &str) -> Option<(Option<String>, Vec<Entry>)> {
-        let (ours, theirs) = (read_record(&self.file(id)), transcript::read(&self.transcript(id)));
+        let ours = find(&self.root, &self.folder, &format!("{id}.json")).and_then(|path| read_record(&path));
+        let theirs = find(&self.projects, &self.folder, &format!("{id}.jsonl")).and_then(|path| transcript::read(&path));
         if ours.is_none() && theirs.is_none() {
             return None;
         }
@@ -64,7 +67,8 @@ impl Store {
 
     /// The id of the conversation that was last spoken in.
     pub fn last(&self) -> Option<String> {
-        let found = sessions_in(&self.ours, "json").chain(sessions_in(&self.theirs, "jsonl"));
+        let found =
+            sessions_in(&self.root.join(&self.folder), "json").chain(sessions_in(&self.projects.join(&self.folder), "jsonl"));
         found.max_by_key(|(_, changed)| *changed).map(|(id, _)| id)
     }
 
@@ -77,7 +81,7 @@ impl Store {
             let known = read_record(&self.file(id)).and_then(|record| record.title);
             known.is_some_and(|known| known.to_lowercase() == title.trim().to_lowercase())
         };
-        let mut found: Vec<_> = sessions_in(&self.ours, "json").filter(|(id, _)| has_title(id)).collect();
+        let mut found: Vec<_> = sessions_in(&self.root.join(&self.folder), "json").filter(|(id, _)| has_title(id)).collect();
         found.sort_by_key(|(_, changed)| Reverse(*changed));
         match found.len() {
             0 => Err(Unknown::Title),
@@ -135,12 +139,23 @@ impl Store {
     }
 
     fn file(&self, id: &str) -> PathBuf {
-        self.ours.join(format!("{id}.json"))
+        self.root.join(&self.folder).join(format!("{id}.json"))
     }
 
     fn transcript(&self, id: &str) -> PathBuf {
-        self.theirs.join(format!("{id}.jsonl"))
+        self.projects.join(&self.folder).join(format!("{id}.jsonl"))
     }
+}
+
+/// The file of this name in `folder`, or else in the only other folder that has it.
+fn find(root: &Path, folder: &str, name: &str) -> Option<PathBuf> {
+    let own = root.join(folder).join(name);
+    if own.exists() {
+        return Some(own);
+    }
+    let folders = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut found = folders.map(|folder| folder.path().join(name)).filter(|path| path.exists());
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// A torn or foreign file is no conversation.

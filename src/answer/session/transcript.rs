@@ -33,7 +33,7 @@ struct Line {
     message: Option<Value>,
 }
 
-/// The newest turns of a transcript, oldest first. `None` if there is no transcript.
+/// The newest turns of a transcript, oldest first. `None` if there are none.
 pub fn read(path: &Path) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut size = 0;
@@ -55,7 +55,7 @@ pub fn read(path: &Path) -> Option<Vec<Entry>> {
         wanted = parent;
     }
     entries.reverse();
-    Some(entries)
+    (!entries.is_empty()).then_some(entries)
 }
 
 fn entry(line: Line) -> Option<Entry> {
