@@ -1,7 +1,9 @@
 /* stub BODY_FILE
  *
- * A local model server that answers every chat at once with the same stream. Prints its port on 127.0.0.1 and serves until
- * it is killed. Keeps the body of the first chat in BODY_FILE, so that another client can send the same.
+ * A local model server that answers every chat at once with the same stream, but "N tokens" with N tokens: the first after
+ * a pause, all others as fast as they are taken, each with the time of its sending as its text, in nanoseconds of the
+ * monotonic clock. Prints its port on 127.0.0.1 and serves until it is killed. Keeps the body of the last chat in
+ * BODY_FILE, so that another client can send the same.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -12,16 +14,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"stub\",\"choices\":[{\"index\":0,"
 
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+#define END "data: " CHUNK "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+
 static const char STREAM[] =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    HEAD
     "data: " CHUNK "\"delta\":{\"role\":\"assistant\",\"content\":\"Hello\"},\"finish_reason\":null}]}\n\n"
     "data: " CHUNK "\"delta\":{\"content\":\".\"},\"finish_reason\":null}]}\n\n"
-    "data: " CHUNK "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-    "data: [DONE]\n\n";
+    END;
 static const char OTHER[] =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 15\r\n\r\n"
     "{\"status\":\"ok\"}";
@@ -30,11 +35,43 @@ static const char *body_file;
 
 static void keep(const char *body, size_t length)
 {
-    FILE *file = fopen(body_file, "wx");
+    FILE *file = fopen(body_file, "w");
     if (file == NULL)
         return;
     fwrite(body, 1, length, file);
     fclose(file);
+}
+
+static void say(int client, const char *text)
+{
+    if (write(client, text, strlen(text)) < 0)
+        perror("stub: write");
+}
+
+static void say_tokens(int client, long count)
+{
+    static const struct timespec pause = {.tv_nsec = 5000000};
+    say(client, HEAD);
+    nanosleep(&pause, NULL);
+    for (long i = 0; i < count; i++) {
+        char event[300];
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        snprintf(event, sizeof event, "data: " CHUNK "\"delta\":{\"content\":\"%ld \"},\"finish_reason\":null}]}\n\n",
+                 now.tv_sec * 1000000000L + now.tv_nsec);
+        say(client, event);
+    }
+    say(client, END);
+}
+
+/* The N of a question "N tokens", which stands last in a conversation; 0 if there is none. */
+static long tokens_wanted(const char *body)
+{
+    const char *end = strstr(body, " tokens\"}");
+    const char *begin = end;
+    while (begin != NULL && begin > body && begin[-1] >= '0' && begin[-1] <= '9')
+        begin--;
+    return begin == NULL ? 0 : strtol(begin, NULL, 10);
 }
 
 static void *answer(void *argument)
@@ -58,12 +95,14 @@ static void *answer(void *argument)
         }
     }
     if (body != NULL) {
-        int chat = strncmp(request, "POST ", 5) == 0;
-        const char *reply = chat ? STREAM : OTHER;
-        if (chat)
+        int is_chat = strncmp(request, "POST ", 5) == 0;
+        long tokens = is_chat ? tokens_wanted(body) : 0;
+        if (is_chat)
             keep(body, length - (body - request));
-        if (write(client, reply, strlen(reply)) < 0)
-            perror("stub: write");
+        if (tokens > 0)
+            say_tokens(client, tokens);
+        else
+            say(client, is_chat ? STREAM : OTHER);
     }
     close(client);
     free(request);
