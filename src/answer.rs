@@ -1,6 +1,7 @@
 //! Answering a call from the local server, as Claude Code would have printed the answer.
 
 pub mod chat;
+mod check;
 mod control;
 mod conversation;
 pub mod endpoint;
@@ -47,13 +48,14 @@ use wire::Identity;
 /// # Errors
 /// The real CLI's own for a call that it would refuse, ours for settings that cannot be used.
 pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<bool> {
-    check(context, invocation)?;
+    check::before_files(context, invocation)?;
     let system = prompt::system(invocation)?;
-    check_formats(invocation)?;
+    check::before_input(invocation)?;
     let listens = invocation.last("--input-format") == Some("stream-json");
     let settings = Settings::new(context)?;
     let prompt = if listens { None } else { Some(prompt::read(invocation)?) };
     let schema = invocation.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
+    check::permissions(context, invocation)?;
     let mut reporter =
         Reporter::new(applet, Output::new(format(invocation), context.stdout_is_terminal()), identity(&settings, invocation));
     let session = session(context, invocation).map_err(|error| {
@@ -76,7 +78,7 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<b
         schema: schema.map(|schema| (Arc::new(schema), attempts(context))),
         expands_mentions: !invocation.has("--bare"),
         replays: invocation.has("--replay-user-messages"),
-        may_bypass_permissions: may_bypass_permissions(invocation),
+        may_bypass_permissions: check::may_bypass_permissions(invocation),
     };
     let shared = Shared {
         applet: applet.into(),
@@ -92,43 +94,6 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<b
         Some(prompt) => conversation.answer(prompt),
         None => conversation.listen(),
     }
-}
-
-/// The checks that the real CLI makes before it reads the system prompt's files, in its order.
-fn check(context: &Context, invocation: &Invocation) -> Result<()> {
-    let fault = |text: String| Err(Error::AsClaude(format!("Error: {text}")));
-    invocation.check_command()?;
-    let Some(id) = invocation.last("--session-id") else { return Ok(()) };
-    let resumes = invocation.has("--continue") || invocation.has("--resume");
-    if resumes && !invocation.has("--fork-session") {
-        return fault("--session-id with --continue or --resume also needs --fork-session.".into());
-    }
-    if !is_uuid(id) {
-        return fault("Invalid session ID. Must be a valid UUID.".into());
-    }
-    if Session::exists(context, id) {
-        return fault(format!("Session ID {id} is already in use."));
-    }
-    Ok(())
-}
-
-/// The checks of formats, which come after the system prompt's files.
-fn check_formats(invocation: &Invocation) -> Result<()> {
-    let fault = |text: &str| Err(Error::AsClaude(format!("Error: {text}")));
-    let streams_out = invocation.last("--output-format") == Some("stream-json");
-    let streams_in = invocation.last("--input-format") == Some("stream-json");
-    if streams_in && !streams_out {
-        return fault("--input-format=stream-json requires output-format=stream-json.");
-    }
-    if invocation.has("--replay-user-messages") && !streams_in {
-        return fault("--replay-user-messages requires both --input-format=stream-json and --output-format=stream-json.");
-    }
-    for option in ["--include-partial-messages", "--forward-subagent-text"] {
-        if invocation.has(option) && !streams_out {
-            return fault(&format!("{option} requires --print and --output-format=stream-json."));
-        }
-    }
-    Ok(())
 }
 
 fn format(invocation: &Invocation) -> Format {
@@ -155,11 +120,6 @@ fn identity(settings: &Settings, invocation: &Invocation) -> Identity {
         cwd: cwd.unwrap_or_default(),
         permission_mode: mode.into(),
     }
-}
-
-fn may_bypass_permissions(invocation: &Invocation) -> bool {
-    let options = ["--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"];
-    options.iter().any(|option| invocation.has(option)) || invocation.last("--permission-mode") == Some("bypassPermissions")
 }
 
 /// The session that the options ask for.

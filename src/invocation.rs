@@ -40,6 +40,12 @@ impl Invocation {
         values.last().map(String::as_str)
     }
 
+    /// The values of all of an option's occurrences.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let given = self.values.iter().filter(move |(option, _)| option.name() == name);
+        given.flat_map(|(_, values)| values).map(String::as_str)
+    }
+
     /// The prompt argument: the first positional.
     pub fn prompt(&self) -> Option<&str> {
         self.prompt.as_deref()

@@ -117,8 +117,12 @@ impl Turn<'_> {
                 };
                 let _ = self.shared.model.set(model);
             }
-            self.fit()?;
         }
+        self.introduce();
+        self.fit()
+    }
+
+    fn introduce(&self) {
         let mut reporter = self.shared.reporter();
         if reporter.is_running(self.id) {
             if let Some(model) = self.shared.model.get() {
@@ -127,7 +131,6 @@ impl Turn<'_> {
             }
             reporter.introduce();
         }
-        Ok(())
     }
 
     fn ask(&mut self, response_format: Option<serde_json::Value>) -> Result<(super::chat::Answer, Spent)> {

@@ -1,0 +1,107 @@
+//! What the real CLI (2.1.330) refuses before it asks its model, in its words and its order.
+
+use std::path::Path;
+
+use super::session::{Session, is_uuid};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::invocation::Invocation;
+
+/// The checks before it reads the system prompt's files.
+///
+/// # Errors
+/// Its texts.
+pub fn before_files(context: &Context, invocation: &Invocation) -> Result<()> {
+    if let Some(turns) = context.env("CLAUDE_CODE_MAX_TURNS").filter(|_| !invocation.has("--max-turns")) {
+        let turns = turns.to_string_lossy();
+        if !turns.trim().parse().is_ok_and(|turns: u32| turns > 0) {
+            return refuse(format!("CLAUDE_CODE_MAX_TURNS must be a positive integer; got \"{turns}\""));
+        }
+    }
+    invocation.check_command()?;
+    if let Some(agents) = invocation.last("--agents").filter(|agents| !agents.trim_start().starts_with('{')) {
+        let path = absolute(agents);
+        if !Path::new(&path).exists() {
+            let why = "(a value that is not a JSON object is read as a file path)";
+            return refuse(format!("Error: --agents file not found: {path} {why}"));
+        }
+    }
+    if invocation.has("--tmux") && !invocation.has("--worktree") {
+        return refuse("Error: --tmux requires --worktree");
+    }
+    session_id(context, invocation)?;
+    if invocation.has("--file") && context.env("CLAUDE_CODE_SESSION_ACCESS_TOKEN").is_none() {
+        return refuse("Error: Session token required for file downloads. CLAUDE_CODE_SESSION_ACCESS_TOKEN must be set.");
+    }
+    Ok(())
+}
+
+fn session_id(context: &Context, invocation: &Invocation) -> Result<()> {
+    let Some(id) = invocation.last("--session-id") else { return Ok(()) };
+    let resumes = invocation.has("--continue") || invocation.has("--resume");
+    if resumes && !invocation.has("--fork-session") {
+        refuse("Error: --session-id with --continue or --resume also needs --fork-session.")
+    } else if !is_uuid(id) {
+        refuse("Error: Invalid session ID. Must be a valid UUID.")
+    } else if Session::exists(context, id) {
+        refuse(format!("Error: Session ID {id} is already in use."))
+    } else {
+        Ok(())
+    }
+}
+
+/// The checks after the system prompt's files and before stdin.
+///
+/// # Errors
+/// Its texts.
+pub fn before_input(invocation: &Invocation) -> Result<()> {
+    let is_path = |config: &&str| !config.trim().is_empty() && !config.trim_start().starts_with('{');
+    let configs = invocation.all("--mcp-config").filter(is_path).map(absolute);
+    let missing: Vec<String> =
+        configs.filter(|path| !Path::new(path).exists()).map(|path| format!("\nMCP config file not found: {path}")).collect();
+    if !missing.is_empty() {
+        return refuse(format!("Error: Invalid MCP configuration:{}", missing.concat()));
+    }
+    let streams_out = invocation.last("--output-format") == Some("stream-json");
+    let streams_in = invocation.last("--input-format") == Some("stream-json");
+    if streams_in && !streams_out {
+        return refuse("Error: --input-format=stream-json requires output-format=stream-json.");
+    }
+    if invocation.has("--replay-user-messages") && !streams_in {
+        let needed = "both --input-format=stream-json and --output-format=stream-json";
+        return refuse(format!("Error: --replay-user-messages requires {needed}."));
+    }
+    for option in ["--include-partial-messages", "--forward-subagent-text"] {
+        if invocation.has(option) && !streams_out {
+            return refuse(format!("Error: {option} requires --print and --output-format=stream-json."));
+        }
+    }
+    Ok(())
+}
+
+/// The check of permissions, which comes after stdin. Without tools they change nothing, but a script that Claude Code
+/// refuses should not go on here.
+///
+/// # Errors
+/// Its text.
+pub fn permissions(context: &Context, invocation: &Invocation) -> Result<()> {
+    let is_sandbox = context.env("IS_SANDBOX").is_some_and(|value| value == "1");
+    match may_bypass_permissions(invocation) && nix::unistd::geteuid().is_root() && !is_sandbox {
+        true => refuse("--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons"),
+        false => Ok(()),
+    }
+}
+
+/// Whether all permissions may be given.
+pub fn may_bypass_permissions(invocation: &Invocation) -> bool {
+    let options = ["--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"];
+    options.iter().any(|option| invocation.has(option)) || invocation.last("--permission-mode") == Some("bypassPermissions")
+}
+
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.into(), |path| path.to_string_lossy().into_owned())
+}
+
+fn refuse(text: impl Into<String>) -> Result<()> {
+    Err(Error::AsClaude(text.into()))
+}
