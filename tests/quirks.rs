@@ -843,7 +843,8 @@ fn no_stream_makes_it_panic_or_hang() {
     });
 }
 
-fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice, snippets: &[&[u8]]) {
+/// Changes bytes here and there.
+pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice, snippets: &[&[u8]]) {
     let at = dice.roll(bytes.len().max(1)).min(bytes.len());
     let end = (at + 1 + dice.roll(40)).min(bytes.len());
     match dice.roll(6) {

@@ -134,7 +134,9 @@ impl<'a> Conversation<'a> {
     fn run(&mut self) -> Result<bool> {
         let mut is_interrupted = false;
         loop {
-            if self.turn.is_none() && !self.start_next() && self.is_over {
+            // Some turns are over as soon as they have begun.
+            while self.turn.is_none() && self.start_next() {}
+            if self.turn.is_none() && self.is_over {
                 break;
             }
             // We hold a sender ourselves, so the channel stays open.
