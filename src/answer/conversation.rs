@@ -205,6 +205,12 @@ impl<'a> Conversation<'a> {
         };
         self.session.add(Role::User, &text);
         let question = Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() };
+        if self.shared.reporter().output.format() == Format::Text {
+            // One question, and a signal ends the process: nothing is to be taken in meanwhile.
+            let outcome = turn::run(&self.shared, question);
+            self.end_turn(id, outcome);
+            return true;
+        }
         let (shared, sender) = (self.shared.clone(), self.sender.clone());
         thread::spawn(move || {
             let outcome = turn::run(&shared, question);

@@ -35,10 +35,13 @@ pub struct Entry {
     pub at: i64,
 }
 
-/// A conversation's file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// A line of a conversation's file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     title: Option<String>,
+    #[serde(default)]
     entries: Vec<Entry>,
 }
 
@@ -47,6 +50,7 @@ pub struct Session {
     /// Its id, a UUID.
     pub id: String,
     title: Option<String>,
+    has_kept_title: bool,
     entries: Vec<Entry>,
     store: Option<Store>,
 }
@@ -82,16 +86,17 @@ impl Session {
         let new = |id: Option<&str>| Session {
             id: id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string),
             title: None,
+            has_kept_title: false,
             entries: Vec::new(),
             store: store.clone(),
         };
         match (choice, &store) {
             (Choice::New(id), _) => Ok(new(id)),
             (Choice::Last, None) => Ok(new(None)),
-            (Choice::Last, Some(found)) => Ok(found
-                .last()
-                .and_then(|id| found.read(&id).map(|seen| (id, seen)))
-                .map_or_else(|| new(None), |(id, (title, entries))| Session { id, title, entries, store: store.clone() })),
+            (Choice::Last, Some(found)) => Ok(found.last().and_then(|id| found.read(&id).map(|seen| (id, seen))).map_or_else(
+                || new(None),
+                |(id, (title, entries))| Session { id, title, has_kept_title: true, entries, store: store.clone() },
+            )),
             (Choice::Known(_), None) => Err(Unknown::Id),
             (Choice::Known(name), Some(found)) => {
                 let id = match is_uuid(name) {
@@ -99,7 +104,7 @@ impl Session {
                     false => found.titled(name)?,
                 };
                 let (title, entries) = found.read(&id).ok_or(Unknown::Id)?;
-                Ok(Session { id, title, entries, store: store.clone() })
+                Ok(Session { id, title, has_kept_title: true, entries, store: store.clone() })
             }
         }
     }
@@ -112,6 +117,7 @@ impl Session {
     /// Makes of it a new conversation that begins with what was said so far.
     pub fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
+        self.title = None;
         let entries = self.entries.clone();
         self.save(entries);
     }
@@ -124,6 +130,7 @@ impl Session {
     /// Gives it a name by which it can be taken up again, kept with the next that is said.
     pub fn set_title(&mut self, title: &str) {
         self.title = Some(title.into());
+        self.has_kept_title = false;
     }
 
     /// Gives it a name, kept at once.
@@ -158,7 +165,8 @@ impl Session {
     /// A conversation that cannot be kept is no reason to give no answer.
     fn save(&mut self, entries: Vec<Entry>) {
         let Some(store) = &self.store else { return };
-        if let Err(error) = store.append(&self.id, self.title.as_deref(), entries) {
+        let title = self.title.clone().filter(|_| !std::mem::replace(&mut self.has_kept_title, true));
+        if let Err(error) = store.append(&self.id, &Record { title, entries }) {
             crate::error::warn("claude", &format!("this conversation is not kept: {error}"));
             self.store = None;
         }

@@ -12,7 +12,7 @@ use super::schema::Schema;
 use super::settings::Settings;
 use super::window;
 use crate::error::{Error, Result, warn};
-use crate::server::{Progress, Server};
+use crate::server::{Progress, Server, State};
 use crate::switch::{Backend, Switch};
 
 /// A conversation shorter than this, in tokens, fits every model's context; no question is asked about it.
@@ -108,7 +108,7 @@ impl Turn<'_> {
                 let model = match known {
                     Some(model) => model,
                     None => {
-                        if server.is_ours() {
+                        if server.is_ours() || server.state() == State::Loading {
                             let mut progress = Progress::new(&self.shared.applet, server, false);
                             server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
                         }

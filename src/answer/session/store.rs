@@ -1,8 +1,9 @@
 //! Where conversations are kept.
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -53,12 +54,12 @@ impl Store {
     /// The title and the turns of a conversation, ours and Claude Code's in the order of time. As the real CLI does, it
     /// looks into this working directory's folder first, then for the one other folder that has it.
     pub fn read(&self, id: &str) -> Option<(Option<String>, Vec<Entry>)> {
-        let ours = find(&self.root, &self.folder, &format!("{id}.json")).and_then(|path| read_record(&path));
+        let ours = find(&self.root, &self.folder, &format!("{id}.jsonl")).and_then(|path| read_records(&path));
         let theirs = find(&self.projects, &self.folder, &format!("{id}.jsonl")).and_then(|path| transcript::read(&path));
         if ours.is_none() && theirs.is_none() {
             return None;
         }
-        let Record { title, entries } = ours.unwrap_or_default();
+        let (title, entries) = ours.unwrap_or_default();
         let mut all = theirs.unwrap_or_default();
         all.extend(entries);
         all.sort_by_key(|entry| entry.at);
@@ -67,8 +68,7 @@ impl Store {
 
     /// The id of the conversation that was last spoken in.
     pub fn last(&self) -> Option<String> {
-        let found =
-            sessions_in(&self.root.join(&self.folder), "json").chain(sessions_in(&self.projects.join(&self.folder), "jsonl"));
+        let found = sessions_in(&self.root.join(&self.folder)).chain(sessions_in(&self.projects.join(&self.folder)));
         found.max_by_key(|(_, changed)| *changed).map(|(id, _)| id)
     }
 
@@ -78,10 +78,10 @@ impl Store {
     /// If none has it, or several have.
     pub fn titled(&self, title: &str) -> std::result::Result<String, Unknown> {
         let has_title = |id: &str| {
-            let known = read_record(&self.file(id)).and_then(|record| record.title);
+            let known = read_records(&self.file(id)).and_then(|(title, _)| title);
             known.is_some_and(|known| known.to_lowercase() == title.trim().to_lowercase())
         };
-        let mut found: Vec<_> = sessions_in(&self.root.join(&self.folder), "json").filter(|(id, _)| has_title(id)).collect();
+        let mut found: Vec<_> = sessions_in(&self.root.join(&self.folder)).filter(|(id, _)| has_title(id)).collect();
         found.sort_by_key(|(_, changed)| Reverse(*changed));
         match found.len() {
             0 => Err(Unknown::Title),
@@ -92,34 +92,35 @@ impl Store {
         }
     }
 
-    /// Adds to a conversation's file, whole or not at all, whoever else adds to it at the same time.
+    /// Adds to a conversation's file, in one write, so that whoever else adds to it at the same time loses nothing.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn append(&self, id: &str, title: Option<&str>, entries: Vec<Entry>) -> Result<()> {
+    pub fn append(&self, id: &str, record: &Record) -> Result<()> {
         let path = self.file(id);
-        let lock = private_file(&self.root.join("lock"))?;
-        lock.lock().map_err(Error::file("lock", self.root.join("lock")))?;
-        self.prune(&lock);
-        let mut record = read_record(&path).unwrap_or_default();
-        record.title = title.map(str::to_string).or(record.title);
-        record.entries.extend(entries);
-        let draft = path.with_extension("new");
-        let _ = fs::remove_file(&draft);
-        let mut file = private_file(&draft)?;
-        let text = serde_json::to_vec(&record).unwrap_or_default();
-        file.write_all(&text).and_then(|()| fs::rename(&draft, &path)).map_err(Error::file("write", path))
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let mut file = match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.prune();
+                private_file(&path)?
+            }
+            file => file.map_err(Error::file("open", &path))?,
+        };
+        // A line that was torn by a full disk is ended first.
+        let mut line = b"\n".to_vec();
+        let _ = serde_json::to_writer(&mut line, record);
+        line.push(b'\n');
+        file.write_all(&line).map_err(Error::file("write", path))
     }
 
-    /// Takes away what is too old, and the oldest of what is too much. The lock's own time says when that was last done.
-    fn prune(&self, mut lock: &File) {
-        let now = SystemTime::now();
-        let is_due = |done: SystemTime| now.duration_since(done).is_ok_and(|age| age > PRUNE_EVERY);
-        let is_new = lock.metadata().map_or(true, |metadata| metadata.len() == 0);
-        if !is_new && !lock.metadata().and_then(|metadata| metadata.modified()).is_ok_and(is_due) {
+    /// Takes away what is too old, and the oldest of what is too much, now and then: the time of a file says when last.
+    fn prune(&self) {
+        let (now, stamp) = (SystemTime::now(), self.root.join("pruned"));
+        let age = |changed: SystemTime| now.duration_since(changed).unwrap_or_default();
+        let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+        if changed(&stamp).is_ok_and(|done| age(done) < PRUNE_EVERY) {
             return;
         }
-        let _ = lock.set_len(0).and_then(|()| lock.write_all(b"pruned\n"));
         let folders = fs::read_dir(&self.root).into_iter().flatten().flatten();
         let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
         let mut known: Vec<(SystemTime, u64, PathBuf)> = files
@@ -132,14 +133,15 @@ impl Store {
         let mut total = 0;
         for (changed, size, path) in known {
             total += size;
-            if total > MAX_SIZE || now.duration_since(changed).is_ok_and(|age| age > MAX_AGE) {
+            if total > MAX_SIZE || age(changed) > MAX_AGE {
                 let _ = fs::remove_file(path);
             }
         }
+        let _ = private_file(&stamp).and_then(|file| file.set_modified(now).map_err(Error::file("write", stamp)));
     }
 
     fn file(&self, id: &str) -> PathBuf {
-        self.root.join(&self.folder).join(format!("{id}.json"))
+        self.root.join(&self.folder).join(format!("{id}.jsonl"))
     }
 
     fn transcript(&self, id: &str) -> PathBuf {
@@ -158,18 +160,25 @@ fn find(root: &Path, folder: &str, name: &str) -> Option<PathBuf> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// A torn or foreign file is no conversation.
-fn read_record(path: &Path) -> Option<Record> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// The title and the turns in a file of ours. Lines that are torn or foreign are passed over; `None` if no other is there.
+fn read_records(path: &Path) -> Option<(Option<String>, Vec<Entry>)> {
+    let bytes = fs::read(path).ok()?;
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let records: Vec<Record> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    if records.is_empty() {
+        return None;
+    }
+    let title = records.iter().rev().find_map(|record| record.title.clone());
+    Some((title, records.into_iter().flat_map(|record| record.entries).collect()))
 }
 
 /// The ids in a folder, each with the time of its last change.
-fn sessions_in<'a>(dir: &Path, extension: &'a str) -> impl Iterator<Item = (String, SystemTime)> + 'a {
-    fs::read_dir(dir).into_iter().flatten().flatten().filter_map(move |file| {
+fn sessions_in(dir: &Path) -> impl Iterator<Item = (String, SystemTime)> {
+    fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|file| {
         let path = file.path();
         let id = path.file_stem()?.to_str().filter(|id| is_uuid(id))?;
-        let fits = path.extension().is_some_and(|found| found == extension);
-        fits.then_some((id.to_string(), file.metadata().ok()?.modified().ok()?))
+        let is_session = path.extension().is_some_and(|found| found == "jsonl");
+        is_session.then_some((id.to_string(), file.metadata().ok()?.modified().ok()?))
     })
 }
 
