@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::life::{Life, signal, stand_in};
 use crate::support::{deps, until, wait};
 
@@ -259,5 +261,51 @@ fn an_engine_that_is_killed_in_the_middle_of_an_answer_is_a_failure_with_what_ha
         assert!(partial.is_some_and(|length| length > 0), "{said}");
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
         assert!(servers(&life).is_empty());
+    }
+}
+
+fn ask_for_json(life: &Life, args: &[&str], tokens: &str) -> (i32, Value) {
+    let cmd = life.cmd("claude").args(&["-p", "--output-format", "json"]).args(args).limit(LIMIT);
+    let output = cmd.env("LOCAL_LLM_MAX_TOKENS", tokens).env("MAX_STRUCTURED_OUTPUT_RETRIES", "2").run();
+    let result = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.code(), result)
+}
+
+#[test]
+fn real_engines_count_their_tokens_and_hold_to_a_schema_where_they_can() {
+    for engine in BOTH {
+        let mut life = engine.life();
+        life.set("LOCAL_LLM_TEMPERATURE", "0");
+        if engine == Engine::Mlx {
+            // It lists no model that is not in the hub's cache.
+            life.set("LOCAL_LLM_MODEL", tiny_mlx_model());
+        }
+        let _guard = Guard(&life);
+        life.switch("local");
+        let (code, result) = ask_for_json(&life, &["Say hello."], "12");
+        assert_eq!((code, &result["is_error"]), (0, &json!(false)), "{result}");
+        let count = |name: &str| result["usage"][name].as_u64().unwrap();
+        assert!(count("input_tokens") + count("cache_read_input_tokens") > 0, "{result}");
+        assert!((1..=12).contains(&count("output_tokens")), "{result}");
+        let models = result["modelUsage"].as_object().unwrap();
+        let (model, usage) = models.iter().next().unwrap();
+        let known = if engine == Engine::Mlx { tiny_mlx_model().file_name().unwrap().to_str().unwrap() } else { "SmolLM2" };
+        assert!(models.len() == 1 && model.starts_with(known), "{result}");
+        assert!(usage["contextWindow"].as_u64().unwrap() > 0, "{result}");
+
+        let schema = r#"{"type":"object","properties":{"capital":{"enum":["Paris","Rome"]}},"required":["capital"]}"#;
+        let (code, result) = ask_for_json(&life, &["The capital of Italy?", "--json-schema", schema], "60");
+        match engine {
+            Engine::Llama => {
+                assert_eq!(code, 0, "{result}");
+                let capital = result["structured_output"]["capital"].as_str().unwrap();
+                assert!(["Paris", "Rome"].contains(&capital), "{result}");
+            }
+            // It passes over the schema, and a model that was never trained cannot keep to it by itself.
+            Engine::Mlx => {
+                assert_eq!((code, &result["subtype"]), (1, &json!("error_max_structured_output_retries")), "{result}");
+            }
+        }
+        life.flip_to_claude();
     }
 }
