@@ -18,6 +18,7 @@ mod quirks;
 mod readme;
 mod real_cli;
 mod real_engines;
+mod schema_errors;
 mod search;
 mod server_life;
 mod shim;

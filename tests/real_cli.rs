@@ -336,7 +336,7 @@ fn errors_about_stdin_are_in_the_real_ones_words() {
 }
 
 /// Runs a call that the real CLI refuses, and the same call where we answer in its place: the same must be printed.
-fn same_refusal(prepare: impl Fn(Cmd) -> Cmd) -> Result<(), String> {
+pub fn same_refusal(prepare: impl Fn(Cmd) -> Cmd) -> Result<(), String> {
     let api = answering("asked");
     let mut sandbox = sandbox(&api);
     let expected = prepare(sandbox.cmd(real()).limit(LIMIT)).run();

@@ -3,7 +3,11 @@
 //! Servers that can are asked to hold the model to the form (llama.cpp makes a grammar of it); mlx-lm 0.32 passes over
 //! that silently. So the form is told to the model too, and the answer is always checked here.
 
-use jsonschema::Validator;
+mod complaint;
+mod strict;
+mod syntax;
+
+use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -21,7 +25,8 @@ impl Schema {
     /// The real CLI's texts for what is no JSON, no object or no schema.
     pub fn parse(text: &str) -> Result<Schema> {
         let fault = |text: String| Error::AsClaude(format!("Error: --json-schema {text}"));
-        let value: Value = serde_json::from_str(text).map_err(|_| fault(format!("is not valid JSON: {}", complaint(text))))?;
+        let value: Value = serde_json::from_str(text)
+            .map_err(|_| fault(format!("is not valid JSON: JSON Parse error: {}", syntax::fault(text))))?;
         if !value.is_object() {
             return Err(fault("must be a JSON object".into()));
         }
@@ -33,7 +38,11 @@ impl Schema {
     /// # Errors
     /// Why it is none.
     pub fn new(value: Value) -> std::result::Result<Schema, String> {
-        let validator = jsonschema::validator_for(&value).map_err(|error| error.to_string())?;
+        if !value.is_object() {
+            return Err("data must be object,boolean".into());
+        }
+        strict::check(&value)?;
+        let validator = validator(&value)?;
         Ok(Schema { value, validator })
     }
 
@@ -51,50 +60,89 @@ impl Schema {
         )
     }
 
-    /// The value that an answer holds, if it is of the form.
+    /// The value that an answer holds, if it is of the form: the last one that is.
     ///
     /// # Errors
     /// What is wrong, in words for the model and the caller.
     pub fn check(&self, answer: &str) -> std::result::Result<Value, String> {
-        let value: Value = serde_json::from_str(bare(answer)).map_err(|error| format!("the answer is not JSON: {error}"))?;
-        let errors: Vec<String> = self.validator.iter_errors(&value).take(MAX_ERRORS).map(|error| worded(&error)).collect();
-        if errors.is_empty() { Ok(value) } else { Err(errors.join(", ")) }
+        let mut values = values(answer)?;
+        match values.iter().rposition(|value| self.validator.is_valid(value)) {
+            Some(place) => Ok(values.swap_remove(place)),
+            None => Err(self.complaints(&values[0])),
+        }
+    }
+
+    fn complaints(&self, value: &Value) -> String {
+        let complaints = complaint::complaints(self.validator.iter_errors(value), &self.value, value);
+        let worded = complaints.iter().take(MAX_ERRORS).map(|complaint| {
+            let place = if complaint.place.is_empty() { "root" } else { &complaint.place };
+            format!("{place}: {}{}", complaint.text, complaint.detail)
+        });
+        worded.collect::<Vec<_>>().join(", ")
     }
 }
 
+/// How many errors are told: the model is to read them.
 const MAX_ERRORS: usize = 10;
 
-fn worded(error: &jsonschema::ValidationError) -> String {
-    let place = error.instance_path().to_string();
-    let place = if place.is_empty() { "root" } else { &place };
-    format!("{place}: {error}")
+fn validator(schema: &Value) -> std::result::Result<Validator, String> {
+    let options = jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(false);
+    options.build(&in_draft_7(schema.clone())).map_err(|error| error.to_string())
 }
 
-/// The JSON in an answer, which small models like to wrap in a code fence or in words.
-fn bare(answer: &str) -> &str {
+/// A schema without what the real CLI's validator takes beyond draft-07, and without the draft's name, which has been
+/// checked.
+fn in_draft_7(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(members) => {
+            members.retain(|key, value| key != "$schema" || !value.is_string());
+            if members.get("nullable") == Some(&Value::Bool(true)) && members.get("type").is_some_and(Value::is_string) {
+                members["type"] = json!([members["type"], "null"]);
+            }
+            members.values_mut().for_each(|member| *member = in_draft_7(member.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = in_draft_7(item.take())),
+        _ => {}
+    }
+    schema
+}
+
+/// The place that a reference points to.
+fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+    root.pointer(reference.strip_prefix('#').or(reference.is_empty().then_some(""))?)
+}
+
+/// The JSON values in an answer, at least one. Small models like to wrap theirs in a code fence or in words.
+fn values(answer: &str) -> std::result::Result<Vec<Value>, String> {
     let answer = answer.trim();
-    if serde_json::from_str::<serde::de::IgnoredAny>(answer).is_ok() {
-        return answer;
+    let mut fault = match serde_json::from_str(answer) {
+        Ok(value) => return Ok(vec![value]),
+        Err(error) => error,
+    };
+    // A fence may hold a mere string or number.
+    let fenced = answer.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")).and_then(|rest| rest.split_once('\n'));
+    if let Some(value) = fenced.and_then(|(_, inside)| serde_json::from_str(inside).ok()) {
+        return Ok(vec![value]);
     }
-    if let Some((_, fenced)) = answer.split_once("```") {
-        let inside = fenced.split("```").next().unwrap_or_default();
-        return inside.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).trim();
+    let mut rest = answer.rsplit("</think>").next().unwrap_or(answer);
+    let mut values = Vec::new();
+    while let Some(begin) = rest.find(['{', '[']) {
+        rest = &rest[begin..];
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter();
+        match stream.next() {
+            Some(Ok(value)) => {
+                values.push(value);
+                rest = &rest[stream.byte_offset()..];
+            }
+            // What is inside of a broken value is not the answer; brackets in prose hold other things.
+            Some(Err(error)) if rest[1..].trim_start().starts_with(['"', '{', '[']) => {
+                fault = error;
+                break;
+            }
+            _ => rest = &rest[1..],
+        }
     }
-    let begin = answer.find(['{', '[']).unwrap_or(0);
-    let mut values = serde_json::Deserializer::from_str(&answer[begin..]).into_iter::<serde::de::IgnoredAny>();
-    match values.next() {
-        Some(Ok(_)) => &answer[begin..begin + values.byte_offset()],
-        _ => answer,
-    }
-}
-
-/// JavaScriptCore's words for what is no JSON, as far as they can be told without its parser.
-fn complaint(text: &str) -> &'static str {
-    match text.trim() {
-        "" => "JSON Parse error: Unexpected EOF",
-        object if object.starts_with('{') => "JSON Parse error: Expected '}'",
-        _ => "JSON Parse error: Unexpected identifier",
-    }
+    if values.is_empty() { Err(format!("the answer is not JSON: {fault}")) } else { Ok(values) }
 }
 
 #[cfg(test)]
@@ -104,16 +152,54 @@ mod tests {
     #[test]
     fn the_json_in_an_answer() {
         let table = [
-            ("{\"a\":1}", "{\"a\":1}"),
-            (" {\"a\":1}\n", "{\"a\":1}"),
-            ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
-            ("Sure!\n```\n{\"a\":1}\n```\nDone.", "{\"a\":1}"),
-            ("Here it is: {\"a\":\"}\"} and more {", "{\"a\":\"}\"}"),
-            ("[1, 2] is the list", "[1, 2]"),
-            ("none", "none"),
+            ("{\"a\":1}", "[{\"a\":1}]"),
+            (" {\"a\":1}\n", "[{\"a\":1}]"),
+            ("```json\n{\"a\":1}\n```", "[{\"a\":1}]"),
+            ("```\n\"text\"\n```", "[\"text\"]"),
+            ("```JSON {\"a\":1}", "[{\"a\":1}]"),
+            ("Sure!\n```\n{\"a\":1}\n```\nDone.", "[{\"a\":1}]"),
+            ("Here: {\"a\":\"```js\\nx\\n```\"}", "[{\"a\":\"```js\\nx\\n```\"}]"),
+            ("```json\n{\"a\":\"```\"}\n```", "[{\"a\":\"```\"}]"),
+            ("Here it is: {\"a\":\"}\"} and more {", "[{\"a\":\"}\"}]"),
+            ("{\"a\":1}<|im_end|>", "[{\"a\":1}]"),
+            ("The set {1,2} and [sic] give {\"a\":1}", "[{\"a\":1}]"),
+            ("{\"a\":1}\n{\"a\":2}", "[{\"a\":1},{\"a\":2}]"),
+            ("Is it {\"a\":1}?\n</think>\n{\"a\":2}", "[{\"a\":2}]"),
+            ("{\"a\":\"</think>\"}", "[{\"a\":\"</think>\"}]"),
+            ("[1, 2] is the list", "[[1,2]]"),
+            ("\"text\"", "[\"text\"]"),
         ];
-        for (answer, json) in table {
-            assert_eq!(bare(answer), json, "{answer:?}");
+        for (answer, expected) in table {
+            assert_eq!(json!(values(answer).unwrap()).to_string(), expected, "{answer:?}");
         }
+        for none in [
+            "none",
+            "",
+            "{\"a\":1,}",
+            "{\"a\":{\"b\":1},}",
+            "[{\"a\":1},]",
+            "{\"a\":{\"b\":1}",
+            "{'a':1}",
+            "{a:1}",
+            "```\nx\n```",
+        ] {
+            assert!(values(none).unwrap_err().starts_with("the answer is not JSON: "), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_value_is_told_as_such() {
+        let expected = "the answer is not JSON: trailing comma at line 1 column 8";
+        assert_eq!(values("Sure:\n```json\n{\"a\":1,}\n```"), Err(expected.into()));
+    }
+
+    #[test]
+    fn the_last_value_of_the_form_is_the_answer() {
+        let schema = Schema::new(json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})).unwrap();
+        let checked = |answer| schema.check(answer);
+        assert_eq!(checked("{\"a\":1} or rather {\"a\":2}, see [1]"), Ok(json!({"a": 2})));
+        assert_eq!(checked("{\"type\":\"object\"} asks for {\"a\":2} and not {\"a\":true}"), Ok(json!({"a": 2})));
+        assert_eq!(checked("{\"a\":true}, see [1]"), Err("/a: must be integer".into()));
+        assert_eq!(Schema::new(json!(5)).err(), Some("data must be object,boolean".into()));
     }
 }
