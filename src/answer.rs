@@ -58,11 +58,10 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<b
     check::permissions(context, invocation)?;
     let mut reporter =
         Reporter::new(applet, Output::new(format(invocation), context.stdout_is_terminal()), identity(&settings, invocation));
-    let session = session(context, invocation).map_err(|error| {
+    let session = session(context, invocation).inspect_err(|error| {
         let id = invocation.last("--resume").filter(|id| is_uuid(id)).map_or_else(wire::uuid, str::to_string);
         reporter.identity.session_id = id;
         reporter.fail_at_start(&error.to_string());
-        error
     })?;
     if let Some(prompt) = &prompt {
         prompt::check(invocation, prompt)?;

@@ -178,7 +178,7 @@ mod tests {
             ("{\"type\":\"user\"", "(type=user, 14 chars): SyntaxError"),
             ("{\"type\": \"user\" , bad}", "(type=user, 22 chars): SyntaxError"),
             ("{\"type\":\"us", "(type=unknown, 11 chars): SyntaxError"),
-            ("{\"type\":\"a-b\", x", "(type=unknown, 15 chars): SyntaxError"),
+            ("{\"type\":\"a-b\", x", "(type=unknown, 16 chars): SyntaxError"),
             ("{\"m\":{\"type\":\"text\"},\"type\":\"user\" x", "(type=text, 36 chars): SyntaxError"),
             ("😀😀", "(type=unknown, 4 chars): SyntaxError"),
             ("é{", "(type=unknown, 2 chars): SyntaxError"),

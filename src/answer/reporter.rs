@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chat::Usage;
 use super::output::{Format, Output};
 use super::problem::Problem;
+use super::schema::Wrong;
 use super::wire::{self, Identity};
 use crate::error::{Error, say};
 
@@ -189,7 +190,7 @@ impl Reporter {
                 text
             }
             Some(value) => {
-                self.tell_structure(&value, spent.usage);
+                self.tell_structure(&value, spent.usage, Ok(()));
                 let text = value.to_string();
                 wire::extend(&mut fields, json!({"result": text, "structured_output": value}));
                 text
@@ -235,8 +236,7 @@ impl Reporter {
         self.introduce();
         self.replay();
         let error = format!(
-            "Failed to provide valid structured output after {attempts} attempts — last StructuredOutput error: \
-             Output does not match required schema: {reason}"
+            "Failed to provide valid structured output after {attempts} attempts — last StructuredOutput error: {reason}"
         );
         let fields = json!({
             "errors": [error], "stop_reason": "tool_use", "terminal_reason": "structured_output_retry_exhausted",
@@ -305,15 +305,39 @@ impl Reporter {
     /// The whole message, and the events that end it.
     fn tell_message(&mut self, content: Value, stop_reason: &str, usage: Usage) {
         if self.output.shows_messages() {
-            let mut message = self.assistant(content, usage);
-            self.name_user(&mut message);
-            self.output.message(&message);
+            self.tell_assistant(content, usage);
             self.close_message(stop_reason.into(), usage);
         }
     }
 
+    /// An answer that is not of the form that was asked for, and what the model is told of it.
+    pub fn tell_wrong_structure(&mut self, text: &str, wrong: &Wrong, usage: Usage) {
+        self.replay();
+        match &wrong.value {
+            Some(value) => self.tell_structure(value, usage, Err(&wrong.reason)),
+            None if self.output.shows_messages() => {
+                let block = |text: &str| json!({"type": "text", "text": text});
+                if self.output.shows_partials() {
+                    self.open_message(block(""));
+                    let delta = json!({"type": "text_delta", "text": text});
+                    self.event(json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+                }
+                self.tell_message(block(text), "end_turn", usage);
+                let content = json!([block(MUST_BE_STRUCTURED)]);
+                let mut message = wire::user(&self.identity, content);
+                wire::extend(&mut message, json!({"isSynthetic": true}));
+                self.output.message(&message);
+            }
+            None => {}
+        }
+        self.output.flush();
+        if let Some(turn) = &mut self.turn {
+            turn.message_id = wire::api_id("msg");
+        }
+    }
+
     /// A structure, in the form in which Claude gives it: as the input of a tool.
-    fn tell_structure(&mut self, value: &Value, usage: Usage) {
+    fn tell_structure(&mut self, value: &Value, usage: Usage, verdict: Result<(), &str>) {
         if !self.output.shows_messages() {
             return;
         }
@@ -324,13 +348,26 @@ impl Reporter {
             let delta = json!({"type": "input_json_delta", "partial_json": value.to_string()});
             self.event(json!({"type": "content_block_delta", "index": 0, "delta": delta}));
         }
-        self.tell_message(tool_use(value.clone()), "tool_use", usage);
-        let said = "Structured output provided successfully";
-        let content = json!([{"tool_use_id": id, "type": "tool_result", "content": said}]);
-        let mut message = wire::user(&self.identity, content);
-        let decision = json!({"decision": "accept", "source": "config"});
-        let meta = json!([{"id": id, "permission_decision": decision}]);
+        self.tell_assistant(tool_use(value.clone()), usage);
+        let is_open = self.close_block("tool_use".into(), usage);
+        let said = verdict.err().unwrap_or("Structured output provided successfully");
+        let mut result = json!({"tool_use_id": id, "type": "tool_result", "content": said});
+        if verdict.is_err() {
+            wire::extend(&mut result, json!({"is_error": true}));
+        }
+        let mut message = wire::user(&self.identity, json!([result]));
+        let meta = json!([{"id": id, "permission_decision": {"decision": "accept", "source": "config"}}]);
+        let said = if verdict.is_ok() { said.to_string() } else { format!("Error: {said}") };
         wire::extend(&mut message, json!({"tool_use_result": said, "tool_result_meta": meta}));
+        self.output.message(&message);
+        if is_open {
+            self.event(json!({"type": "message_stop"}));
+        }
+    }
+
+    fn tell_assistant(&mut self, content: Value, usage: Usage) {
+        let mut message = self.assistant(content, usage);
+        self.name_user(&mut message);
         self.output.message(&message);
     }
 
@@ -360,13 +397,20 @@ impl Reporter {
 
     /// The events that end a message, if its events have begun.
     fn close_message(&mut self, stop_reason: Value, usage: Usage) {
-        if !self.turn.as_mut().is_some_and(|turn| std::mem::take(&mut turn.has_open_message)) {
-            return;
+        if self.close_block(stop_reason, usage) {
+            self.event(json!({"type": "message_stop"}));
         }
-        self.event(json!({"type": "content_block_stop", "index": 0}));
-        let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
-        self.event(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}}));
-        self.event(json!({"type": "message_stop"}));
+    }
+
+    /// The same but the last one, which the caller owes if they had begun.
+    fn close_block(&mut self, stop_reason: Value, usage: Usage) -> bool {
+        let was_open = self.turn.as_mut().is_some_and(|turn| std::mem::take(&mut turn.has_open_message));
+        if was_open {
+            self.event(json!({"type": "content_block_stop", "index": 0}));
+            let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+            self.event(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}}));
+        }
+        was_open
     }
 
     /// Says which message is answered, if its sender named it.
@@ -426,6 +470,10 @@ impl Reporter {
         self.output.result(&message, text, is_shown);
     }
 }
+
+/// What the real CLI tells its model that gives plain text where a structure is wanted.
+const MUST_BE_STRUCTURED: &str =
+    "[structured-output-enforce] You MUST call the StructuredOutput tool to complete this request. Call this tool now.";
 
 /// A text that ends its last line.
 fn in_lines(text: &str) -> String {

@@ -63,12 +63,16 @@ impl Schema {
     /// The value that an answer holds, if it is of the form: the last one that is.
     ///
     /// # Errors
-    /// What is wrong, in words for the model and the caller.
-    pub fn check(&self, answer: &str) -> std::result::Result<Value, String> {
-        let mut values = values(answer)?;
+    /// What is wrong.
+    pub fn check(&self, answer: &str) -> std::result::Result<Value, Wrong> {
+        let mut values = values(answer).map_err(|reason| Wrong { value: None, reason })?;
         match values.iter().rposition(|value| self.validator.is_valid(value)) {
             Some(place) => Ok(values.swap_remove(place)),
-            None => Err(self.complaints(&values[0])),
+            None => {
+                let value = values.swap_remove(0);
+                let reason = format!("Output does not match required schema: {}", self.complaints(&value));
+                Err(Wrong { value: Some(value), reason })
+            }
         }
     }
 
@@ -80,6 +84,15 @@ impl Schema {
         });
         worded.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// An answer that is not of the form.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The value that it holds, if it holds any.
+    pub value: Option<Value>,
+    /// What is wrong, in words for the model and the caller.
+    pub reason: String,
 }
 
 /// How many errors are told: the model is to read them.
@@ -196,10 +209,10 @@ mod tests {
     #[test]
     fn the_last_value_of_the_form_is_the_answer() {
         let schema = Schema::new(json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})).unwrap();
-        let checked = |answer| schema.check(answer);
+        let checked = |answer| schema.check(answer).map_err(|wrong| wrong.reason);
         assert_eq!(checked("{\"a\":1} or rather {\"a\":2}, see [1]"), Ok(json!({"a": 2})));
         assert_eq!(checked("{\"type\":\"object\"} asks for {\"a\":2} and not {\"a\":true}"), Ok(json!({"a": 2})));
-        assert_eq!(checked("{\"a\":true}, see [1]"), Err("/a: must be integer".into()));
+        assert_eq!(checked("{\"a\":true}, see [1]"), Err("Output does not match required schema: /a: must be integer".into()));
         assert_eq!(Schema::new(json!(5)).err(), Some("data must be object,boolean".into()));
     }
 }

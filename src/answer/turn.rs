@@ -100,26 +100,26 @@ impl Turn<'_> {
 
     /// Finds out which model answers where that is told or matters, and tells the first messages.
     fn prepare(&mut self) -> Result<()> {
-        let Shared { server, settings, shelf, .. } = self.shared;
-        let is_named = self.shared.reporter().names_the_model();
-        if is_named || window::estimate(&self.messages) > FITS_EVERYWHERE {
-            if self.shared.model.get().is_none() {
-                let known = model::by_settings(settings, server.endpoint(), shelf);
-                let model = match known {
-                    Some(model) => model,
-                    None => {
-                        if server.is_ours() || server.state() == State::Loading {
-                            let mut progress = Progress::new(&self.shared.applet, server, false);
-                            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
-                        }
-                        model::by_server(settings, server.endpoint(), shelf)
-                    }
-                };
-                let _ = self.shared.model.set(model);
-            }
+        let is_told = self.shared.reporter().names_the_model();
+        let matters = is_told || window::estimate(&self.messages) > FITS_EVERYWHERE;
+        if matters && self.shared.model.get().is_none() {
+            let model = self.find_model()?;
+            let _ = self.shared.model.set(model);
         }
         self.introduce();
         self.fit()
+    }
+
+    fn find_model(&self) -> Result<Model> {
+        let Shared { server, settings, shelf, .. } = self.shared;
+        if let Some(model) = model::by_settings(settings, server.endpoint(), shelf) {
+            return Ok(model);
+        }
+        if server.is_ours() || server.state() == State::Loading {
+            let mut progress = Progress::new(&self.shared.applet, server, false);
+            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
+        }
+        Ok(model::by_server(settings, server.endpoint(), shelf))
     }
 
     fn introduce(&self) {
@@ -167,13 +167,19 @@ impl Turn<'_> {
             let (answer, more) = self.ask(Some(schema.response_format()))?;
             spent.usage += more.usage;
             spent.api += more.api;
-            reason = match schema.check(&answer.text) {
+            let wrong = match schema.check(&answer.text) {
                 Ok(value) => {
                     let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
                     return Ok(Outcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, spent }));
                 }
-                Err(reason) => reason,
+                Err(wrong) => wrong,
             };
+            let mut reporter = self.shared.reporter();
+            if reporter.is_running(self.id) {
+                reporter.tell_wrong_structure(&answer.text, &wrong, answer.usage);
+            }
+            drop(reporter);
+            reason = wrong.reason;
             let correction = format!("That is not valid against the schema: {reason}. Answer again, with the JSON value alone.");
             self.messages.push(Message { role: "assistant", content: answer.text });
             self.messages.push(Message { role: "user", content: correction });
