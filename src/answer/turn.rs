@@ -102,21 +102,19 @@ impl Turn<'_> {
     fn prepare(&mut self) -> Result<()> {
         let Shared { server, settings, shelf, .. } = self.shared;
         let is_named = self.shared.reporter().names_the_model();
-        if is_named || window::estimate(&self.messages) > FITS_EVERYWHERE {
-            if self.shared.model.get().is_none() {
-                let known = model::by_settings(settings, server.endpoint(), shelf);
-                let model = match known {
-                    Some(model) => model,
-                    None => {
-                        if server.is_ours() || server.state() == State::Loading {
-                            let mut progress = Progress::new(&self.shared.applet, server, false);
-                            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
-                        }
-                        model::by_server(settings, server.endpoint(), shelf)
+        let may_be_too_long = settings.window.is_some() || window::estimate(&self.messages) > FITS_EVERYWHERE;
+        if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
+            let model = match model::by_settings(settings, server.endpoint(), shelf, is_named) {
+                Some(model) => model,
+                None => {
+                    if server.is_ours() || server.state() == State::Loading {
+                        let mut progress = Progress::new(&self.shared.applet, server, false);
+                        server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
                     }
-                };
-                let _ = self.shared.model.set(model);
-            }
+                    model::by_server(settings, server.endpoint(), shelf)
+                }
+            };
+            let _ = self.shared.model.set(model);
         }
         self.introduce();
         self.fit()
