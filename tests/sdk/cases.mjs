@@ -17,6 +17,7 @@ const sdk = await import(pathToFileURL(sdkPath));
 const LIMIT = 100_000;
 const AT_ONCE = 4;
 const SESSION = "5d1f2c3b-0a69-4788-9c1e-2f3a4b5c6d7e";
+const MESSAGE = "22222222-2222-4222-8222-222222222222";
 const UNKNOWN_SESSION = "11111111-1111-4111-8111-111111111111";
 const SCHEMA = {
   type: "object",
@@ -57,6 +58,18 @@ const CASES = {
 
   async two_prompts(run) {
     await run.ask(prompts("one", "two"));
+  },
+
+  async message_id(run) {
+    await run.ask(prompts({ content: "one", uuid: MESSAGE }));
+  },
+
+  async replays(run) {
+    await run.ask(prompts("one"), { extraArgs: { "replay-user-messages": null } });
+  },
+
+  async large_prompt(run) {
+    await run.ask("much_漢_".repeat(50_000));
   },
 
   async partials(run) {
@@ -310,7 +323,6 @@ class Run {
     } else if (message.type === "result") {
       const error = message.is_error ? ", error" : "";
       this.say(`result ${message.subtype}${error}: ${shown(message.result ?? null)}`);
-      if (message.errors?.length) this.say(`  errors ${shown(message.errors)}`);
       if (message.structured_output !== undefined) this.say(`  structured ${shown(message.structured_output)}`);
     } else {
       this.say(message.type);
@@ -331,7 +343,9 @@ class Run {
     });
     await this.attempt(Promise.race([CASES[this.name](this), late]));
     clearTimeout(timer);
-    for (const line of this.stderr.split("\n").filter(Boolean)) this.lines.push(`stderr: ${line}`);
+    // The old SDK writes there, too.
+    const isOurs = (line) => line && !line.startsWith("Spawning Claude Code ");
+    for (const line of this.stderr.split("\n").filter(isOurs)) this.lines.push(`stderr: ${line}`);
   }
 }
 
@@ -403,8 +417,9 @@ function truth(value) {
   return value ? "True" : "False";
 }
 
-function prompt(content) {
-  return { type: "user", message: { role: "user", content }, parent_tool_use_id: null, session_id: "" };
+function prompt(said) {
+  const { content, ...more } = said.content ? said : { content: said };
+  return { type: "user", message: { role: "user", content }, parent_tool_use_id: null, session_id: "", ...more };
 }
 
 async function* prompts(...contents) {

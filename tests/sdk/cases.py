@@ -19,6 +19,7 @@ import claude_agent_sdk as sdk
 LIMIT = 100
 AT_ONCE = 4
 SESSION = "5d1f2c3b-0a69-4788-9c1e-2f3a4b5c6d7e"
+MESSAGE = "22222222-2222-4222-8222-222222222222"
 UNKNOWN_SESSION = "11111111-1111-4111-8111-111111111111"
 SCHEMA = {
     "type": "object",
@@ -70,6 +71,21 @@ async def blocks(run):
 @case
 async def two_prompts(run):
     await run.ask(prompts("one", "two"))
+
+
+@case
+async def message_id(run):
+    await run.ask(prompts("one", uuid=MESSAGE))
+
+
+@case
+async def replays(run):
+    await run.ask(prompts("one"), extra_args={"replay-user-messages": None})
+
+
+@case
+async def large_prompt(run):
+    await run.ask("much_漢_" * 50_000)
 
 
 @case
@@ -337,8 +353,6 @@ class Run:
             case sdk.ResultMessage(result=result):
                 error = ", error" if message.is_error else ""
                 self.say(f"result {message.subtype}{error}: {shown(result)}")
-                if getattr(message, "errors", None):
-                    self.say(f"  errors {shown(message.errors)}")
                 if message.structured_output is not None:
                     self.say(f"  structured {shown(message.structured_output)}")
             case other:
@@ -378,10 +392,10 @@ def kind(value):
     return {int: "number", float: "number", str: "string", list: "array", dict: "object"}[type(value)]
 
 
-async def prompts(*contents):
+async def prompts(*contents, **more):
     for content in contents:
         message = {"role": "user", "content": content}
-        yield {"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""}
+        yield {"type": "user", "message": message, "parent_tool_use_id": None, "session_id": "", **more}
 
 
 async def main(claude, *names):
