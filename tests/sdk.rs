@@ -23,7 +23,7 @@ use crate::support::{Sandbox, deps, wait};
 const EXPECTED: &str = include_str!("sdk/expected.txt");
 
 /// How long all cases of an SDK may take together, in seconds, on a busy machine.
-const LIMIT: u64 = 240;
+const LIMIT: u64 = 480;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Sdk {

@@ -100,9 +100,11 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
     for event in events {
         write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())?;
     }
-    while !is_whole {
+    if is_whole {
+        return Ok(());
+    }
+    loop {
         thread::sleep(Duration::from_millis(50));
         write!(stream, "event: ping\ndata: {{\"type\":\"ping\"}}\n\n")?;
     }
-    Ok(())
 }
