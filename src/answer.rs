@@ -48,12 +48,29 @@ use wire::Identity;
 /// # Errors
 /// The real CLI's own for a call that it would refuse, ours for settings that cannot be used.
 pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<bool> {
+    let (conversation, prompt) = prepare(applet, context, invocation).inspect_err(|_| {
+        // An SDK that finds us gone when it says its first words tells of that, and not of what we said.
+        if listens(invocation) && !io::stdin().is_terminal() {
+            prompt::await_input();
+        }
+    })?;
+    match prompt {
+        Some(prompt) => conversation.answer(prompt),
+        None => conversation.listen(),
+    }
+}
+
+fn listens(invocation: &Invocation) -> bool {
+    invocation.last("--input-format") == Some("stream-json")
+}
+
+/// The conversation, and the prompt if it does not come on stdin with others.
+fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> Result<(Conversation<'a>, Option<String>)> {
     check::before_files(context, invocation)?;
     let system = prompt::system(invocation)?;
     check::before_input(invocation)?;
-    let listens = invocation.last("--input-format") == Some("stream-json");
     let settings = Settings::new(context)?;
-    let prompt = if listens { None } else { Some(prompt::read(invocation)?) };
+    let prompt = if listens(invocation) { None } else { Some(prompt::read(invocation)?) };
     let schema = invocation.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
     check::permissions(context, invocation)?;
     let mut reporter =
@@ -88,11 +105,7 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<b
         switch: Switch::new(context).ok(),
         model: OnceLock::new(),
     };
-    let conversation = Conversation::new(context, shared, session, options);
-    match prompt {
-        Some(prompt) => conversation.answer(prompt),
-        None => conversation.listen(),
-    }
+    Ok((Conversation::new(context, shared, session, options), prompt))
 }
 
 fn format(invocation: &Invocation) -> Format {

@@ -19,6 +19,7 @@ mod readme;
 mod real_cli;
 mod real_engines;
 mod schema_errors;
+mod sdk;
 mod search;
 mod server_life;
 mod shim;

@@ -19,12 +19,13 @@ use crate::support::{Cmd, Output, Sandbox, deps, until};
 /// How long the real CLI may take to begin and to end, in seconds, on a busy machine.
 const LIMIT: u64 = 120;
 
-fn real() -> PathBuf {
+/// The real Claude Code.
+pub fn real() -> PathBuf {
     deps().join("claude/node_modules/.bin/claude")
 }
 
 /// A sandbox whose Claude asks `api`.
-fn sandbox(api: &Stub) -> Sandbox {
+pub fn sandbox(api: &Stub) -> Sandbox {
     let mut sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("work")).expect("a folder");
     sandbox.set("CLAUDE_BIN", real());

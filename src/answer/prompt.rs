@@ -127,14 +127,7 @@ fn read_stdin() -> Result<String> {
     if stdin.is_terminal() {
         return Ok(String::new());
     }
-    let mut waited_for = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    let is_silent = loop {
-        match poll(&mut waited_for, PollTimeout::from(PATIENCE_WITH_STDIN)) {
-            Err(Errno::EINTR) => continue,
-            Err(_) => return Ok(String::new()),
-            Ok(ready) => break ready == 0,
-        }
-    };
+    let Ok(is_silent) = is_silent() else { return Ok(String::new()) };
     if is_silent {
         say("Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
              explicitly: < /dev/null to skip, or wait longer.");
@@ -148,6 +141,22 @@ fn read_stdin() -> Result<String> {
         let fits = text.len() <= MAX_STDIN || text.encode_utf16().count() <= MAX_STDIN;
         if fits { Ok(text) } else { Err(too_long()) }
     })
+}
+
+/// Waits until the caller has said something, for as long as a silent pipe is waited for.
+pub fn await_input() {
+    let _ = is_silent();
+}
+
+fn is_silent() -> nix::Result<bool> {
+    let stdin = io::stdin();
+    let mut waited_for = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    loop {
+        match poll(&mut waited_for, PollTimeout::from(PATIENCE_WITH_STDIN)) {
+            Err(Errno::EINTR) => continue,
+            ready => return ready.map(|count| count == 0),
+        }
+    }
 }
 
 fn read_all(mut file: File) -> Result<Vec<u8>> {

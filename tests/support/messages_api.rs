@@ -9,26 +9,38 @@ use serde_json::{Value, json};
 
 use super::stub::{Request, Stub, json as json_answer};
 
+/// What the model does with a question.
+pub enum Reply {
+    /// Says this.
+    Text(String),
+    /// Begins with this and never ends.
+    Begin(String),
+    /// Uses a tool: its name, its input.
+    Use(String, Value),
+    /// The server refuses, with a status.
+    Refuse(u16),
+}
+
+/// Does with every question what `reply` makes of it.
+pub fn replying(reply: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Stub {
+    Stub::new(move |request, stream| {
+        let _ = answer(request, stream, &reply);
+    })
+}
+
 /// Answers every question with `text`.
 pub fn answering(text: &'static str) -> Stub {
-    Stub::new(move |request, stream| {
-        let _ = answer(request, stream, text, true);
-    })
+    replying(|_| Reply::Text(text.into()))
 }
 
 /// Begins every answer and never ends it.
 pub fn never_ending() -> Stub {
-    Stub::new(move |request, stream| {
-        let _ = answer(request, stream, "the beginning", false);
-    })
+    replying(|_| Reply::Begin("the beginning".into()))
 }
 
 /// Refuses every question.
 pub fn refusing(status: u16) -> Stub {
-    Stub::new(move |_, stream| {
-        let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "refused"}});
-        let _ = stream.write_all(json_answer(status, &error.to_string()).as_bytes());
-    })
+    replying(move |_| Reply::Refuse(status))
 }
 
 /// The questions that a server was asked, without the counting of tokens.
@@ -40,7 +52,7 @@ fn is_question(request: &Request) -> bool {
     request.line.starts_with("POST /v1/messages") && !request.line.contains("count_tokens")
 }
 
-fn answer(request: &Request, stream: &mut TcpStream, text: &str, ends: bool) -> io::Result<()> {
+fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> Reply) -> io::Result<()> {
     if request.line.contains("count_tokens") {
         return stream.write_all(json_answer(200, r#"{"input_tokens":1}"#).as_bytes());
     }
@@ -48,29 +60,47 @@ fn answer(request: &Request, stream: &mut TcpStream, text: &str, ends: bool) -> 
         return stream.write_all(json_answer(404, "{}").as_bytes());
     }
     let question = request.json();
+    let reply = reply(&question);
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
     let message = |content: Value, stop: Value| {
         json!({"id": "msg_1", "type": "message", "role": "assistant", "model": question["model"], "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})
     };
-    if question["stream"] != json!(true) {
-        let whole = message(json!([{"type": "text", "text": text}]), json!("end_turn"));
+    let (block, deltas, stop) = match &reply {
+        Reply::Refuse(status) => {
+            let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "refused"}});
+            return stream.write_all(json_answer(*status, &error.to_string()).as_bytes());
+        }
+        Reply::Text(text) | Reply::Begin(text) => {
+            let deltas: Vec<Value> = text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word})).collect();
+            (json!({"type": "text", "text": ""}), deltas, "end_turn")
+        }
+        Reply::Use(name, input) => {
+            let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});
+            (json!({"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}), vec![delta], "tool_use")
+        }
+    };
+    if let (Reply::Text(text), false) = (&reply, question["stream"] == true) {
+        let whole = message(json!([{"type": "text", "text": text}]), json!(stop));
         return stream.write_all(json_answer(200, &whole.to_string()).as_bytes());
     }
-    let delta = json!({"stop_reason": "end_turn", "stop_sequence": null});
-    let events = [
+    let mut events = vec![
         json!({"type": "message_start", "message": message(json!([]), Value::Null)}),
-        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
-        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
-        json!({"type": "content_block_stop", "index": 0}),
-        json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 1}}),
-        json!({"type": "message_stop"}),
+        json!({"type": "content_block_start", "index": 0, "content_block": block}),
     ];
+    events.extend(deltas.iter().map(|delta| json!({"type": "content_block_delta", "index": 0, "delta": delta})));
+    let is_whole = !matches!(reply, Reply::Begin(_));
+    if is_whole {
+        let delta = json!({"stop_reason": stop, "stop_sequence": null});
+        events.push(json!({"type": "content_block_stop", "index": 0}));
+        events.push(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 1}}));
+        events.push(json!({"type": "message_stop"}));
+    }
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")?;
-    for event in &events[..if ends { events.len() } else { 3 }] {
+    for event in events {
         write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())?;
     }
-    if ends {
+    if is_whole {
         return Ok(());
     }
     loop {
