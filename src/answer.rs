@@ -76,10 +76,12 @@ fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> R
     let mut reporter =
         Reporter::new(applet, Output::new(format(invocation), context.stdout_is_terminal()), identity(&settings, invocation));
     let session = session(applet, context, invocation).inspect_err(|error| {
-        let id = invocation.last("--resume").filter(|id| is_uuid(id)).map_or_else(wire::uuid, str::to_string);
-        reporter.identity.session_id = id;
+        let resumed = invocation.last("--resume").filter(|id| is_uuid(id) && !invocation.has("--fork-session"));
+        let id = resumed.or(invocation.last("--session-id"));
+        reporter.identity.session_id = id.map_or_else(wire::uuid, str::to_string);
         reporter.fail_at_start(&error.to_string());
     })?;
+    reporter.identity.session_id.clone_from(&session.id);
     if let Some(prompt) = &prompt {
         prompt::check(invocation, prompt)?;
     } else if io::stdin().is_terminal() {

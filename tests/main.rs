@@ -13,6 +13,7 @@ mod options;
 mod answer;
 mod applets;
 mod failover;
+mod golden;
 mod lines;
 mod quirks;
 mod readme;

@@ -71,6 +71,11 @@ pub fn before_input(invocation: &Invocation) -> Result<()> {
         let needed = "both --input-format=stream-json and --output-format=stream-json";
         return refuse(format!("Error: --replay-user-messages requires {needed}."));
     }
+    let is_no = |value: &str| ["false", "0", "no", "off"].contains(&value.trim().to_lowercase().as_str());
+    if invocation.has("--prompt-suggestions") && !invocation.last("--prompt-suggestions").is_some_and(is_no) && !streams_out {
+        let why = "(prompt_suggestion messages only appear in stream-json output)";
+        return refuse(format!("Error: --prompt-suggestions requires --print and --output-format=stream-json {why}."));
+    }
     for option in ["--include-partial-messages", "--forward-subagent-text"] {
         if invocation.has(option) && !streams_out {
             return refuse(format!("Error: {option} requires --print and --output-format=stream-json."));

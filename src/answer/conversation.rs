@@ -220,7 +220,6 @@ impl<'a> Conversation<'a> {
     }
 
     fn begin(&mut self, id: u64, before: &[UserMessage], said: &UserMessage) {
-        self.shared.reporter().identity.session_id.clone_from(&self.session.id);
         if self.options.replays {
             let replays: Vec<Value> = before
                 .iter()

@@ -43,6 +43,8 @@ struct Turn {
     is_structured: bool,
     /// The events of a message have begun and not ended.
     has_open_message: bool,
+    /// The ids of the messages whose events have begun.
+    begun_ids: Vec<String>,
 }
 
 /// What a turn has taken.
@@ -62,7 +64,9 @@ pub struct Success {
     pub structure: Option<Value>,
     /// Whether it was cut at the most tokens of an answer.
     pub is_cut_by_limit: bool,
-    /// What it has taken.
+    /// The tokens of this answer alone.
+    pub usage: Usage,
+    /// What it has taken, with all attempts before it.
     pub spent: Spent,
 }
 
@@ -108,6 +112,7 @@ impl Reporter {
             is_introduced: false,
             is_structured,
             has_open_message: false,
+            begun_ids: Vec::new(),
         });
     }
 
@@ -121,7 +126,11 @@ impl Reporter {
         let Some(turn) = self.turn.as_mut().filter(|turn| !turn.is_introduced) else { return };
         turn.is_introduced = true;
         if self.output.shows_messages() {
-            self.output.message(&wire::init(&self.identity));
+            let mut init = wire::init(&self.identity);
+            if let Some(uuid) = &turn.user_uuid {
+                wire::extend(&mut init, json!({"user_message_uuids": [uuid]}));
+            }
+            self.output.message(&init);
             self.output.flush();
         }
     }
@@ -174,7 +183,7 @@ impl Reporter {
 
     /// The turn has an answer.
     pub fn succeed(&mut self, success: Success) {
-        let Success { text, structure, is_cut_by_limit, spent } = success;
+        let Success { text, structure, is_cut_by_limit, usage, spent } = success;
         let stop_reason = match (&structure, is_cut_by_limit) {
             (Some(_), _) => "tool_use",
             (None, true) => "max_tokens",
@@ -185,12 +194,12 @@ impl Reporter {
         let mut fields = json!({"api_error_status": null});
         let text = match structure {
             None => {
-                self.tell_message(json!({"type": "text", "text": text}), stop_reason, spent.usage);
+                self.tell_message(json!({"type": "text", "text": text}), stop_reason, usage);
                 wire::extend(&mut fields, json!({"result": text}));
                 text
             }
             Some(value) => {
-                self.tell_structure(&value, spent.usage, Ok(()));
+                self.tell_structure(&value, usage, Ok(()));
                 let text = value.to_string();
                 wire::extend(&mut fields, json!({"result": text, "structured_output": value}));
                 text
@@ -210,12 +219,14 @@ impl Reporter {
             None => json!({"api_error_status": problem.status}),
         };
         if self.output.shows_messages() {
+            if self.close_block() {
+                self.stop_after(0);
+            }
             let mut message = wire::assistant(&self.identity, wire::synthetic_message(&problem.text));
             wire::extend(&mut message, json!({"error": problem.kind, "is_api_error_message": true}));
             wire::extend(&mut message, status.clone());
             self.name_user(&mut message);
             self.output.message(&message);
-            self.close_message(Value::Null, Usage::default());
         }
         if let Some(partial) = problem.partial.filter(|_| !self.output.has_shown()) {
             let partial = super::output::harmless(partial.trim_end());
@@ -260,7 +271,10 @@ impl Reporter {
             }
             let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
             self.output.message(&wire::user(&self.identity, content));
-            self.close_message(Value::Null, Usage::default());
+            if self.close_block() {
+                self.event(wire::message_delta(Value::Null, Usage::default()));
+                self.stop_after(1);
+            }
         }
         let fields = json!({
             "errors": ["[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null"],
@@ -288,10 +302,15 @@ impl Reporter {
     /// The conversation cannot begin, and this is why.
     pub fn fail_at_start(&mut self, error: &str) {
         if matches!(self.output.format(), Format::StreamJson { .. }) {
-            self.begin(0, None, None, false);
-            let (subtype, spent) = ("error_during_execution", Spent::default());
-            let fields = json!({"errors": [error], "stop_reason": null});
-            self.end(Ending { subtype, is_error: true, turns: 0, spent, fields, text: error });
+            let message = json!({
+                "type": "result", "subtype": "error_during_execution", "is_error": true,
+                "duration_ms": 0, "duration_api_ms": 0, "num_turns": 0,
+                "errors": [error], "stop_reason": null,
+                "session_id": self.identity.session_id, "total_cost_usd": 0,
+                "usage": wire::turn_usage(Usage::default()), "modelUsage": {},
+                "permission_denials": [], "uuid": wire::uuid(), "result_index": 0, "failover": wire::failover(),
+            });
+            self.output.result(&message, error, false);
         }
     }
 
@@ -306,7 +325,7 @@ impl Reporter {
     fn tell_message(&mut self, content: Value, stop_reason: &str, usage: Usage) {
         if self.output.shows_messages() {
             self.tell_assistant(content, usage);
-            self.close_message(stop_reason.into(), usage);
+            self.close_message(stop_reason, usage);
         }
     }
 
@@ -349,7 +368,10 @@ impl Reporter {
             self.event(json!({"type": "content_block_delta", "index": 0, "delta": delta}));
         }
         self.tell_assistant(tool_use(value.clone()), usage);
-        let is_open = self.close_block("tool_use".into(), usage);
+        let is_open = self.close_block();
+        if is_open {
+            self.event(wire::message_delta("tool_use".into(), usage));
+        }
         let said = verdict.err().unwrap_or("Structured output provided successfully");
         let mut result = json!({"tool_use_id": id, "type": "tool_result", "content": said});
         if verdict.is_err() {
@@ -386,6 +408,7 @@ impl Reporter {
     fn open_message(&mut self, block: Value) {
         let Some(turn) = self.turn.as_mut() else { return };
         turn.has_open_message = true;
+        turn.begun_ids.push(turn.message_id.clone());
         let message = wire::message(&turn.message_id, &self.identity.model, json!([]), Usage::default());
         let start = json!({"type": "message_start", "message": message});
         let mut start = wire::stream_event(&self.identity, &turn.message_id, start);
@@ -396,21 +419,29 @@ impl Reporter {
     }
 
     /// The events that end a message, if its events have begun.
-    fn close_message(&mut self, stop_reason: Value, usage: Usage) {
-        if self.close_block(stop_reason, usage) {
+    fn close_message(&mut self, stop_reason: &str, usage: Usage) {
+        if self.close_block() {
+            self.event(wire::message_delta(stop_reason.into(), usage));
             self.event(json!({"type": "message_stop"}));
         }
     }
 
-    /// The same but the last one, which the caller owes if they had begun.
-    fn close_block(&mut self, stop_reason: Value, usage: Usage) -> bool {
+    /// The first of them. The caller owes the others if there is one.
+    fn close_block(&mut self) -> bool {
         let was_open = self.turn.as_mut().is_some_and(|turn| std::mem::take(&mut turn.has_open_message));
         if was_open {
             self.event(json!({"type": "content_block_stop", "index": 0}));
-            let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
-            self.event(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}}));
         }
         was_open
+    }
+
+    /// The last of them, where only so many of the blocks count.
+    fn stop_after(&mut self, blocks: u32) {
+        let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
+        let mut stop = wire::stream_event(&self.identity, id, json!({"type": "message_stop"}));
+        let abandoned = json!({"api_message_id": id, "from_block_index": blocks});
+        wire::extend(&mut stop, json!({"abandoned_blocks": abandoned}));
+        self.output.message(&stop);
     }
 
     /// Says which message is answered, if its sender named it.
@@ -453,8 +484,7 @@ impl Reporter {
             }),
         );
         if self.output.shows_partials() {
-            let begun: &[&String] = if turn.text.is_empty() { &[] } else { &[&turn.message_id] };
-            wire::extend(&mut message, json!({"begun_message_ids": begun}));
+            wire::extend(&mut message, json!({"begun_message_ids": turn.begun_ids}));
         }
         self.name_user(&mut message);
         wire::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
@@ -462,7 +492,7 @@ impl Reporter {
             let since_last = wire::model_usage(&self.identity, spent.usage);
             wire::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
         }
-        wire::extend(&mut message, json!({"failover": {"backend": "local", "reason": "switch"}}));
+        wire::extend(&mut message, json!({"failover": wire::failover()}));
         self.turn = None;
         self.results += 1;
         self.last_failed = is_error;

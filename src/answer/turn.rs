@@ -76,7 +76,7 @@ pub fn run(shared: &Shared, question: Question) -> Outcome {
     let outcome = turn.prepare().and_then(|()| match question.schema {
         None => turn.ask(None).map(|(answer, spent)| {
             let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
-            Outcome::Answered(Success { text, structure: None, is_cut_by_limit, spent })
+            Outcome::Answered(Success { text, structure: None, is_cut_by_limit, usage: spent.usage, spent })
         }),
         Some((schema, attempts)) => turn.ask_for_structure(&schema, attempts),
     });
@@ -170,7 +170,8 @@ impl Turn<'_> {
             let wrong = match schema.check(&answer.text) {
                 Ok(value) => {
                     let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
-                    return Ok(Outcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, spent }));
+                    let (structure, usage) = (Some(value), more.usage);
+                    return Ok(Outcome::Answered(Success { text, structure, is_cut_by_limit, usage, spent }));
                 }
                 Err(wrong) => wrong,
             };

@@ -127,6 +127,12 @@ pub fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> 
     })
 }
 
+/// The event `message_delta`.
+pub fn message_delta(stop_reason: Value, usage: Usage) -> Value {
+    let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+    json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}})
+}
+
 /// `assistant`.
 pub fn assistant(identity: &Identity, message: Value) -> Value {
     json!({
@@ -208,6 +214,11 @@ pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
         "thinkingTokens": 0, "cacheCreationEphemeral5mInputTokens": 0, "cacheCreationEphemeral1hInputTokens": 0,
         "canonicalModel": identity.model, "provider": "local", "costBasis": "list",
     }})
+}
+
+/// What a result says that Claude Code's does not: that it is not Claude's.
+pub fn failover() -> Value {
+    json!({"backend": "local", "reason": "switch"})
 }
 
 /// What no subagent did.
