@@ -58,7 +58,7 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<b
     check::permissions(context, invocation)?;
     let mut reporter =
         Reporter::new(applet, Output::new(format(invocation), context.stdout_is_terminal()), identity(&settings, invocation));
-    let session = session(context, invocation).inspect_err(|error| {
+    let session = session(applet, context, invocation).inspect_err(|error| {
         let id = invocation.last("--resume").filter(|id| is_uuid(id)).map_or_else(wire::uuid, str::to_string);
         reporter.identity.session_id = id;
         reporter.fail_at_start(&error.to_string());
@@ -122,7 +122,7 @@ fn identity(settings: &Settings, invocation: &Invocation) -> Identity {
 }
 
 /// The session that the options ask for.
-fn session(context: &Context, invocation: &Invocation) -> Result<Session> {
+fn session(applet: &str, context: &Context, invocation: &Invocation) -> Result<Session> {
     let fault = |text: String| Err(Error::AsClaude(text));
     let continues = invocation.has("--continue");
     let name = invocation.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
@@ -140,7 +140,7 @@ fn session(context: &Context, invocation: &Invocation) -> Result<Session> {
         None if invocation.has("--resume") => return fault(RESUME_NEEDS.into()),
         None => Choice::New(id),
     };
-    let mut session = match Session::open(context, choice) {
+    let mut session = match Session::open(applet, context, choice) {
         Ok(session) => session,
         Err(why) => {
             let name = name.unwrap_or_default();

@@ -39,21 +39,25 @@ fn chunked(events: &str, size: usize) -> Vec<u8> {
     body
 }
 
-const REFUSED: &str = "claude: the local server refused: ";
-const CUT: &str = "claude: the local answer was cut short: ";
-const EMPTY: &str = "claude: the local model gave an empty answer\n";
+const REFUSED: &str = "the local server refused: ";
+const CUT: &str = "the local answer was cut short: ";
+const EMPTY: &str = "the local model gave an empty answer";
 const NOT_JSON: &str = "an event is not the JSON of a chat completion";
 const BEFORE_END: &str = "the stream ended before its end";
 
 fn unanswered(url: &str, reason: &str) -> String {
-    format!("claude: no answer from the local server at {url}: {reason}\nhint: see `llm-failover status`; check LOCAL_LLM_URL\n")
+    format!("no answer from the local server at {url}: {reason} · see `llm-failover status`; check LOCAL_LLM_URL")
 }
 
-fn cut(reason: &str, partial: &str) -> String {
-    match partial {
-        "" => format!("{CUT}{reason}\n"),
-        _ => format!("{CUT}{reason}; this much had come:\n{partial}\n"),
-    }
+/// Expects a failed turn, with what had come of the answer on stderr.
+#[track_caller]
+fn expect_cut(output: Output, reason: &str, partial: &str) {
+    output.expect_api_error(&format!("{CUT}{reason}"), &had_come(partial));
+}
+
+fn had_come(partial: &str) -> String {
+    let shown = format!("claude: this much of the answer had come:\n{partial}\n");
+    if partial.is_empty() { partial.into() } else { shown }
 }
 
 #[test]
@@ -170,6 +174,36 @@ fn every_shape_of_a_chunk_is_read() {
 }
 
 #[test]
+fn no_figures_of_the_server_break_an_answer() {
+    let values = [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!("many"),
+        json!([1]),
+        json!({}),
+        json!({"prompt_tokens": -1, "completion_tokens": 1.5, "prompt_n": "x", "cache_n": null, "predicted_n": []}),
+        json!({"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}, "prompt_n": u64::MAX, "predicted_n": u64::MAX}),
+        json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX, "prompt_tokens_details": [], "prompt_n": 1e300}),
+    ];
+    let sandbox = local("");
+    for value in &values {
+        for key in ["usage", "timings"] {
+            let figures = format!("data: {}\n\n", json!({"choices": [], key: value}));
+            let last = choice(json!({"finish_reason": "stop", "delta": {}}));
+            let stub = Stub::raw(sse(&(figures.clone() + &piece("7") + &last + &figures + "data: [DONE]\n\n")));
+            ask(&sandbox, &stub).expect(0, "7\n", "");
+            // Several answers are counted together.
+            let schema = r#"{"type":"string"}"#;
+            let args = ["-p", "q", "--output-format", "json", "--json-schema", schema];
+            let output = sandbox.cmd("claude").args(&args).env("LOCAL_LLM_URL", stub.url()).run();
+            assert_eq!((output.code(), output.err().as_str()), (1, ""), "{key} {value}");
+            assert!(output.out().ends_with("}\n") && output.out().lines().count() == 1, "{}", output.out());
+        }
+    }
+}
+
+#[test]
 fn thinking_is_no_part_of_the_answer() {
     let field = |name: &str, text: &str| choice(json!({"delta": {"content": "", name: text}}));
     let alone = |name: &str, text: &str| choice(json!({"delta": {"content": null, name: text}}));
@@ -197,8 +231,8 @@ fn thinking_is_no_part_of_the_answer() {
 
 #[test]
 fn an_empty_answer_is_a_failure() {
-    let cut_off = "claude: the local model used all its tokens before it began to answer\nhint: raise LOCAL_LLM_MAX_TOKENS, or turn \
-                   the model's thinking off\n";
+    let cut_off = "the local model used all its tokens before it began to answer · raise LOCAL_LLM_MAX_TOKENS, or turn the \
+                   model's thinking off";
     let thinking = choice(json!({"delta": {"content": null, "reasoning": "hm"}}));
     let table = [
         (end("stop"), EMPTY),
@@ -214,11 +248,11 @@ fn an_empty_answer_is_a_failure() {
         (piece("<think>hm") + &end("length"), cut_off),
     ];
     let sandbox = local("");
-    for (events, stderr) in table {
-        ask_raw(&sandbox, sse(&events)).expect(1, "", stderr);
+    for (events, said) in table {
+        ask_raw(&sandbox, sse(&events)).expect_api_error(said, "");
     }
     let body = r#"{"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":null,"reasoning":"hm"}}]}"#;
-    ask_raw(&sandbox, json_answer(200, body)).expect(1, "", EMPTY);
+    ask_raw(&sandbox, json_answer(200, body)).expect_api_error(EMPTY, "");
 }
 
 #[test]
@@ -232,31 +266,31 @@ fn a_broken_stream_is_a_failure_with_what_came_on_stderr() {
     let head = "HTTP/1.1 200 OK\r\n";
     let finish = choice(json!({"finish_reason": "stop", "delta": {}}));
     let half = piece("half ") + &piece("an");
-    let table: Vec<(Vec<u8>, String)> = vec![
-        (sse("").into(), cut(BEFORE_END, "")),
-        (sse(": keepalive 1/1\n\n").into(), cut(BEFORE_END, "")),
-        (sse(&half).into(), cut(BEFORE_END, "half an")),
-        (sse(&format!("{half}{finish}")).into(), cut(BEFORE_END, "half an")),
-        (sse(&format!("{half}data: [DONE]\n\n")).into(), cut(BEFORE_END, "half an")),
-        (sse(&format!("{half}data: {{\"choices\":[{{\"del")).into(), cut(BEFORE_END, "half an")),
-        (sse(&format!("{half}da")).into(), cut(BEFORE_END, "half an")),
-        (sse(&(piece("<think>hm") + &piece("hm"))).into(), cut(BEFORE_END, "")),
-        (sse(&(half.clone() + "data: {nope\n\n" + &end("stop"))).into(), cut(NOT_JSON, "half an")),
-        (sse(&(half.clone() + "data: [1]\n\n" + &end("stop"))).into(), cut(NOT_JSON, "half an")),
-        (sse(&(half.clone() + "data: \"x\"\n\n" + &end("stop"))).into(), cut(NOT_JSON, "half an")),
-        ([sse(&half).as_bytes(), b"data: \xff\n\n"].concat(), cut(NOT_JSON, "half an")),
-        (sse(&(half.clone() + "data: {\"error\":\"out of\\n memory\"}\n\n")).into(), cut("out of memory", "half an")),
-        (sse("data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\ndata: [DONE]\n\n").into(), cut("no", "")),
-        (sse(&(half.clone() + "data: {\"error\":{\"code\":7}}\n\n")).into(), cut("{\"error\":{\"code\":7}}", "half an")),
-        (format!("{head}Content-Type: text/html\r\nConnection: close\r\n\r\n<html>Welcome</html>").into(), cut(BEFORE_END, "")),
-        (json_answer(200, "{nope").into(), cut("the answer is not the JSON of a chat completion", "")),
-        (json_answer(200, "").into(), cut("the answer is not the JSON of a chat completion", "")),
-        (json_answer(200, r#"{"error":"generation failed"}"#).into(), cut("generation failed", "")),
-        (json_answer(200, r#"{"choices":[{"message":{"content":"half an"}}]}"#).into(), cut(BEFORE_END, "half an")),
+    let table: Vec<(Vec<u8>, &str, &str)> = vec![
+        (sse("").into(), BEFORE_END, ""),
+        (sse(": keepalive 1/1\n\n").into(), BEFORE_END, ""),
+        (sse(&half).into(), BEFORE_END, "half an"),
+        (sse(&format!("{half}{finish}")).into(), BEFORE_END, "half an"),
+        (sse(&format!("{half}data: [DONE]\n\n")).into(), BEFORE_END, "half an"),
+        (sse(&format!("{half}data: {{\"choices\":[{{\"del")).into(), BEFORE_END, "half an"),
+        (sse(&format!("{half}da")).into(), BEFORE_END, "half an"),
+        (sse(&(piece("<think>hm") + &piece("hm"))).into(), BEFORE_END, ""),
+        (sse(&(half.clone() + "data: {nope\n\n" + &end("stop"))).into(), NOT_JSON, "half an"),
+        (sse(&(half.clone() + "data: [1]\n\n" + &end("stop"))).into(), NOT_JSON, "half an"),
+        (sse(&(half.clone() + "data: \"x\"\n\n" + &end("stop"))).into(), NOT_JSON, "half an"),
+        ([sse(&half).as_bytes(), b"data: \xff\n\n"].concat(), NOT_JSON, "half an"),
+        (sse(&(half.clone() + "data: {\"error\":\"out of\\n memory\"}\n\n")).into(), "out of memory", "half an"),
+        (sse("data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\ndata: [DONE]\n\n").into(), "no", ""),
+        (sse(&(half.clone() + "data: {\"error\":{\"code\":7}}\n\n")).into(), "{\"error\":{\"code\":7}}", "half an"),
+        (format!("{head}Content-Type: text/html\r\nConnection: close\r\n\r\n<html>Welcome</html>").into(), BEFORE_END, ""),
+        (json_answer(200, "{nope").into(), "the answer is not the JSON of a chat completion", ""),
+        (json_answer(200, "").into(), "the answer is not the JSON of a chat completion", ""),
+        (json_answer(200, r#"{"error":"generation failed"}"#).into(), "generation failed", ""),
+        (json_answer(200, r#"{"choices":[{"message":{"content":"half an"}}]}"#).into(), BEFORE_END, "half an"),
     ];
     let sandbox = local("");
-    for (bytes, stderr) in table {
-        ask_raw(&sandbox, bytes).expect(1, "", &stderr);
+    for (bytes, reason, partial) in table {
+        expect_cut(ask_raw(&sandbox, bytes), reason, partial);
     }
 }
 
@@ -269,9 +303,9 @@ fn a_body_shorter_than_announced_is_a_failure() {
     let sandbox = local("");
     for bytes in [long.into_bytes(), chunks] {
         let output = ask_raw(&sandbox, bytes);
-        let err = output.err();
-        assert!(err.starts_with(CUT) && err.ends_with("; this much had come:\nhalf an\n"), "{err}");
-        output.expect(1, "", &err);
+        let said = output.out();
+        assert!(said.starts_with(&format!("API Error: {CUT}")) && said.lines().count() == 1, "{said}");
+        output.expect(1, &said, &had_come("half an"));
     }
 }
 
@@ -293,7 +327,7 @@ fn a_reset_connection_is_a_failure() {
     let sandbox = local(&url);
     let output = sandbox.cmd("claude").args(&["-p", "q"]).run();
     server.join().unwrap();
-    output.expect(1, "", &cut(BEFORE_END, "half an"));
+    expect_cut(output, BEFORE_END, "half an");
 }
 
 #[test]
@@ -307,7 +341,7 @@ fn an_endless_line_is_a_failure() {
             }
         }
     });
-    ask(&local(""), &stub).expect(1, "", &cut("a line of the stream does not end", ""));
+    expect_cut(ask(&local(""), &stub), "a line of the stream does not end", "");
 }
 
 #[test]
@@ -334,11 +368,7 @@ fn every_refusal_is_one_line() {
     let long = "x".repeat(2000);
     let table: &[(u16, &str, String)] = &[
         (400, r#"{"error": "max_tokens must be of type int"}"#, "HTTP 400: max_tokens must be of type int".into()),
-        (
-            400,
-            r#"{"error":{"code":400,"message":"request (9 tokens)\nexceeds  it","n_ctx":8}}"#,
-            "HTTP 400: request (9 tokens) exceeds it".into(),
-        ),
+        (400, r#"{"error":{"code":400,"message":"two\nlines  of it"}}"#, "HTTP 400: two lines of it".into()),
         (
             401,
             r#"{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}"#,
@@ -374,16 +404,16 @@ fn every_refusal_is_one_line() {
     let sandbox = local("");
     for (status, body, line) in table {
         let stub = Stub::raw(json_answer(*status, body));
-        ask(&sandbox, &stub).expect(1, "", &format!("{REFUSED}{line}\n"));
+        ask(&sandbox, &stub).expect_api_error(&format!("{REFUSED}{line}"), "");
         assert_eq!(stub.seen().len(), 1, "a refusal is not asked again: {status}");
         if *status != 204 {
             let until_end = format!("HTTP/1.0 {status} X\r\nContent-type: text/html\r\n\r\n{body}");
-            ask_raw(&sandbox, until_end).expect(1, "", &format!("{REFUSED}{line}\n"));
+            ask_raw(&sandbox, until_end).expect_api_error(&format!("{REFUSED}{line}"), "");
         }
     }
     let bytes = [b"HTTP/1.0 500 X\r\n\r\ncaf\xe9 ".to_vec(), vec![b'x'; 1 << 20]].concat();
-    let expected = format!("{REFUSED}HTTP 500: caf\u{fffd} {}\n", "x".repeat(495));
-    ask_raw(&sandbox, bytes).expect(1, "", &expected);
+    let expected = format!("{REFUSED}HTTP 500: caf\u{fffd} {}", "x".repeat(495));
+    ask_raw(&sandbox, bytes).expect_api_error(&expected, "");
 }
 
 /// A server that answers the questions in turn with these, and everything after with the last of them.
@@ -425,20 +455,20 @@ fn a_server_that_is_loading_is_waited_for() {
     ask(&sandbox, &stub).expect(0, "ok\n", &waiting);
 
     let stub = in_turn(vec![loading], json_answer(200, OK), "{}");
-    ask(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), "it is still loading its model"));
+    ask(&sandbox, &stub).expect_api_error(&unanswered(&stub.url(), "it is still loading its model"), "");
     let stub = Stub::new(|_, stream| drop(stream.write_all(json_answer(503, LOADING).as_bytes())));
     let output = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", stub.url()).env("LLM_START_TIMEOUT", "1").run();
     let waiting = format!("claude: waiting for the local server to start (port {}) …\n", stub.port());
-    let late = "claude: the local server did not come up: no answer after 1 seconds\nhint: raise LLM_START_TIMEOUT if the model \
-                needs longer to load\n";
-    output.expect(1, "", &(waiting + late));
+    let late = "the local server did not come up: no answer after 1 seconds · raise LLM_START_TIMEOUT if the model needs \
+                longer to load";
+    output.expect_api_error(late, &waiting);
 }
 
 #[test]
 fn a_server_that_is_dead_inside_and_not_ours_is_named() {
     let stub = Stub::raw(json_answer(404, r#"{"error": "generation thread died"}"#));
-    let stderr = "claude: the local server runs, but its model does not (HTTP 404: generation thread died): restart it\n";
-    ask(&local(""), &stub).expect(1, "", stderr);
+    let said = "the local server runs, but its model does not (HTTP 404: generation thread died): restart it";
+    ask(&local(""), &stub).expect_api_error(said, "");
     assert_eq!(stub.chats().len(), 1);
 }
 
@@ -471,17 +501,17 @@ fn the_model_of_a_server_that_wants_a_name_is_found_out() {
     ];
     for (models, what) in table {
         let stub = in_turn(vec![refusal.clone()], health(), models);
-        ask(&sandbox, &stub).expect(1, "", &format!("{said}; set LOCAL_LLM_MODEL to {what}\n"));
+        ask(&sandbox, &stub).expect_api_error(&format!("{said}; set LOCAL_LLM_MODEL to {what}"), "");
         assert_eq!(stub.chats().len(), 1);
     }
     // A name that the user gave is never replaced.
     let stub = in_turn(vec![refusal.clone()], health(), one);
     let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", stub.url()).env("LOCAL_LLM_MODEL", "mine");
-    cmd.run().expect(1, "", &format!("{said}; set LOCAL_LLM_MODEL to one of `org/one`\n"));
+    cmd.run().expect_api_error(&format!("{said}; set LOCAL_LLM_MODEL to one of `org/one`"), "");
     assert_eq!(stub.chats().len(), 1);
     // The one model is unknown as well.
     let stub = in_turn(vec![refusal], health(), one);
-    ask(&sandbox, &stub).expect(1, "", &format!("{said}\n"));
+    ask(&sandbox, &stub).expect_api_error(&said, "");
     assert_eq!(stub.chats().len(), 2);
 }
 
@@ -497,7 +527,7 @@ fn a_template_without_system_role_gets_one_message() {
     assert_eq!(stub.chats()[1].json()["messages"], json!([{"role": "user", "content": "S\n\nq"}]));
     assert_eq!(stub.chats().len(), 2);
     let stub = Stub::raw(json_answer(500, r#"{"error":"System role not supported"}"#));
-    ask(&local(""), &stub).expect(1, "", &format!("{REFUSED}HTTP 500: System role not supported\n"));
+    ask(&local(""), &stub).expect_api_error(&format!("{REFUSED}HTTP 500: System role not supported"), "");
 }
 
 #[test]
@@ -510,7 +540,7 @@ fn redirects_are_not_followed() {
         let stub = Stub::raw(bytes);
         let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_API_KEY", "k3y").env("LOCAL_LLM_URL", stub.url());
         let line = format!("HTTP {status}: it redirects to {there}: set LOCAL_LLM_URL to that");
-        cmd.run().expect(1, "", &format!("{REFUSED}{line}\n"));
+        cmd.run().expect_api_error(&format!("{REFUSED}{line}"), "");
         assert_eq!(stub.seen().len(), 1);
         assert_eq!(stub.seen()[0].header("authorization"), Some("Bearer k3y"));
     }
@@ -609,8 +639,9 @@ fn what_the_address_hides_is_never_printed() {
     for port in [closing.port(), refusing.port(), free_port()] {
         let url = format!("http://me:secret@127.0.0.1:{port}/v1/chat/completions?key=secret");
         let output = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", url).run();
-        assert_eq!((output.code(), output.out().as_str()), (1, ""));
-        assert!(!output.err().is_empty() && !output.err().contains("secret"), "{}", output.err());
+        let said = output.out();
+        assert!(said.starts_with("API Error: ") && !said.contains("secret"), "{said}");
+        output.expect(1, &said, "");
     }
 }
 
@@ -635,14 +666,14 @@ fn what_is_no_model_server_is_named() {
     let sandbox = local("");
     for (stub, why) in table {
         let reason = if why == closes { "peer disconnected" } else { why };
-        ask(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
-        let stderr = format!(
-            "claude: the local server did not come up: port {} is taken by {}: {why}\nhint: end that program, or choose another \
-             port with LLM_PORT\n",
+        ask(&sandbox, &stub).expect_api_error(&unanswered(&stub.url(), reason), "");
+        let said = format!(
+            "the local server did not come up: port {} is taken by {}: {why} · end that program, or choose another port with \
+             LLM_PORT",
             stub.port(),
             ourselves()
         );
-        ask_own(&sandbox, &stub).expect(1, "", &stderr);
+        ask_own(&sandbox, &stub).expect_api_error(&said, "");
     }
 }
 
@@ -661,9 +692,9 @@ fn a_server_that_breaks_only_at_questions_is_asked_again_if_it_is_ours_and_named
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "it does not speak HTTP as it should"),
     ] {
         let stub = Stub::raw(bytes);
-        ask(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
+        ask(&sandbox, &stub).expect_api_error(&unanswered(&stub.url(), reason), "");
         assert_eq!(stub.chats().len(), 1);
-        ask_own(&sandbox, &stub).expect(1, "", &unanswered(&stub.url(), reason));
+        ask_own(&sandbox, &stub).expect_api_error(&unanswered(&stub.url(), reason), "");
         assert_eq!(stub.chats().len(), 3);
     }
     // The first connection breaks, as while a server restarts.
@@ -676,10 +707,10 @@ fn a_server_that_is_not_there_is_one_line_and_a_hint() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
     let sandbox = local(&url);
-    sandbox.cmd("claude").args(&["-p", "q"]).run().expect(1, "", &unanswered(&url, "connection refused"));
-    let stderr = "claude: no local server is installed\nhint: run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that \
-                  starts your server\n";
-    sandbox.cmd("claude").args(&["-p", "q"]).env("LLM_PORT", port.to_string()).run().expect(1, "", stderr);
+    sandbox.cmd("claude").args(&["-p", "q"]).run().expect_api_error(&unanswered(&url, "connection refused"), "");
+    let said = "no local server is installed · run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your \
+                server";
+    sandbox.cmd("claude").args(&["-p", "q"]).env("LLM_PORT", port.to_string()).run().expect_api_error(said, "");
 }
 
 /// A server that sends these pieces with half a second between them.
@@ -702,8 +733,6 @@ fn signs_of_life_count_and_silence_ends_the_call() {
         cmd.env("LOCAL_LLM_IDLE_TIMEOUT", seconds).run()
     };
     let keepalives = |count| vec![": keepalive\n\n".to_string(); count];
-    let nothing =
-        |seconds: u64, partial: &str| cut(&format!("nothing came for {seconds} seconds (LOCAL_LLM_IDLE_TIMEOUT)"), partial);
     thread::scope(|scope| {
         scope.spawn(|| {
             let stub = slow([vec![sse("")], keepalives(10), vec![completion("ok")]].concat());
@@ -717,14 +746,14 @@ fn signs_of_life_count_and_silence_ends_the_call() {
         });
         let silence = [(String::new(), ""), ("HTTP/1.0 200 OK\r\n".into(), ""), (sse(""), ""), (sse(&piece("half")), "half")];
         for (first, partial) in silence {
-            let (patient, nothing) = (&patient, &nothing);
+            let patient = &patient;
             scope.spawn(move || {
                 let stub = Stub::new(move |_, stream| {
                     let _ = stream.write_all(first.as_bytes());
                     // Until the client goes.
                     let _ = stream.read(&mut [0]);
                 });
-                patient(&stub, "2").expect(1, "", &nothing(2, partial));
+                expect_cut(patient(&stub, "2"), "nothing came for 2 seconds (LOCAL_LLM_IDLE_TIMEOUT)", partial);
                 assert_eq!(stub.seen().len(), 1, "a question that is perhaps being answered is not asked again");
             });
         }
@@ -758,11 +787,12 @@ fn whatever_comes_it_is_the_whole_answer_or_none() {
                 let last = stream.windows(6).rposition(|window| window == b"[DONE]").unwrap();
                 for at in (0..last).step_by([2, 5, 7][number]).chain(last - 8..last + 6).chain([stream.len()]) {
                     let output = ask_raw(sandbox, &stream[..at]);
-                    let seen = (output.code(), output.out());
-                    let is_whole = at >= last + 6;
-                    let expected = if is_whole { (0, "one two three\n".to_string()) } else { (1, String::new()) };
-                    let err = output.err();
-                    assert!(seen == expected && err.is_empty() == is_whole, "cut at {at}: {seen:?} {err:?}");
+                    let (code, out, err) = (output.code(), output.out(), output.err());
+                    let fits = match at >= last + 6 {
+                        true => (code, out.as_str(), err.as_str()) == (0, "one two three\n", ""),
+                        false => code == 1 && out.starts_with("API Error: ") && out.lines().count() == 1,
+                    };
+                    assert!(fits, "cut at {at}: {code} {out:?} {err:?}");
                 }
             });
         }
@@ -832,7 +862,7 @@ fn no_stream_makes_it_panic_or_hang() {
                     let (code, err) = (output.code(), output.err());
                     let fits = match code {
                         0 => output.stdout.ends_with(b"\n") && (err.is_empty() || err.contains(": warning: ")),
-                        1 => output.stdout.is_empty() && !err.is_empty(),
+                        1 => output.stdout.starts_with(b"API Error: ") && output.out().lines().count() == 1,
                         _ => false,
                     };
                     let sent = String::from_utf8_lossy(&bytes);

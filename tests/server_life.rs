@@ -12,9 +12,9 @@ use crate::support::life::{Life, freed, python, signal};
 use crate::support::stub::Stub;
 use crate::support::{free_port, kill_group, until, wait};
 
-const SEE_LOGS: &str = "hint: see `llm-failover logs`\n";
-const CHECK_COMMAND: &str = "hint: check the server's command and its model: see `llm-failover logs`\n";
-const CHECK_MODEL: &str = "hint: check the model's name or path: see `llm-failover logs`\n";
+const SEE_LOGS: &str = "see `llm-failover logs`";
+const CHECK_COMMAND: &str = "check the server's command and its model: see `llm-failover logs`";
+const CHECK_MODEL: &str = "check the model's name or path: see `llm-failover logs`";
 const OTHER_PORT: &str = "hint: end that program, or choose another port with LLM_PORT\n";
 
 /// A sandbox in local position.
@@ -98,35 +98,35 @@ fn each_way_of_not_coming_up_is_named() {
         }
         life.go();
         let first = format!("  log: model_server: {mode} on port {}\n", life.port);
-        let expected = format!("{}{said}{first}{log}{hint}", life.waiting("llm-failover"));
+        let expected = format!("{}{said}{first}{log}hint: {hint}\n", life.waiting("llm-failover"));
         assert_eq!(finish(flip), (3, String::new(), expected), "{mode}");
         assert_eq!(life.switch_word(), "");
         life.assert_nothing_runs();
     }
 }
 
-/// The same for a call: one line and a hint.
+/// The same for a call: one line, the hint in it.
 #[test]
-fn a_call_whose_server_cannot_be_started_is_one_line_and_a_hint() {
-    let failed = |said: &str| format!("claude: the local server did not come up: {said}\n");
+fn a_call_whose_server_cannot_be_started_is_one_line_with_a_hint() {
+    let failed = |said: &str| format!("the local server did not come up: {said}");
     let table = [
         ("dies", failed("it ended while starting (exit status: 7)"), CHECK_COMMAND),
         ("dead", failed("it runs, but its model does not (it says `unavailable`)"), CHECK_MODEL),
     ];
     for (mode, said, hint) in table {
         let life = local(mode);
-        life.ask("hi").expect(1, "", &format!("{}{said}{hint}", life.waiting("claude")));
+        life.ask("hi").expect_api_error(&format!("{said} · {hint}"), &life.waiting("claude"));
         life.assert_nothing_runs();
     }
     let mut life = local("ok");
     life.set("LLM_SERVER_CMD", "no-such-server --port 1");
     let said = failed("it ended while starting (exit status: 127)");
-    life.ask("hi").expect(1, "", &format!("{}{said}{CHECK_COMMAND}", life.waiting("claude")));
+    life.ask("hi").expect_api_error(&format!("{said} · {CHECK_COMMAND}"), &life.waiting("claude"));
     let life = Life::bare();
     life.switch("local");
-    let said = "claude: no local server is installed\n\
-                hint: run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server\n";
-    life.ask("hi").expect(1, "", said);
+    let said = "no local server is installed · run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your \
+                server";
+    life.ask("hi").expect_api_error(said, "");
 }
 
 #[test]
@@ -303,8 +303,8 @@ fn nobody_starts_what_is_somebody_elses() {
              hint: start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR\n"
         );
         life.failover(&["start"]).expect(3, "", &format!("llm-failover: {said}"));
-        let unreached = format!("claude: no answer from the local server at {url}: connection refused\n");
-        life.ask("hi").expect(1, "", &(unreached + "hint: see `llm-failover status`; check LOCAL_LLM_URL\n"));
+        let unreached = format!("no answer from the local server at {url}: connection refused");
+        life.ask("hi").expect_api_error(&(unreached + " · see `llm-failover status`; check LOCAL_LLM_URL"), "");
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
         life.failover(&["stop"]).expect(0, "local server: down (lazy)\n", "");
         assert_eq!(life.started().len(), 0);

@@ -175,7 +175,6 @@ fn a_service_that_dies_is_named_with_its_log() {
 
 #[test]
 fn a_supervisor_that_refuses_is_quoted() {
-    let hint = "hint: see `llm-failover logs`\n";
     let table = [
         (
             "launchd",
@@ -193,10 +192,11 @@ fn a_supervisor_that_refuses_is_quoted() {
     for (supervisor, key, mode, said) in table {
         let mut life = life(supervisor, "ok");
         life.set(key, mode);
-        life.failover(&["local"]).expect(3, "", &format!("llm-failover: the local server did not come up: {said}\n{hint}"));
+        let said = format!("the local server did not come up: {said}");
+        life.failover(&["local"]).expect(3, "", &format!("llm-failover: {said}\nhint: see `llm-failover logs`\n"));
         assert_eq!(life.switch_word(), "");
         life.switch("local");
-        life.ask("hi").expect(1, "", &format!("claude: the local server did not come up: {said}\n{hint}"));
+        life.ask("hi").expect_api_error(&format!("{said} · see `llm-failover logs`"), "");
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
     }
 }

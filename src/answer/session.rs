@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::chat::Message;
 use crate::context::Context;
+use crate::error::warn;
 use store::Store;
 
 /// Who said something.
@@ -53,6 +54,8 @@ pub struct Session {
     has_kept_title: bool,
     entries: Vec<Entry>,
     store: Option<Store>,
+    /// Our name in warnings.
+    applet: String,
 }
 
 /// Which conversation a call is part of.
@@ -77,34 +80,32 @@ pub enum Unknown {
 }
 
 impl Session {
-    /// The conversation of a call.
+    /// The conversation of a call of the applet `applet`.
     ///
     /// # Errors
     /// If it is not known.
-    pub fn open(context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
+    pub fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
         let store = Store::new(context).ok();
-        let new = |id: Option<&str>| Session {
-            id: id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string),
-            title: None,
-            has_kept_title: false,
-            entries: Vec::new(),
-            store: store.clone(),
+        let known = |id: String, (title, entries)| {
+            let (store, applet) = (store.clone(), applet.into());
+            Session { id, title, has_kept_title: true, entries, store, applet }
         };
+        let new = |id: Option<&str>| known(id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string), (None, vec![]));
         match (choice, &store) {
             (Choice::New(id), _) => Ok(new(id)),
             (Choice::Last, None) => Ok(new(None)),
-            (Choice::Last, Some(found)) => Ok(found.last().and_then(|id| found.read(&id).map(|seen| (id, seen))).map_or_else(
-                || new(None),
-                |(id, (title, entries))| Session { id, title, has_kept_title: true, entries, store: store.clone() },
-            )),
+            (Choice::Last, Some(found)) => {
+                let last = found.last().and_then(|id| Some(known(id.clone(), found.read(&id)?)));
+                Ok(last.unwrap_or_else(|| new(None)))
+            }
             (Choice::Known(_), None) => Err(Unknown::Id),
             (Choice::Known(name), Some(found)) => {
                 let id = match is_uuid(name) {
                     true => name.to_string(),
                     false => found.titled(name)?,
                 };
-                let (title, entries) = found.read(&id).ok_or(Unknown::Id)?;
-                Ok(Session { id, title, has_kept_title: true, entries, store: store.clone() })
+                let read = found.read(&id).ok_or(Unknown::Id)?;
+                Ok(known(id, read))
             }
         }
     }
@@ -167,7 +168,7 @@ impl Session {
         let Some(store) = &self.store else { return };
         let title = self.title.clone().filter(|_| !std::mem::replace(&mut self.has_kept_title, true));
         if let Err(error) = store.append(&self.id, &Record { title, entries }) {
-            crate::error::warn("claude", &format!("this conversation is not kept: {error}"));
+            warn(&self.applet, &format!("this conversation is not kept: {error}"));
             self.store = None;
         }
     }

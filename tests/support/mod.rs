@@ -305,6 +305,12 @@ impl Output {
         );
         self
     }
+
+    /// Expects the one line on stdout that tells a failed turn, and this on stderr.
+    #[track_caller]
+    pub fn expect_api_error(self, said: &str, stderr: &str) -> Output {
+        self.expect(1, &format!("API Error: {said}\n"), stderr)
+    }
 }
 
 /// A folder with what `scripts/test-deps.sh` has installed: the real Claude Code, real model servers.
