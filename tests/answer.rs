@@ -856,8 +856,10 @@ fn an_unwritable_home_does_not_stop_an_answer() {
     sandbox.set("HOME", home);
     sandbox.write(".local/state/claude-failover", "a file");
     for applet in ["claude", "agent-llm"] {
-        let why = "cannot create `[HOME]/.local/state/claude-failover`: file exists";
-        let warning = format!("{applet}: warning: this conversation is not kept: {why}\n");
-        sandbox.cmd(applet).args(&["-p", "q"]).run().expect(0, "ok\n", &warning);
+        let output = sandbox.cmd(applet).args(&["-p", "q"]).run();
+        let warning = output.err();
+        let begins = format!("{applet}: warning: this conversation is not kept: cannot open `[HOME]/.local/state/");
+        assert!(warning.starts_with(&begins) && warning.lines().count() == 1, "{warning}");
+        output.expect(0, "ok\n", &warning);
     }
 }

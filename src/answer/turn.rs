@@ -101,18 +101,18 @@ impl Turn<'_> {
     /// Finds out which model answers where that is told or matters, and tells the first messages.
     fn prepare(&mut self) -> Result<()> {
         let is_told = self.shared.reporter().names_the_model();
-        let matters = is_told || window::estimate(&self.messages) > FITS_EVERYWHERE;
-        if matters && self.shared.model.get().is_none() {
-            let model = self.find_model()?;
+        let may_be_too_long = self.shared.settings.window.is_some() || window::estimate(&self.messages) > FITS_EVERYWHERE;
+        if (is_told || may_be_too_long) && self.shared.model.get().is_none() {
+            let model = self.find_model(is_told)?;
             let _ = self.shared.model.set(model);
         }
         self.introduce();
         self.fit()
     }
 
-    fn find_model(&self) -> Result<Model> {
+    fn find_model(&self, is_told: bool) -> Result<Model> {
         let Shared { server, settings, shelf, .. } = self.shared;
-        if let Some(model) = model::by_settings(settings, server.endpoint(), shelf) {
+        if let Some(model) = model::by_settings(settings, server.endpoint(), shelf, is_told) {
             return Ok(model);
         }
         if server.is_ours() || server.state() == State::Loading {
