@@ -21,6 +21,7 @@ mod real_engines;
 mod schema_errors;
 mod search;
 mod server_life;
+mod sessions;
 mod shim;
 mod supervisors;
 mod switch;
