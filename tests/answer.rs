@@ -489,6 +489,8 @@ fn bad_settings_are_one_clear_line() {
         ("LOCAL_LLM_MAX_TOKENS", b"-1", "-1", "a number of tokens"),
         ("LOCAL_LLM_MAX_TOKENS", b"4294967296", "4294967296", "a number of tokens"),
         ("LOCAL_LLM_MAX_TOKENS", b"0", "0", "at least 1"),
+        ("LOCAL_LLM_CONTEXT", b"large", "large", "a number of tokens"),
+        ("LOCAL_LLM_CONTEXT", b"0", "0", "at least 1"),
         ("LOCAL_LLM_TEMPERATURE", b"hot", "hot", temperature),
         ("LOCAL_LLM_TEMPERATURE", b"nan", "nan", temperature),
         ("LOCAL_LLM_TEMPERATURE", b"inf", "inf", temperature),

@@ -23,6 +23,7 @@ mod schema_errors;
 mod sdk;
 mod search;
 mod server_life;
+mod sessions;
 mod shim;
 mod supervisors;
 mod switch;

@@ -55,9 +55,9 @@ fn window_in(config: &Path) -> Option<u32> {
     [&config, &config["text_config"]].iter().find_map(|part| part["max_position_embeddings"].as_u64()?.try_into().ok())
 }
 
-/// The model of the settings, with the context of its files, if they tell both; its name only if that `is_needed`.
-pub fn by_settings(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf, is_needed: bool) -> Option<Model> {
-    let name = settings.model.as_deref().or(if is_needed { None } else { Some(NAMELESS) })?;
+/// The model of the settings, with the context of its files, if they tell both; its name only if that `is_told`.
+pub fn by_settings(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf, is_told: bool) -> Option<Model> {
+    let name = settings.model.as_deref().or(if is_told { None } else { Some(NAMELESS) })?;
     let in_files = || if endpoint.is_loopback() { shelf.window(name) } else { None };
     let window = settings.window.or_else(in_files)?;
     Some(Model { name: shown(name), window: Some(window), is_checked: false })

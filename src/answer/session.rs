@@ -6,6 +6,8 @@
 mod store;
 mod transcript;
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +15,7 @@ use uuid::Uuid;
 use super::chat::Message;
 use crate::context::Context;
 use crate::error::warn;
-use store::Store;
+use store::{Found, Store};
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +55,10 @@ pub struct Session {
     title: Option<String>,
     has_kept_title: bool,
     entries: Vec<Entry>,
-    store: Option<Store>,
+    /// What of it is not on disk yet.
+    unkept: Vec<Entry>,
+    /// Its file, if it is kept.
+    kept: Option<(Store, PathBuf)>,
     /// Our name in warnings.
     applet: String,
 }
@@ -86,26 +91,30 @@ impl Session {
     /// If it is not known.
     pub fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
         let store = Store::new(context).ok();
-        let known = |id: String, (title, entries)| {
-            let (store, applet) = (store.clone(), applet.into());
-            Session { id, title, has_kept_title: true, entries, store, applet }
+        let known = |id: String, Found { title, entries, file }| {
+            let kept = store.clone().map(|store| (store, file));
+            Session { id, title, has_kept_title: true, entries, unkept: vec![], kept, applet: applet.into() }
         };
-        let new = |id: Option<&str>| known(id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string), (None, vec![]));
+        let new = |id: Option<&str>| {
+            let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
+            let file = store.as_ref().map(|store| store.file(&id)).unwrap_or_default();
+            known(id, Found { title: None, entries: vec![], file })
+        };
         match (choice, &store) {
             (Choice::New(id), _) => Ok(new(id)),
             (Choice::Last, None) => Ok(new(None)),
-            (Choice::Last, Some(found)) => {
-                let last = found.last().and_then(|id| Some(known(id.clone(), found.read(&id)?)));
-                Ok(last.unwrap_or_else(|| new(None)))
+            (Choice::Last, Some(store)) => {
+                let last = store.newest_first().into_iter().find_map(|id| Some((id.clone(), store.read(&id)?)));
+                Ok(last.map_or_else(|| new(None), |(id, found)| known(id, found)))
             }
-            (Choice::Known(_), None) => Err(Unknown::Id),
-            (Choice::Known(name), Some(found)) => {
+            (Choice::Known(name), None) => Err(if is_uuid(name) { Unknown::Id } else { Unknown::Title }),
+            (Choice::Known(name), Some(store)) => {
                 let id = match is_uuid(name) {
                     true => name.to_string(),
-                    false => found.titled(name)?,
+                    false => store.titled(name)?,
                 };
-                let read = found.read(&id).ok_or(Unknown::Id)?;
-                Ok(known(id, read))
+                let found = store.read(&id).ok_or(Unknown::Id)?;
+                Ok(known(id, found))
             }
         }
     }
@@ -115,17 +124,19 @@ impl Session {
         Store::new(context).is_ok_and(|store| store.has(id))
     }
 
-    /// Makes of it a new conversation that begins with what was said so far.
+    /// Makes of it a new conversation that begins with what was said so far, kept with the next that is said.
     pub fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
         self.title = None;
-        let entries = self.entries.clone();
-        self.save(entries);
+        self.unkept = self.entries.clone();
+        if let Some((store, file)) = &mut self.kept {
+            *file = store.file(&self.id);
+        }
     }
 
     /// Keeps nothing of it on disk from now on.
     pub fn forget(&mut self) {
-        self.store = None;
+        self.kept = None;
     }
 
     /// Gives it a name by which it can be taken up again, kept with the next that is said.
@@ -137,14 +148,15 @@ impl Session {
     /// Gives it a name, kept at once.
     pub fn rename(&mut self, title: &str) {
         self.set_title(title);
-        self.save(vec![]);
+        self.save();
     }
 
     /// Adds what was said.
     pub fn add(&mut self, role: Role, text: &str) {
         let entry = Entry { role, text: text.into(), at: Timestamp::now().as_millisecond() };
         self.entries.push(entry.clone());
-        self.save(vec![entry]);
+        self.unkept.push(entry);
+        self.save();
     }
 
     /// What was said, with nothing said twice in a row by the same side: strict templates want turns.
@@ -164,12 +176,13 @@ impl Session {
     }
 
     /// A conversation that cannot be kept is no reason to give no answer.
-    fn save(&mut self, entries: Vec<Entry>) {
-        let Some(store) = &self.store else { return };
+    fn save(&mut self) {
+        let entries = std::mem::take(&mut self.unkept);
+        let Some((store, file)) = &self.kept else { return };
         let title = self.title.clone().filter(|_| !std::mem::replace(&mut self.has_kept_title, true));
-        if let Err(error) = store.append(&self.id, &Record { title, entries }) {
+        if let Err(error) = store.append(file, &Record { title, entries }) {
             warn(&self.applet, &format!("this conversation is not kept: {error}"));
-            self.store = None;
+            self.kept = None;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The files of the state folder, closed to others.
 
-use std::fs::{DirBuilder, File, OpenOptions, create_dir_all};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,12 @@ pub fn log_file(state_dir: &Path) -> PathBuf {
     state_dir.join("server.log")
 }
 
-/// Opens a file of ours for appending, made with its folder if it is missing, both closed to others.
+/// Opens a file of ours for appending, made with its folders if they are missing, all closed to others.
 ///
 /// # Errors
 /// If that cannot be done.
 pub fn private_file(path: &Path) -> Result<File> {
     if let Some(dir) = path.parent() {
-        if let Some(above) = dir.parent() {
-            create_dir_all(above).map_err(Error::file("create", above))?;
-        }
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::file("create", dir))?;
     }
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))

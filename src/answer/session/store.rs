@@ -1,6 +1,7 @@
 //! Where conversations are kept.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,6 +32,16 @@ pub struct Store {
     projects: PathBuf,
 }
 
+/// A conversation that was found.
+pub struct Found {
+    /// Its title.
+    pub title: Option<String>,
+    /// What was said in it.
+    pub entries: Vec<Entry>,
+    /// Our file of it, which may be still to make.
+    pub file: PathBuf,
+}
+
 impl Store {
     /// The conversations of this working directory.
     ///
@@ -51,38 +62,47 @@ impl Store {
         self.file(id).exists() || self.transcript(id).exists()
     }
 
-    /// The title and the turns of a conversation, ours and Claude Code's in the order of time. As the real CLI does, it
-    /// looks into this working directory's folder first, then for the one other folder that has it.
-    pub fn read(&self, id: &str) -> Option<(Option<String>, Vec<Entry>)> {
-        let ours = find(&self.root, &self.folder, &format!("{id}.jsonl")).and_then(|path| read_records(&path));
-        let theirs = find(&self.projects, &self.folder, &format!("{id}.jsonl")).and_then(|path| transcript::read(&path));
-        if ours.is_none() && theirs.is_none() {
+    /// A conversation with the turns of ours and of Claude Code's in the order of time. As the real CLI does, it looks
+    /// into this working directory's folder first, then for the one other folder that has it, where it then goes on.
+    pub fn read(&self, id: &str) -> Option<Found> {
+        let ours = find(&self.root, &self.folder, id);
+        let theirs = find(&self.projects, &self.folder, id);
+        let records = ours.as_deref().and_then(read_records);
+        let turns = theirs.as_deref().and_then(transcript::read);
+        if records.is_none() && turns.is_none() {
             return None;
         }
-        let (title, entries) = ours.unwrap_or_default();
-        let mut all = theirs.unwrap_or_default();
+        let beside = theirs.as_ref().and_then(|theirs| Some(self.root.join(theirs.strip_prefix(&self.projects).ok()?)));
+        let file = ours.or(beside).unwrap_or_else(|| self.file(id));
+        let (title, entries) = records.unwrap_or_default();
+        let mut all = turns.unwrap_or_default();
         all.extend(entries);
         all.sort_by_key(|entry| entry.at);
-        Some((title, all))
+        Some(Found { title, entries: all, file })
     }
 
-    /// The id of the conversation that was last spoken in.
-    pub fn last(&self) -> Option<String> {
-        let found = sessions_in(&self.root.join(&self.folder)).chain(sessions_in(&self.projects.join(&self.folder)));
-        found.max_by_key(|(_, changed)| *changed).map(|(id, _)| id)
+    /// The ids of this working directory's conversations, that in which was last spoken first.
+    pub fn newest_first(&self) -> Vec<String> {
+        let mut found: Vec<_> = self.files().map(|(id, _, changed)| (id, changed)).collect();
+        found.sort_by_key(|(_, changed)| Reverse(*changed));
+        found.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// The id of our conversation that has this title, in whatever case.
+    /// The id of the conversation of this working directory that has this title, in whatever case.
     ///
     /// # Errors
     /// If none has it, or several have.
     pub fn titled(&self, title: &str) -> std::result::Result<String, Unknown> {
-        let has_title = |id: &str| {
-            let known = read_records(&self.file(id)).and_then(|(title, _)| title);
-            known.is_some_and(|known| known.to_lowercase() == title.trim().to_lowercase())
+        let title = title.trim().to_lowercase();
+        let title_in = |path: &Path| match path.starts_with(&self.root) {
+            true => read_records(path).and_then(|(title, _)| title),
+            false => transcript::title(path),
         };
-        let mut found: Vec<_> = sessions_in(&self.root.join(&self.folder)).filter(|(id, _)| has_title(id)).collect();
+        let titled = self.files().filter(|(_, path, _)| title_in(path).is_some_and(|known| known.to_lowercase() == title));
+        let mut found: Vec<_> = titled.map(|(id, _, changed)| (id, changed)).collect();
         found.sort_by_key(|(_, changed)| Reverse(*changed));
+        let mut seen = HashSet::new();
+        found.retain(|(id, _)| seen.insert(id.clone()));
         match found.len() {
             0 => Err(Unknown::Title),
             1 => Ok(found.remove(0).0),
@@ -96,16 +116,15 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn append(&self, id: &str, record: &Record) -> Result<()> {
-        let path = self.file(id);
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    pub fn append(&self, path: &Path, record: &Record) -> Result<()> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let mut file = match file {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.prune();
-                private_file(&path)?
-            }
-            file => file.map_err(Error::file("open", &path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => private_file(path)?,
+            file => file.map_err(Error::file("open", path))?,
         };
+        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            self.prune();
+        }
         // A line that was torn by a full disk is ended first.
         let mut line = b"\n".to_vec();
         let _ = serde_json::to_writer(&mut line, record);
@@ -134,23 +153,40 @@ impl Store {
         for (changed, size, path) in known {
             total += size;
             if total > MAX_SIZE || age(changed) > MAX_AGE {
-                let _ = fs::remove_file(path);
+                let _ = fs::remove_file(&path);
+                // A folder that is not empty stays.
+                let _ = path.parent().map(fs::remove_dir);
             }
         }
         let _ = private_file(&stamp).and_then(|file| file.set_modified(now).map_err(Error::file("write", stamp)));
     }
 
-    fn file(&self, id: &str) -> PathBuf {
+    /// Our file of a conversation that begins in this working directory.
+    pub fn file(&self, id: &str) -> PathBuf {
         self.root.join(&self.folder).join(format!("{id}.jsonl"))
     }
 
     fn transcript(&self, id: &str) -> PathBuf {
         self.projects.join(&self.folder).join(format!("{id}.jsonl"))
     }
+
+    /// The ids of this working directory's conversations, each with a file of it and the time of its last change.
+    fn files(&self) -> impl Iterator<Item = (String, PathBuf, SystemTime)> {
+        let folders = [&self.root, &self.projects].map(|root| root.join(&self.folder));
+        let files = folders.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+        files.filter_map(|file| {
+            let path = file.path();
+            let id = path.file_stem()?.to_str().filter(|id| is_uuid(id))?.to_string();
+            let is_session = path.extension().is_some_and(|found| found == "jsonl");
+            let changed = file.metadata().ok()?.modified().ok()?;
+            is_session.then_some((id, path, changed))
+        })
+    }
 }
 
-/// The file of this name in `folder`, or else in the only other folder that has it.
-fn find(root: &Path, folder: &str, name: &str) -> Option<PathBuf> {
+/// The file of this conversation in `folder`, or else in the only other folder that has it.
+fn find(root: &Path, folder: &str, id: &str) -> Option<PathBuf> {
+    let name = &format!("{id}.jsonl");
     let own = root.join(folder).join(name);
     if own.exists() {
         return Some(own);
@@ -164,22 +200,14 @@ fn find(root: &Path, folder: &str, name: &str) -> Option<PathBuf> {
 fn read_records(path: &Path) -> Option<(Option<String>, Vec<Entry>)> {
     let bytes = fs::read(path).ok()?;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let records: Vec<Record> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let holds_something = |record: &Record| record.title.is_some() || !record.entries.is_empty();
+    let records = lines.filter_map(|line| serde_json::from_slice(line).ok()).filter(holds_something);
+    let records: Vec<Record> = records.collect();
     if records.is_empty() {
         return None;
     }
     let title = records.iter().rev().find_map(|record| record.title.clone());
     Some((title, records.into_iter().flat_map(|record| record.entries).collect()))
-}
-
-/// The ids in a folder, each with the time of its last change.
-fn sessions_in(dir: &Path) -> impl Iterator<Item = (String, SystemTime)> {
-    fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|file| {
-        let path = file.path();
-        let id = path.file_stem()?.to_str().filter(|id| is_uuid(id))?;
-        let is_session = path.extension().is_some_and(|found| found == "jsonl");
-        is_session.then_some((id.to_string(), file.metadata().ok()?.modified().ok()?))
-    })
 }
 
 /// The longest name of a working directory's folder, before its hash.

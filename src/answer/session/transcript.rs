@@ -1,11 +1,13 @@
 //! Claude Code's own transcript of a session, as far as it is text.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Entry, Role};
 
@@ -18,7 +20,7 @@ const BLOCK: u64 = 64 << 10;
 /// A line of a transcript, which is one message and names the one before it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Line<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     uuid: Option<String>,
@@ -30,21 +32,26 @@ struct Line {
     is_meta: bool,
     #[serde(default)]
     is_api_error_message: bool,
-    message: Option<Value>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    compact_metadata: Option<Value>,
 }
 
 /// The newest turns of a transcript, oldest first. `None` if there are none.
 pub fn read(path: &Path) -> Option<Vec<Entry>> {
+    let mut lines = lines_from_end(File::open(path).ok()?);
     let mut entries = Vec::new();
     let mut size = 0;
     let mut wanted: Option<String> = None;
-    for line in lines_from_end(File::open(path).ok()?) {
-        let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
+    let mut preserved = HashSet::new();
+    for line in lines.by_ref() {
+        let Some(line) = parse(&line) else { continue };
         // After a rewind there are branches: from the last message on, only its ancestors count.
-        if line.uuid.is_none() || line.is_sidechain || wanted.as_ref().is_some_and(|wanted| line.uuid.as_ref() != Some(wanted)) {
+        if wanted.as_ref().is_some_and(|wanted| line.uuid.as_ref() != Some(wanted)) {
             continue;
         }
         let parent = line.parent_uuid.clone();
+        preserved = ids(&line.compact_metadata);
         if let Some(entry) = entry(line) {
             size += entry.text.len();
             entries.push(entry);
@@ -54,8 +61,50 @@ pub fn read(path: &Path) -> Option<Vec<Entry>> {
         }
         wanted = parent;
     }
+    // Where the conversation was compacted, its summary is the oldest message; those that it leaves as they were follow it.
+    while let Some(line) = lines.next().filter(|_| !preserved.is_empty()) {
+        let Some(line) = parse(&line).filter(|line| line.uuid.as_ref().is_some_and(|id| preserved.remove(id))) else { continue };
+        let before_summary = entries.len().saturating_sub(1);
+        entries.splice(before_summary..before_summary, entry(line));
+    }
+    // Where it was enough, it begins with a question, as a conversation does.
+    while entries.last().is_some_and(|oldest| size > ENOUGH && oldest.role == Role::Assistant) {
+        entries.pop();
+    }
     entries.reverse();
+    in_order(&mut entries);
     (!entries.is_empty()).then_some(entries)
+}
+
+/// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.
+pub fn title(path: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Titled {
+        custom_title: String,
+    }
+    lines_from_end(File::open(path).ok()?).find_map(|line| {
+        memchr::memmem::find(&line, b"\"custom-title\"")?;
+        serde_json::from_slice::<Titled>(&line).ok().map(|line| line.custom_title)
+    })
+}
+
+fn parse(line: &[u8]) -> Option<Line<'_>> {
+    serde_json::from_slice(line).ok().filter(|line: &Line| line.uuid.is_some() && !line.is_sidechain)
+}
+
+fn ids(compact_metadata: &Option<Value>) -> HashSet<String> {
+    let preserved = compact_metadata.as_ref().and_then(|metadata| metadata["preservedMessages"]["uuids"].as_array());
+    preserved.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_string())).collect()
+}
+
+/// The order is the file's: what is sorted by time later must keep it.
+fn in_order(entries: &mut [Entry]) {
+    let mut latest = i64::MIN;
+    for entry in entries {
+        latest = latest.max(entry.at);
+        entry.at = latest;
+    }
 }
 
 fn entry(line: Line) -> Option<Entry> {
@@ -67,7 +116,8 @@ fn entry(line: Line) -> Option<Entry> {
         "assistant" => Role::Assistant,
         _ => return None,
     };
-    let text = match &line.message?["content"] {
+    let message: Value = serde_json::from_str(line.message?.get()).ok()?;
+    let text = match &message["content"] {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
             let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
