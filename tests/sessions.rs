@@ -28,7 +28,7 @@ const NEEDS: &str = "Error: --resume requires a valid session ID or session titl
 fn echo() -> Stub {
     Stub::new(|request, stream| {
         let answer = match request.is_chat() {
-            true => sse(&completion(&format!("re {}", last(&said(request))["user: ".len()..].to_string()))),
+            true => sse(&completion(&format!("re {}", last(&said(request))["user: ".len()..]))),
             false => json_answer(200, r#"{"object":"list","data":[]}"#),
         };
         let _ = stream.write_all(answer.as_bytes());
@@ -820,7 +820,8 @@ fn a_conversation_that_is_too_long_loses_its_oldest_turns() {
         let stub = with_models(models);
         let mut sandbox = talkative(&stub);
         sandbox.write(file, config);
-        sandbox.set("HF_HOME", sandbox.home().to_path_buf());
+        let home = sandbox.home().to_path_buf();
+        sandbox.set("HF_HOME", home);
         let name = name.replace("[HOME]", sandbox.home().to_str().unwrap());
         sandbox.set("LOCAL_LLM_MODEL", name);
         claude(&sandbox, &QUESTION).expect(0, "re ?\n", &left_out(1500));
