@@ -28,7 +28,7 @@ const NEEDS: &str = "Error: --resume requires a valid session ID or session titl
 fn echo() -> Stub {
     Stub::new(|request, stream| {
         let answer = match request.is_chat() {
-            true => sse(&completion(&format!("re {}", last(&said(request))["user: ".len()..]))),
+            true => sse(&completion(&format!("re {}", &last(&said(request))["user: ".len()..]))),
             false => json_answer(200, r#"{"object":"list","data":[]}"#),
         };
         let _ = stream.write_all(answer.as_bytes());
