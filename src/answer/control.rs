@@ -140,7 +140,8 @@ fn js_type(value: Option<&Value>) -> &'static str {
 }
 
 /// The settings that some SDKs deliver here have nothing to act on without tools; saying that they were applied keeps
-/// the SDK from ending the session.
+/// the SDK from ending the session. Hooks are not called, and an SDK that has one whose failure is to block must know it:
+/// it ends the session.
 fn initialize(conversation: &mut Conversation, request: &Value, before: &mut Vec<Value>) -> Reply {
     conversation.set_up(request);
     if let Some(title) = request["title"].as_str().map(str::trim).filter(|title| !title.is_empty()) {
@@ -159,7 +160,7 @@ fn initialize(conversation: &mut Conversation, request: &Value, before: &mut Vec
         "pid": std::process::id(),
         "claude_code_version": COMPATIBLE_WITH,
         "current_permission_mode": conversation.permission_mode(),
-        "hook_on_failure_supported": true, "hooks_applied": true,
+        "hook_on_failure_supported": false,
         "managed_settings_applied": true, "settings_applied": true, "disallowed_tools_applied": true,
         "mcp_servers_applied": true,
         "analytics_disabled": true,

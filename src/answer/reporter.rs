@@ -22,7 +22,7 @@ pub struct Reporter {
     turn: Option<Turn>,
     results: u32,
     /// What all turns so far have taken.
-    total: Usage,
+    total: Spent,
     last_failed: bool,
 }
 
@@ -84,7 +84,7 @@ struct Ending<'a> {
 impl Reporter {
     /// A reporter for the applet `applet`.
     pub fn new(applet: &str, output: Output, identity: Identity) -> Reporter {
-        let (applet, total) = (applet.into(), Usage::default());
+        let (applet, total) = (applet.into(), Spent::default());
         Reporter { output, identity, applet, turn: None, results: 0, total, last_failed: false }
     }
 
@@ -451,11 +451,17 @@ impl Reporter {
         }
     }
 
+    /// By model; empty if none has answered.
+    fn model_usage(&self, spent: Spent) -> Value {
+        if spent.api.is_zero() { json!({}) } else { wire::model_usage(&self.identity, spent.usage) }
+    }
+
     /// Tells the result, which ends the turn.
     fn end(&mut self, ending: Ending) {
         let Some(turn) = &self.turn else { return };
         let Ending { subtype, is_error, turns, spent, fields, text } = ending;
-        self.total += spent.usage;
+        self.total.usage += spent.usage;
+        self.total.api += spent.api;
         let mut message = json!({
             "type": "result", "subtype": subtype, "is_error": is_error,
             "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(spent.api), "num_turns": turns,
@@ -476,7 +482,7 @@ impl Reporter {
             &mut message,
             json!({
                 "session_id": self.identity.session_id, "total_cost_usd": 0,
-                "usage": wire::turn_usage(spent.usage), "modelUsage": wire::model_usage(&self.identity, self.total),
+                "usage": wire::turn_usage(spent.usage), "modelUsage": self.model_usage(self.total),
                 "permission_denials": [],
                 "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
                 "subagent_stats": wire::no_subagents(), "safety_stops": 0,
@@ -489,7 +495,7 @@ impl Reporter {
         self.name_user(&mut message);
         wire::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
         if matches!(self.output.format(), Format::StreamJson { .. }) {
-            let since_last = wire::model_usage(&self.identity, spent.usage);
+            let since_last = self.model_usage(spent);
             wire::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
         }
         wire::extend(&mut message, json!({"failover": wire::failover()}));

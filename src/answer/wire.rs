@@ -201,11 +201,8 @@ pub fn turn_usage(usage: Usage) -> Value {
     })
 }
 
-/// The usage by model; empty if there is none.
+/// The usage by model.
 pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
-    if usage == Usage::default() {
-        return json!({});
-    }
     json!({identity.model.as_str(): {
         "inputTokens": usage.input, "outputTokens": usage.output,
         "cacheReadInputTokens": usage.cached, "cacheCreationInputTokens": 0,

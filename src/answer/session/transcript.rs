@@ -14,7 +14,7 @@ use super::{Entry, Role};
 /// More text than any local context holds, in bytes.
 const ENOUGH: usize = 1 << 20;
 
-/// How much is read at a time, from the end.
+/// How much is read at first, from the end.
 const BLOCK: u64 = 64 << 10;
 
 /// A line of a transcript, which is one message and names the one before it.
@@ -146,7 +146,8 @@ fn lines_from_end(mut file: File) -> impl Iterator<Item = Vec<u8>> {
             if before == 0 {
                 return (!pending.is_empty()).then(|| std::mem::take(&mut pending));
             }
-            let length = before.min(BLOCK);
+            // More of a long line each time, or its bytes would be moved again and again.
+            let length = before.min(BLOCK.max(pending.len() as u64));
             before -= length;
             let mut block = read_at(&mut file, before, length).ok()?;
             block.append(&mut pending);
