@@ -92,6 +92,7 @@ const MEANT: &[Meant] = &[
     ("json-schema-only-words", "adds message result/error_max_structured_output_retries", NO_STRUCTURE),
     // Control requests.
     ("control-*", "adds control_response/initialize.*_applied = true", "an SDK may end the session without"),
+    ("control-*", "value control_response/initialize.*.hook_on_failure_supported = false", "hooks are not called"),
     ("control-*", "lacks control_response/initialize.response.pending_permission_requests", NO_TOOLS),
     ("control-*", "lacks control_response/initialize.response.pending_user_dialog_requests", NO_TOOLS),
     ("control-*", "lacks control_response/initialize.response.response.feedback_mode", "nothing is sent to Anthropic"),
