@@ -51,7 +51,9 @@ fn same(api: impl Fn() -> Stub, prepare: impl Fn(Cmd) -> Cmd, shown: impl Fn(&Ou
         let api = api();
         let sandbox = sandbox(&api);
         let output = prepare(sandbox.cmd(program).dir(sandbox.path("work")).limit(LIMIT)).run();
-        let asked: Vec<String> = questions(&api).iter().map(|question| last_message(question, &sandbox)).collect();
+        let mut asked: Vec<String> = questions(&api).iter().map(|question| last_message(question, &sandbox)).collect();
+        // How often the real CLI repeats a question that was refused differs from run to run.
+        asked.dedup();
         (shown(&output), asked, output)
     };
     let (expected, expected_asked, output) = run(&real().to_string_lossy());
@@ -202,7 +204,9 @@ fn a_session_at_a_terminal() {
         let (code, shown) = pty.end();
         assert_eq!(code, 0, "{shown:?}");
         assert!(shown.contains("claude --resume "), "{shown:?}");
-        let asked: Vec<String> = questions(&api).iter().map(|question| last_message(question, &sandbox)).collect();
+        let mut asked: Vec<String> = questions(&api).iter().map(|question| last_message(question, &sandbox)).collect();
+        // How often the real CLI repeats a question that was refused differs from run to run.
+        asked.dedup();
         assert_eq!(asked.len(), 1);
         assert!(asked[0].contains("why"), "{asked:?}");
     }
