@@ -83,6 +83,35 @@ fn text_answers() {
 }
 
 #[test]
+fn a_conversation_goes_back_and_forth_between_claude_and_the_local_model() {
+    const ID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa1";
+    let (api, local) = (answering("from Claude"), Stub::answering("from here"));
+    let mut sandbox = sandbox(&api);
+    sandbox.set("LOCAL_LLM_URL", local.url());
+    let ask = |backend: &str, args: &[&str]| {
+        sandbox.switch(backend);
+        let output = sandbox.cmd("claude").arg("-p").args(args).dir(sandbox.path("work")).limit(LIMIT).run();
+        output.expect(0, if backend == "local" { "from here\n" } else { "from Claude\n" }, "");
+    };
+    let asked = || {
+        let body = local.chats().last().expect("a question").json();
+        let messages = body["messages"].as_array().expect("messages").clone();
+        messages.iter().map(|message| message["content"].as_str().expect("text").to_string()).collect::<Vec<_>>()
+    };
+    ask("claude", &["one", "--session-id", ID, "--name", "My Name"]);
+    ask("local", &["two", "--continue"]);
+    assert_eq!(asked(), ["one", "from Claude", "two"]);
+    ask("claude", &["three", "--resume", ID]);
+    let question = questions(&api).pop().expect("a question")["messages"].to_string();
+    assert!(question.contains("\"one\"") && question.contains("\"three\""), "{question}");
+    ask("local", &["four", "--resume", "my name"]);
+    assert_eq!(asked(), ["one", "from Claude", "two", "from here", "three", "from Claude", "four"]);
+    sandbox.switch("local");
+    let output = sandbox.cmd("claude").args(&["-p", "q", "--session-id", ID]).dir(sandbox.path("work")).run();
+    output.expect(1, "", &format!("Error: Session ID {ID} is already in use.\n"));
+}
+
+#[test]
 fn answers_as_json() {
     let masked = |output: &Output| {
         let mut lines = Vec::new();

@@ -208,10 +208,19 @@ fn long_answer(life: &mut Life) -> (Child, i32) {
     life.cmd("llm-failover").args(&["-q", "local"]).limit(LIMIT).run().expect(0, "", "");
     let server = *servers(life).last().expect("a server");
     settle(server);
-    let call = life.begin("claude", &["-p", "Tell a very long story."]);
-    let idle = cpu_seconds(server);
-    until(LIMIT, "it computes", || cpu_seconds(server) > idle + 1.0);
+    let script = "exec claude -p 'Tell a very long story.' --output-format stream-json --verbose --include-partial-messages >out";
+    let call = life.begin("/bin/sh", &["-c", script]);
+    until(LIMIT, "the answer begins", || {
+        let is_visible = |message: &Value| message["event"]["delta"]["text"].as_str().is_some_and(|text| !text.trim().is_empty());
+        messages(life).iter().any(is_visible)
+    });
     (call, server)
+}
+
+/// What that call has printed so far.
+fn messages(life: &Life) -> Vec<Value> {
+    let text = fs::read(life.path("out")).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// The processor time that a process has used.
@@ -254,10 +263,10 @@ fn an_engine_that_is_killed_in_the_middle_of_an_answer_is_a_failure_with_what_ha
         signal(server, "KILL");
         let status = wait(&mut call, Duration::from_secs(60)).expect("an end");
         let output = call.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        let (said, partial) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(status.code(), Some(1), "{output:?}");
-        assert!(said.starts_with("API Error: the local answer was cut short: ") && said.lines().count() == 1, "{said}");
+        let (result, partial) = (messages(&life).pop().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
+        assert_eq!((status.code(), &result["is_error"]), (Some(1), &json!(true)), "{result}");
+        let said = result["result"].as_str().unwrap();
+        assert!(said.starts_with("API Error: the local answer was cut short: "), "{said}");
         let partial = partial.strip_prefix("claude: this much of the answer had come:\n").map(|partial| partial.trim().len());
         assert!(partial.is_some_and(|length| length > 0), "{output:?}");
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");

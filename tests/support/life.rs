@@ -97,8 +97,10 @@ impl Life {
     /// `llm-failover local`, which must come through.
     #[track_caller]
     pub fn flip_to_local(&self) {
-        let waiting = self.waiting("llm-failover");
-        self.failover(&["local"]).expect(0, "agent backend now: local\n", &waiting);
+        let output = self.failover(&["local"]);
+        // A server that is up at the first look is not waited for.
+        let waiting = if output.stderr.is_empty() { String::new() } else { self.waiting("llm-failover") };
+        output.expect(0, "agent backend now: local\n", &waiting);
     }
 
     /// `llm-failover claude`, which must come through, end the server and give memory back.
