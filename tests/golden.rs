@@ -93,6 +93,7 @@ const MEANT: &[Meant] = &[
     // Control requests.
     ("control-*", "adds control_response/initialize.*_applied = true", "an SDK may end the session without"),
     ("control-*", "value control_response/initialize.*.hook_on_failure_supported = false", "hooks are not called"),
+    ("control-initialize-hooks", "lacks control_response/initialize.*.hooks_applied", "hooks are not called"),
     ("control-*", "lacks control_response/initialize.response.pending_permission_requests", NO_TOOLS),
     ("control-*", "lacks control_response/initialize.response.pending_user_dialog_requests", NO_TOOLS),
     ("control-*", "lacks control_response/initialize.response.response.feedback_mode", "nothing is sent to Anthropic"),
