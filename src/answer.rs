@@ -1,5 +1,6 @@
 //! Answering a call from the local server, as Claude Code would have printed the answer.
 
+mod blocking;
 pub mod chat;
 mod check;
 mod control;
@@ -24,6 +25,7 @@ mod window;
 mod wire;
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::context::Context;
@@ -106,6 +108,7 @@ fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> R
         settings,
         switch: Switch::new(context).ok(),
         model: OnceLock::new(),
+        has_warned: AtomicBool::new(false),
     };
     Ok((Conversation::new(context, shared, session, options), prompt))
 }

@@ -142,11 +142,14 @@ pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, listener:
     let status = response.status();
     if status != StatusCode::OK {
         let location = response.headers().get("location").map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
-        return Err(refusal(status, location, &short_body(&mut response)));
+        return Err(refusal(status, location, &endpoint.without_key(short_body(&mut response))));
     }
     let mut reply = Reply::new(listener);
     let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let broken = if is_json { read_whole(&mut response, &mut reply) } else { read_stream(&mut response, &mut reply) };
+    if let Some(error) = reply.error.take() {
+        reply.error = Some(endpoint.without_key(error));
+    }
     reply.end(broken, patience)
 }
 

@@ -5,14 +5,16 @@
 //! that closes the connection, on which servers stop.
 
 use std::collections::{HashSet, VecDeque};
-use std::io;
+use std::io::{self, BufReader};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
+use super::blocking::Blocking;
 use super::chat::Message;
 use super::control;
 use super::input::{self, Input, UserMessage};
@@ -110,7 +112,10 @@ impl<'a> Conversation<'a> {
         self.watch_interrupts();
         let sender = self.sender.clone();
         thread::spawn(move || {
-            let fault = input::read(io::stdin().lock(), |input| sender.send(Event::Input(input)).is_ok()).err();
+            let fault = match Blocking::new(io::stdin()) {
+                Ok(stdin) => input::read(BufReader::new(stdin), |input| sender.send(Event::Input(input)).is_ok()).err(),
+                Err(_) => None,
+            };
             let _ = sender.send(Event::End(fault));
         });
         self.run()
@@ -125,7 +130,12 @@ impl<'a> Conversation<'a> {
         let _ = signals.thread_block();
         let sender = self.sender.clone();
         thread::spawn(move || {
+            let mut first = None;
             while signals.wait().is_ok() {
+                // Nobody takes what is printed, and the interrupt waits for that.
+                if first.get_or_insert_with(Instant::now).elapsed() > INTERRUPT_LIMIT {
+                    std::process::exit(130);
+                }
                 let _ = sender.send(Event::Interrupt);
             }
         });
@@ -150,7 +160,11 @@ impl<'a> Conversation<'a> {
                 }
                 Event::Input(Input::Nothing) => {}
                 Event::End(None) => self.is_over = true,
-                Event::End(Some(fault)) => return Err(Error::AsClaude(fault)),
+                Event::End(Some(fault)) => {
+                    // A line that is being written is written to its end.
+                    self.shared.reporter().abandon();
+                    return Err(Error::AsClaude(fault));
+                }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
                 Event::Interrupt => {
                     self.interrupt();
@@ -159,7 +173,8 @@ impl<'a> Conversation<'a> {
                     self.queue.clear();
                 }
             }
-            self.shared.reporter().output.outcome()?;
+            let mut reporter = self.shared.reporter();
+            reporter.output.outcome().inspect_err(|_| reporter.abandon())?;
         }
         self.shared.reporter().output.outcome()?;
         let failed = self.shared.reporter().last_failed();
@@ -191,9 +206,8 @@ impl<'a> Conversation<'a> {
         }
         self.turns += 1;
         let id = self.turns;
-        let (last, before) = messages.split_last().expect("there is a first");
-        let said = before.iter().rev().fold(last.clone(), |joined, earlier| earlier.clone().join(joined));
-        self.begin(id, before, &said);
+        let said = messages.iter().cloned().reduce(UserMessage::join).expect("there is a first");
+        self.begin(id, &messages[..messages.len() - 1], &said);
         self.turn = Some(Running { id, messages });
         let text = said.as_text();
         if !self.is_to_be_asked(&said, &text) {
@@ -274,9 +288,7 @@ impl<'a> Conversation<'a> {
                     warn(&self.shared.applet, &what);
                 }
             }
-            Outcome::NoStructure { attempts, reason, spent } => {
-                self.shared.reporter().fail_structure(attempts, &reason, spent);
-            }
+            Outcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
             Outcome::Failed(error) => self.shared.reporter().fail(error),
         }
         self.close_turn("completed");
@@ -410,5 +422,8 @@ impl<'a> Conversation<'a> {
         })
     }
 }
+
+/// How long an interrupt may take before another one ends the process.
+const INTERRUPT_LIMIT: Duration = Duration::from_secs(2);
 
 const BLANK: &str = "Blank prompt — the message was only whitespace, so nothing was sent to the model.";

@@ -85,6 +85,14 @@ impl Endpoint {
         without_secrets(&self.uri.to_string())
     }
 
+    /// What the server says, without the key, which some servers repeat to who has the wrong one.
+    pub fn without_key(&self, said: String) -> String {
+        match &self.key {
+            Some(key) => said.replace(key, "…"),
+            None => said,
+        }
+    }
+
     /// POSTs `body` to the endpoint as JSON.
     ///
     /// # Errors

@@ -1,16 +1,20 @@
 //! One question to the local server, with what can be done about a server that is not ready for it.
 
+use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::chat::{self, Answer, Listener, Message, Request};
-use super::endpoint::{Endpoint, Patience, short_body};
+use super::endpoint::{Endpoint, Patience};
 use super::failure::Failure;
 use super::settings::Settings;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::server::{Progress, Server};
+
+/// The longest list of models that is read, in bytes.
+const MAX_LIST: u64 = 16 << 20;
 
 /// How often a server is started, or waited for, for one question.
 const MAX_STARTS: u32 = 3;
@@ -95,7 +99,7 @@ pub fn served_models(endpoint: &Endpoint) -> Vec<Value> {
     let seconds = Duration::from_secs;
     let patience = Patience { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
     let Ok(mut response) = endpoint.models(patience) else { return vec![] };
-    let mut list: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
+    let mut list: Value = serde_json::from_reader(response.body_mut().as_reader().take(MAX_LIST)).unwrap_or_default();
     match list["data"].take() {
         Value::Array(models) => models,
         _ => vec![],

@@ -63,9 +63,12 @@ pub fn by_settings(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf, is_t
     Some(Model { name: shown(name), window: Some(window), is_checked: false })
 }
 
-/// The model of the settings, or else of the server's list, with the context that the server says.
-pub fn by_server(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf) -> Model {
+/// The model of the settings, or else of the server's list, with the context that the server says. `None` if it lists none.
+pub fn by_server(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf) -> Option<Model> {
     let served = served_models(endpoint);
+    if served.is_empty() && settings.window.is_none() {
+        return None;
+    }
     let named = |model: &&Value| model["id"].as_str().is_some() && model["id"].as_str() == settings.model.as_deref();
     // mlx-lm lists all that is in the hub's cache: of several models none can be taken for the one that is loaded.
     let chosen = served.iter().find(named).or(if served.len() == 1 { served.first() } else { None });
@@ -75,11 +78,11 @@ pub fn by_server(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf) -> Mod
         places.iter().find_map(|place| place.as_u64()?.try_into().ok())
     });
     let in_files = || if endpoint.is_loopback() { shelf.window(name) } else { None };
-    Model {
+    Some(Model {
         name: shown(name),
         window: settings.window.or(stated).or_else(in_files),
         is_checked: settings.window.is_none() && stated.is_some(),
-    }
+    })
 }
 
 /// The name as callers see it: llama.cpp without an alias calls a model by the whole path of its file.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::blocking::Blocking;
 use crate::error::{Error, Result};
 
 /// How the answer is printed.
@@ -124,13 +125,13 @@ impl Output {
             return;
         }
         if self.fault.is_none() {
-            let mut stdout = io::stdout().lock();
-            self.fault = stdout.write_all(&self.buffer).and_then(|()| stdout.flush()).err();
+            self.fault = Blocking::new(io::stdout()).and_then(|mut stdout| stdout.write_all(&self.buffer)).err();
         }
         self.buffer.clear();
     }
 
-    /// What went wrong with stdout, if anything. A closed pipe is nothing: the real CLI, too, ends well and silently then.
+    /// What went wrong with stdout, if anything. A closed pipe is nothing: the answer goes on to its end, silently, as the real
+    /// CLI's does.
     ///
     /// # Errors
     /// If stdout took it not.

@@ -45,6 +45,8 @@ struct Turn {
     has_open_message: bool,
     /// The ids of the messages whose events have begun.
     begun_ids: Vec<String>,
+    /// What all its answers have taken.
+    spent: Spent,
 }
 
 /// What a turn has taken.
@@ -66,8 +68,6 @@ pub struct Success {
     pub is_cut_by_limit: bool,
     /// The tokens of this answer alone.
     pub usage: Usage,
-    /// What it has taken, with all attempts before it.
-    pub spent: Spent,
 }
 
 /// What a result says beside what all results say.
@@ -75,7 +75,6 @@ struct Ending<'a> {
     subtype: &'a str,
     is_error: bool,
     turns: u32,
-    spent: Spent,
     fields: Value,
     /// What stands for it in text format.
     text: &'a str,
@@ -113,6 +112,7 @@ impl Reporter {
             is_structured,
             has_open_message: false,
             begun_ids: Vec::new(),
+            spent: Spent::default(),
         });
     }
 
@@ -149,6 +149,19 @@ impl Reporter {
         }
     }
 
+    /// A turn's server has given an answer, of whatever use it may be.
+    pub fn spend(&mut self, id: u64, more: Spent) {
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) {
+            turn.spent.usage += more.usage;
+            turn.spent.api += more.api;
+        }
+    }
+
+    /// Tells nothing more of the turn that runs: the process is about to end.
+    pub fn abandon(&mut self) {
+        self.turn = None;
+    }
+
     /// Takes a piece of a turn's answer. `Break` if that turn is over.
     pub fn on_text(&mut self, id: u64, piece: &str) -> ControlFlow<()> {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) else { return ControlFlow::Break(()) };
@@ -183,7 +196,7 @@ impl Reporter {
 
     /// The turn has an answer.
     pub fn succeed(&mut self, success: Success) {
-        let Success { text, structure, is_cut_by_limit, usage, spent } = success;
+        let Success { text, structure, is_cut_by_limit, usage } = success;
         let stop_reason = match (&structure, is_cut_by_limit) {
             (Some(_), _) => "tool_use",
             (None, true) => "max_tokens",
@@ -206,7 +219,7 @@ impl Reporter {
             }
         };
         wire::extend(&mut fields, json!({"stop_reason": stop_reason, "terminal_reason": "completed"}));
-        self.end(Ending { subtype: "success", is_error: false, turns: 1, spent, fields, text: &in_lines(&text) });
+        self.end(Ending { subtype: "success", is_error: false, turns: 1, fields, text: &in_lines(&text) });
     }
 
     /// The turn has none, and this is why.
@@ -239,11 +252,11 @@ impl Reporter {
         });
         wire::extend(&mut fields, more);
         let text = in_lines(&problem.text);
-        self.end(Ending { subtype: "success", is_error: true, turns: 1, spent: Spent::default(), fields, text: &text });
+        self.end(Ending { subtype: "success", is_error: true, turns: 1, fields, text: &text });
     }
 
     /// The answer is no such structure as was asked for, in none of its attempts.
-    pub fn fail_structure(&mut self, attempts: u32, reason: &str, spent: Spent) {
+    pub fn fail_structure(&mut self, attempts: u32, reason: &str) {
         self.introduce();
         self.replay();
         let error = format!(
@@ -254,7 +267,7 @@ impl Reporter {
         });
         let subtype = "error_max_structured_output_retries";
         let text = format!("Error: {error}");
-        self.end(Ending { subtype, is_error: true, turns: attempts + 1, spent, fields, text: &text });
+        self.end(Ending { subtype, is_error: true, turns: attempts + 1, fields, text: &text });
     }
 
     /// The caller wants no more of it. Gives the text that had come.
@@ -280,8 +293,8 @@ impl Reporter {
             "errors": ["[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null"],
             "stop_reason": null, "terminal_reason": "aborted_streaming",
         });
-        let (subtype, spent) = ("error_during_execution", Spent::default());
-        self.end(Ending { subtype, is_error: true, turns: 2, spent, fields, text: "Execution error" });
+        let subtype = "error_during_execution";
+        self.end(Ending { subtype, is_error: true, turns: 2, fields, text: "Execution error" });
         Some(text)
     }
 
@@ -295,8 +308,8 @@ impl Reporter {
         } else {
             self.replay();
         }
-        let (fields, spent) = (json!({"result": text, "stop_reason": null}), Spent::default());
-        self.end(Ending { subtype: "success", is_error: false, turns: 0, spent, fields, text: &in_lines(text) });
+        let fields = json!({"result": text, "stop_reason": null});
+        self.end(Ending { subtype: "success", is_error: false, turns: 0, fields, text: &in_lines(text) });
     }
 
     /// The conversation cannot begin, and this is why.
@@ -459,7 +472,8 @@ impl Reporter {
     /// Tells the result, which ends the turn.
     fn end(&mut self, ending: Ending) {
         let Some(turn) = &self.turn else { return };
-        let Ending { subtype, is_error, turns, spent, fields, text } = ending;
+        let Ending { subtype, is_error, turns, fields, text } = ending;
+        let spent = turn.spent;
         self.total.usage += spent.usage;
         self.total.api += spent.api;
         let mut message = json!({

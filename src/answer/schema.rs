@@ -112,7 +112,9 @@ fn in_draft_7(mut schema: Value) -> Value {
             if members.get("nullable") == Some(&Value::Bool(true)) && members.get("type").is_some_and(Value::is_string) {
                 members["type"] = json!([members["type"], "null"]);
             }
-            members.values_mut().for_each(|member| *member = in_draft_7(member.take()));
+            let holds_schemas = |key: &str| !["const", "enum", "default", "examples"].contains(&key);
+            let schemas = members.iter_mut().filter(|(key, _)| holds_schemas(key));
+            schemas.for_each(|(_, member)| *member = in_draft_7(member.take()));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| *item = in_draft_7(item.take())),
         _ => {}

@@ -1,6 +1,6 @@
 //! Conversations that were answered locally, one file each, in a folder for each working directory.
 //!
-//! A file holds only what was said here. What the real Claude Code said in a session of the same id is read from its own
+//! A file holds only what was said here, or in the conversation that it was forked from. What the real Claude Code said in a session of the same id is read from its own
 //! transcript each time, so neither side's turns are lost however often the switch goes back and forth.
 
 mod store;
@@ -151,8 +151,11 @@ impl Session {
         self.save();
     }
 
-    /// Adds what was said.
+    /// Adds what was said, if that is something.
     pub fn add(&mut self, role: Role, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let entry = Entry { role, text: text.into(), at: Timestamp::now().as_millisecond() };
         self.entries.push(entry.clone());
         self.unkept.push(entry);

@@ -1,10 +1,13 @@
 //! One turn: a question to the local model, and what it takes to get an answer of the form that was asked for.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::chat::{Listener, Message};
+use serde_json::Value;
+
+use super::chat::{Answer, Listener, Message};
 use super::exchange::exchange;
 use super::model::{self, Model, Shelf};
 use super::reporter::{Reporter, Spent, Success};
@@ -34,6 +37,8 @@ pub struct Shared {
     pub switch: Option<Switch>,
     /// The model, once it is known.
     pub model: OnceLock<Model>,
+    /// Whether the caller knows that the conversation is too long.
+    pub has_warned: AtomicBool,
 }
 
 impl Shared {
@@ -63,8 +68,6 @@ pub enum Outcome {
         attempts: u32,
         /// What was wrong with the last.
         reason: String,
-        /// What they have taken.
-        spent: Spent,
     },
     /// Without one.
     Failed(Error),
@@ -72,11 +75,19 @@ pub enum Outcome {
 
 /// Asks, and tells the answer as it comes.
 pub fn run(shared: &Shared, question: Question) -> Outcome {
-    let mut turn = Turn { shared, id: question.turn, messages: question.messages, budget: None, has_warned: false };
-    let outcome = turn.prepare().and_then(|()| match question.schema {
-        None => turn.ask(None).map(|(answer, spent)| {
-            let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
-            Outcome::Answered(Success { text, structure: None, is_cut_by_limit, usage: spent.usage, spent })
+    let Question { turn: id, messages, schema } = question;
+    let mut turn = Turn { shared, id, messages, kept: 1, budget: None };
+    if let Some((schema, _)) = &schema {
+        turn.instruct(schema.instruction());
+    }
+    let outcome = turn.prepare().and_then(|()| match schema {
+        None => turn.ask(None).map(|answer| {
+            Outcome::Answered(Success {
+                text: answer.text,
+                structure: None,
+                is_cut_by_limit: answer.is_cut_by_limit,
+                usage: answer.usage,
+            })
         }),
         Some((schema, attempts)) => turn.ask_for_structure(&schema, attempts),
     });
@@ -87,15 +98,16 @@ struct Turn<'a> {
     shared: &'a Shared,
     id: u64,
     messages: Vec<Message>,
+    /// How many of the last messages must stay, however long they are.
+    kept: usize,
     /// How many tokens may be sent, by our estimate.
     budget: Option<usize>,
-    has_warned: bool,
 }
 
 impl Turn<'_> {
     fn is_wanted(&self) -> bool {
-        let is_local = |switch: &Switch| switch.read().0 == Backend::Local;
-        self.shared.reporter().is_running(self.id) && self.shared.switch.as_ref().is_some_and(is_local)
+        let is_running = self.shared.reporter().is_running(self.id);
+        is_running && self.shared.switch.as_ref().is_some_and(|switch| switch.read().0 == Backend::Local)
     }
 
     /// Finds out which model answers where that is told or matters, and tells the first messages.
@@ -103,17 +115,19 @@ impl Turn<'_> {
         let is_named = self.shared.reporter().names_the_model();
         let may_be_too_long = self.shared.settings.window.is_some() || window::estimate(&self.messages) > FITS_EVERYWHERE;
         if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
-            let model = self.find_model(is_named)?;
-            let _ = self.shared.model.set(model);
+            // One that could not be found out is looked for again in the next turn.
+            if let Some(model) = self.find_model(is_named)? {
+                let _ = self.shared.model.set(model);
+            }
         }
         self.introduce();
         self.fit()
     }
 
-    fn find_model(&self, is_named: bool) -> Result<Model> {
+    fn find_model(&self, is_named: bool) -> Result<Option<Model>> {
         let Shared { server, settings, shelf, .. } = self.shared;
         if let Some(model) = model::by_settings(settings, server.endpoint(), shelf, is_named) {
-            return Ok(model);
+            return Ok(Some(model));
         }
         if server.is_ours() || server.state() == State::Loading {
             let mut progress = Progress::new(&self.shared.applet, server, false);
@@ -133,7 +147,7 @@ impl Turn<'_> {
         }
     }
 
-    fn ask(&mut self, response_format: Option<serde_json::Value>) -> Result<(super::chat::Answer, Spent)> {
+    fn ask(&mut self, response_format: Option<Value>) -> Result<Answer> {
         let Shared { server, settings, .. } = self.shared;
         loop {
             {
@@ -143,15 +157,15 @@ impl Turn<'_> {
                 }
                 reporter.asked();
             }
-            let mut request = settings.request(self.messages.clone(), settings.max_tokens);
+            let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
             let mut progress = Progress::new(&self.shared.applet, server, false);
-            let mut listener = Ear { shared: self.shared, turn: self.id };
+            let mut listener = TurnListener { shared: self.shared, turn: self.id };
             let begun = Instant::now();
             match exchange(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
-                    let spent = Spent { usage: answer.usage, api: begun.elapsed() };
-                    return Ok((answer, spent));
+                    self.shared.reporter().spend(self.id, Spent { usage: answer.usage, api: begun.elapsed() });
+                    return Ok(answer);
                 }
                 Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
                 Err(error) => return Err(error),
@@ -159,19 +173,27 @@ impl Turn<'_> {
         }
     }
 
+    /// No more than fits after the conversation, where the server does not see to that itself.
+    fn max_tokens(&self) -> u32 {
+        let wanted = self.shared.settings.max_tokens;
+        match self.shared.model.get() {
+            Some(Model { window: Some(window), is_checked: false, .. }) => {
+                let left = (*window as usize).saturating_sub(window::estimate(&self.messages)).max(1);
+                wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
+            }
+            _ => wanted,
+        }
+    }
+
+    /// The question and the last answer with what is wrong with it are all that an attempt needs.
     fn ask_for_structure(&mut self, schema: &Schema, attempts: u32) -> Result<Outcome> {
-        self.instruct(schema.instruction());
-        let mut spent = Spent::default();
         let mut reason = String::new();
-        for _ in 0..attempts {
-            let (answer, more) = self.ask(Some(schema.response_format()))?;
-            spent.usage += more.usage;
-            spent.api += more.api;
+        for attempt in 0..attempts {
+            let answer = self.ask(Some(schema.response_format()))?;
             let wrong = match schema.check(&answer.text) {
                 Ok(value) => {
-                    let (text, is_cut_by_limit) = (answer.text, answer.is_cut_by_limit);
-                    let (structure, usage) = (Some(value), more.usage);
-                    return Ok(Outcome::Answered(Success { text, structure, is_cut_by_limit, usage, spent }));
+                    let Answer { text, is_cut_by_limit, usage } = answer;
+                    return Ok(Outcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, usage }));
                 }
                 Err(wrong) => wrong,
             };
@@ -181,12 +203,16 @@ impl Turn<'_> {
             }
             drop(reporter);
             reason = wrong.reason;
+            if attempt > 0 {
+                self.messages.truncate(self.messages.len() - 2);
+            }
             let correction = format!("That is not valid against the schema: {reason}. Answer again, with the JSON value alone.");
             self.messages.push(Message { role: "assistant", content: answer.text });
             self.messages.push(Message { role: "user", content: correction });
+            self.kept = 3;
             self.fit()?;
         }
-        Ok(Outcome::NoStructure { attempts, reason, spent })
+        Ok(Outcome::NoStructure { attempts, reason })
     }
 
     fn instruct(&mut self, instruction: String) {
@@ -196,15 +222,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Leaves out what does not fit the model's context.
+    /// Leaves out what does not fit the model's context. Whether the rest fits, a server that checks it itself knows better.
     fn fit(&mut self) -> Result<()> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.shared.model.get() else { return Ok(()) };
         let window = *window as usize;
         let reserved = (self.shared.settings.max_tokens as usize).min(window / 2);
         let budget = *self.budget.get_or_insert(window - reserved);
         self.trim(budget, window);
-        let length = window::estimate(&self.messages);
-        if length > window && !is_checked {
+        if window::estimate(&self.messages) > window && !is_checked {
             return Err(Error::PromptTooLong { prompt: None, window: Some(window as u64) });
         }
         Ok(())
@@ -216,7 +241,7 @@ impl Turn<'_> {
         let budget = match (prompt, window) {
             (Some(prompt), Some(window)) if prompt > 0 => {
                 let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
-                (length as u64 * (window - reserved) / prompt) as usize
+                ((length as u64).saturating_mul(window - reserved) / prompt) as usize
             }
             _ => length / 2,
         };
@@ -228,9 +253,8 @@ impl Turn<'_> {
     }
 
     fn trim(&mut self, budget: usize, window: usize) -> usize {
-        let dropped = window::trim(&mut self.messages, budget);
-        if dropped > 0 && !self.has_warned {
-            self.has_warned = true;
+        let dropped = window::trim(&mut self.messages, budget, self.kept);
+        if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
             let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
             let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
             warn(&self.shared.applet, &what);
@@ -240,12 +264,12 @@ impl Turn<'_> {
 }
 
 /// Hands the answer to the reporter.
-struct Ear<'a> {
+struct TurnListener<'a> {
     shared: &'a Shared,
     turn: u64,
 }
 
-impl Listener for Ear<'_> {
+impl Listener for TurnListener<'_> {
     fn on_text(&mut self, piece: &str) -> ControlFlow<()> {
         self.shared.reporter().on_text(self.turn, piece)
     }

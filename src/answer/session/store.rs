@@ -74,7 +74,8 @@ impl Store {
         }
         let beside = theirs.as_ref().and_then(|theirs| Some(self.root.join(theirs.strip_prefix(&self.projects).ok()?)));
         let file = ours.or(beside).unwrap_or_else(|| self.file(id));
-        let (title, entries) = records.unwrap_or_default();
+        let (title, mut entries) = records.unwrap_or_default();
+        transcript::in_order(&mut entries);
         let mut all = turns.unwrap_or_default();
         all.extend(entries);
         all.sort_by_key(|entry| entry.at);

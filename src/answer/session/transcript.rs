@@ -26,12 +26,9 @@ struct Line<'a> {
     uuid: Option<String>,
     parent_uuid: Option<String>,
     timestamp: Option<jiff::Timestamp>,
-    #[serde(default)]
-    is_sidechain: bool,
-    #[serde(default)]
-    is_meta: bool,
-    #[serde(default)]
-    is_api_error_message: bool,
+    is_sidechain: Option<bool>,
+    is_meta: Option<bool>,
+    is_api_error_message: Option<bool>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
     compact_metadata: Option<Value>,
@@ -90,7 +87,7 @@ pub fn title(path: &Path) -> Option<String> {
 }
 
 fn parse(line: &[u8]) -> Option<Line<'_>> {
-    serde_json::from_slice(line).ok().filter(|line: &Line| line.uuid.is_some() && !line.is_sidechain)
+    serde_json::from_slice(line).ok().filter(|line: &Line| line.uuid.is_some() && line.is_sidechain != Some(true))
 }
 
 fn ids(compact_metadata: &Option<Value>) -> HashSet<String> {
@@ -98,8 +95,8 @@ fn ids(compact_metadata: &Option<Value>) -> HashSet<String> {
     preserved.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_string())).collect()
 }
 
-/// The order is the file's: what is sorted by time later must keep it.
-fn in_order(entries: &mut [Entry]) {
+/// Makes the times follow the order, which is the file's: what is sorted by time later must keep it.
+pub fn in_order(entries: &mut [Entry]) {
     let mut latest = i64::MIN;
     for entry in entries {
         latest = latest.max(entry.at);
@@ -108,7 +105,7 @@ fn in_order(entries: &mut [Entry]) {
 }
 
 fn entry(line: Line) -> Option<Entry> {
-    if line.is_meta || line.is_api_error_message {
+    if line.is_meta == Some(true) || line.is_api_error_message == Some(true) {
         return None;
     }
     let role = match line.kind?.as_str() {
