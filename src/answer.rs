@@ -35,7 +35,7 @@ use crate::server::Server;
 use crate::switch::Switch;
 use conversation::{Conversation, Options};
 pub use exchange::prove;
-use model::{NAMELESS, Shelf};
+use model::{HubCache, NAMELESS};
 use output::{Format, Output};
 use reporter::Reporter;
 use schema::Schema;
@@ -104,7 +104,7 @@ fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> R
         applet: applet.into(),
         reporter: Mutex::new(reporter),
         server: Server::new(context)?,
-        shelf: Shelf::new(context),
+        hub_cache: HubCache::new(context),
         settings,
         switch: Switch::new(context).ok(),
         model: OnceLock::new(),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::blocking::Blocking;
 use super::chat::Message;
 use super::control;
-use super::input::{self, Input, UserMessage};
+use super::input::{self, Input, NO_CONTENT, UserMessage};
 use super::mentions;
 use super::output::Format;
 use super::prompt::is_blank;
@@ -33,6 +33,8 @@ pub struct Conversation<'a> {
     context: &'a Context,
     shared: Arc<Shared>,
     session: Session,
+    /// The system prompt, from the options or the caller.
+    system: Option<String>,
     options: Options,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -82,6 +84,7 @@ impl<'a> Conversation<'a> {
             context,
             shared: Arc::new(shared),
             session,
+            system: options.system.clone(),
             options,
             events,
             sender,
@@ -213,6 +216,7 @@ impl<'a> Conversation<'a> {
         if !self.is_to_be_asked(&said, &text) {
             return true;
         }
+        let text = if text.is_empty() { NO_CONTENT.into() } else { text };
         let text = match self.options.expands_mentions {
             true => mentions::expand(self.context, text, &mut |warning| warn(&self.shared.applet, &warning)),
             false => text,
@@ -338,7 +342,7 @@ impl<'a> Conversation<'a> {
 
     /// What the model is given: the system prompt and all that was said.
     pub fn messages(&self) -> Vec<Message> {
-        let system = self.options.system.iter().map(|text| Message { role: "system", content: text.clone() });
+        let system = self.system.iter().map(|text| Message { role: "system", content: text.clone() });
         system.chain(self.session.messages()).collect()
     }
 
@@ -359,16 +363,11 @@ impl<'a> Conversation<'a> {
 
     /// Takes what `initialize` says. A schema that is none is passed over, as the real CLI does.
     pub fn set_up(&mut self, request: &Value) {
-        if let Some(parts) = request["systemPrompt"].as_array() {
-            let parts: Vec<&str> = parts.iter().filter_map(Value::as_str).filter(|part| !part.is_empty()).collect();
-            self.options.system = (!parts.is_empty()).then(|| parts.join("\n\n"));
-        }
-        if let Some(more) = request["appendSystemPrompt"].as_str().filter(|more| !more.is_empty()) {
-            self.options.system = Some(match self.options.system.take() {
-                Some(system) => format!("{system}\n\n{more}"),
-                None => more.into(),
-            });
-        }
+        let given = request["systemPrompt"].as_array().map(|parts| parts.iter().filter_map(Value::as_str).collect());
+        let mut parts: Vec<&str> = given.unwrap_or_else(|| self.options.system.iter().map(String::as_str).collect());
+        parts.extend(request["appendSystemPrompt"].as_str());
+        parts.retain(|part| !part.is_empty());
+        self.system = (!parts.is_empty()).then(|| parts.join("\n\n"));
         if self.options.schema.is_none() && request["jsonSchema"].is_object() {
             let schema = Schema::new(request["jsonSchema"].clone()).ok();
             self.options.schema = schema.map(|schema| (Arc::new(schema), super::attempts(self.context)));

@@ -153,7 +153,7 @@ fn user(mut value: Value) -> Result<Input, String> {
 }
 
 /// What the real CLI makes of an empty message.
-const NO_CONTENT: &str = "(no content)";
+pub const NO_CONTENT: &str = "(no content)";
 
 /// The `type` that a broken line states, if that is a word.
 fn stated_type(line: &str) -> &str {

@@ -24,18 +24,18 @@ pub struct Model {
     pub is_checked: bool,
 }
 
-/// Where model files may lie.
+/// Where the files of models from the hub lie.
 #[derive(Clone)]
-pub struct Shelf {
+pub struct HubCache {
     hub: Option<PathBuf>,
 }
 
-impl Shelf {
+impl HubCache {
     /// The hub's cache: `HF_HUB_CACHE`, `HF_HOME/hub` or `~/.cache/huggingface/hub`.
-    pub fn new(context: &Context) -> Shelf {
+    pub fn new(context: &Context) -> HubCache {
         let hub = context.env("HF_HUB_CACHE").map(PathBuf::from);
         let hub = hub.or_else(|| context.env("HF_HOME").map(|home| PathBuf::from(home).join("hub")));
-        Shelf { hub: hub.or_else(|| Some(context.home().ok()?.join(".cache/huggingface/hub"))) }
+        HubCache { hub: hub.or_else(|| Some(context.home().ok()?.join(".cache/huggingface/hub"))) }
     }
 
     /// The context in the configuration of a model that lies on this machine, given by its folder or its name on the hub.
@@ -56,15 +56,15 @@ fn window_in(config: &Path) -> Option<u32> {
 }
 
 /// The model of the settings, with the context of its files, if they tell both; its name only if that `is_told`.
-pub fn by_settings(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf, is_told: bool) -> Option<Model> {
+pub fn by_settings(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
     let name = settings.model.as_deref().or(if is_told { None } else { Some(NAMELESS) })?;
-    let in_files = || if endpoint.is_loopback() { shelf.window(name) } else { None };
+    let in_files = || if endpoint.is_loopback() { hub_cache.window(name) } else { None };
     let window = settings.window.or_else(in_files)?;
     Some(Model { name: shown(name), window: Some(window), is_checked: false })
 }
 
 /// The model of the settings, or else of the server's list, with the context that the server says. `None` if it lists none.
-pub fn by_server(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf) -> Option<Model> {
+pub fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache) -> Option<Model> {
     let served = served_models(endpoint);
     if served.is_empty() && settings.window.is_none() {
         return None;
@@ -77,7 +77,7 @@ pub fn by_server(settings: &Settings, endpoint: &Endpoint, shelf: &Shelf) -> Opt
         let places = [&model["meta"]["n_ctx"], &model["max_model_len"], &model["context_length"]];
         places.iter().find_map(|place| place.as_u64()?.try_into().ok())
     });
-    let in_files = || if endpoint.is_loopback() { shelf.window(name) } else { None };
+    let in_files = || if endpoint.is_loopback() { hub_cache.window(name) } else { None };
     Some(Model {
         name: shown(name),
         window: settings.window.or(stated).or_else(in_files),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::chat::{Answer, Listener, Message};
 use super::exchange::exchange;
-use super::model::{self, Model, Shelf};
+use super::model::{self, HubCache, Model};
 use super::reporter::{Reporter, Spent, Success};
 use super::schema::Schema;
 use super::settings::Settings;
@@ -32,7 +32,7 @@ pub struct Shared {
     /// How.
     pub settings: Settings,
     /// Where model files may lie.
-    pub shelf: Shelf,
+    pub hub_cache: HubCache,
     /// Says whether a server is still wanted.
     pub switch: Option<Switch>,
     /// The model, once it is known.
@@ -125,15 +125,15 @@ impl Turn<'_> {
     }
 
     fn find_model(&self, is_named: bool) -> Result<Option<Model>> {
-        let Shared { server, settings, shelf, .. } = self.shared;
-        if let Some(model) = model::by_settings(settings, server.endpoint(), shelf, is_named) {
+        let Shared { server, settings, hub_cache, .. } = self.shared;
+        if let Some(model) = model::by_settings(settings, server.endpoint(), hub_cache, is_named) {
             return Ok(Some(model));
         }
         if server.is_ours() || server.state() == State::Loading {
             let mut progress = Progress::new(&self.shared.applet, server, false);
             server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
         }
-        Ok(model::by_server(settings, server.endpoint(), shelf))
+        Ok(model::by_server(settings, server.endpoint(), hub_cache))
     }
 
     fn introduce(&self) {
