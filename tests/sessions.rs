@@ -905,6 +905,30 @@ fn a_server_that_says_it_is_too_long_gets_less() {
 }
 
 #[test]
+fn another_attempt_at_a_structure_keeps_the_question() {
+    let asked = AtomicUsize::new(0);
+    let stub = Stub::new(move |request, stream| {
+        let is_first = request.is_chat() && asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let answer = if is_first { format!("none{}", " of that".repeat(40)) } else { "{\"a\": 1}".into() };
+        let _ = stream.write_all(sse(&completion(&answer)).as_bytes());
+    });
+    let mut sandbox = talkative(&stub);
+    sandbox.set("LOCAL_LLM_CONTEXT", "600");
+    sandbox.set("LOCAL_LLM_MAX_TOKENS", "100");
+    let output = sandbox.cmd("claude").args(&["-p"]).args(&QUESTION).args(&["--json-schema", r#"{"required":["a"]}"#]).run();
+    output.expect(0, "{\"a\":1}\n", &left_out(600));
+    let [first, second] = <[Request; 2]>::try_from(stub.chats()).unwrap();
+    assert!(said(&first).len() > 4 && last(&said(&first)) == "user: ?", "{:?}", said(&first));
+    let said = said(&second);
+    assert!(said[0].starts_with("system: S\n\nAnswer with one JSON value"), "{said:?}");
+    let end = &said[said.len() - 3..];
+    assert!(
+        end[0] == "user: ?" && end[1].starts_with("assistant: none of") && end[2].starts_with("user: That is not"),
+        "{end:?}"
+    );
+}
+
+#[test]
 fn a_question_that_is_too_long_by_itself_is_refused() {
     let long = "word ".repeat(600);
     let ask = |sandbox: &Sandbox| sandbox.cmd("claude").args(&["-p", "--system-prompt", "S"]).stdin(&long).run();
