@@ -20,6 +20,7 @@ mod schema;
 mod session;
 mod settings;
 mod sse;
+mod surrogates;
 mod turn;
 mod window;
 mod wire;

@@ -490,7 +490,7 @@ fn the_old_and_the_too_much_are_pruned() {
     assert!(old.exists(), "not at every call");
     next("c");
     assert_eq!((old.exists(), fresh.exists()), (false, true));
-    let large = [write("1", 30 << 20, DAY), write("2", 30 << 20, 2 * DAY), write("3", 30 << 20, 3 * DAY)];
+    let large = [write("1.jsonl", 30 << 20, DAY), write("2.jsonl", 30 << 20, 2 * DAY), write("3.jsonl", 30 << 20, 3 * DAY)];
     next("d");
     assert_eq!([large[0].exists(), large[1].exists(), large[2].exists(), fresh.exists()], [true, true, false, false]);
     for path in &large[..2] {

@@ -3,11 +3,9 @@
 //! The request is always streamed, since servers notice a caller who has gone only while they write (mlx-lm 0.32
 //! computes an abandoned unstreamed answer to its end). Closing the connection is the way to cancel.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -18,6 +16,7 @@ use crate::answer::endpoint::{Endpoint, Patience, error_line, short_body};
 use crate::answer::failure::{Failure, before_answer, refusal, transport_line};
 use crate::answer::reasoning::{Filter, without_unopened};
 use crate::answer::sse::Parser;
+use crate::answer::surrogates::mended;
 
 /// What is asked of the server.
 #[derive(Clone, Serialize)]
@@ -153,6 +152,9 @@ pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, listener:
     reply.end(broken, patience)
 }
 
+/// More than any answer takes, in bytes. A server may pass over `max_tokens`.
+const MAX_ANSWER: usize = 64 << 20;
+
 /// What has come of the answer so far.
 struct Reply<'a> {
     listener: &'a mut dyn Listener,
@@ -184,7 +186,11 @@ impl<'a> Reply<'a> {
             match serde_json::from_slice::<Chunk>(data) {
                 Ok(chunk) => self.take_chunk(chunk),
                 Err(_) if may_be_cut => {}
-                Err(_) => self.error = Some("an event is not the JSON of a chat completion".into()),
+                // A byte that is no text spoils itself, not the answer.
+                Err(_) => match serde_json::from_str(&String::from_utf8_lossy(data)) {
+                    Ok(chunk) => self.take_chunk(chunk),
+                    Err(_) => self.error = Some("an event is not the JSON of a chat completion".into()),
+                },
             }
         }
         self.goes_on()
@@ -212,6 +218,11 @@ impl<'a> Reply<'a> {
     fn show(&mut self, visible: &str) {
         if !visible.is_empty() {
             self.text.push_str(visible);
+            if self.text.len() > MAX_ANSWER {
+                self.error = Some("it does not end".into());
+                // Nobody wants to see so much again on stderr.
+                self.text.clear();
+            }
             self.is_cancelled |= self.listener.on_text(visible).is_break();
         }
     }
@@ -355,27 +366,13 @@ fn text_of(content: &RawValue) -> String {
     }
     let json = content.get();
     match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| lossy(json)),
+        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mended(json)).unwrap_or_default()),
         Some(b'[') => {
             let parts: Vec<Part> = serde_json::from_str(json).unwrap_or_default();
             parts.into_iter().filter_map(|part| part.text).collect()
         }
         _ => String::new(),
     }
-}
-
-fn lossy(json: &str) -> String {
-    struct Bytes;
-    impl Visitor<'_> for Bytes {
-        type Value = String;
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a string")
-        }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
-    serde_json::Deserializer::from_str(json).deserialize_bytes(Bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -386,7 +383,7 @@ mod tests {
     fn content_of_every_shape() {
         let table = [
             (r#""a\n\ud83d\ude00""#, "a\n😀"),
-            (r#""a\ud800b""#, "a\u{fffd}\u{fffd}\u{fffd}b"),
+            (r#""a\ud800b""#, "a\u{fffd}b"),
             (r#"[{"text":"a"},{"type":"x"},{"text":"b"}]"#, "ab"),
             ("null", ""),
             ("7", ""),

@@ -4,6 +4,8 @@ use std::io::{self, BufRead};
 
 use serde_json::Value;
 
+use super::surrogates::mended;
+
 /// A line of the input.
 #[derive(Debug)]
 pub enum Input {
@@ -110,7 +112,9 @@ fn parse(line: &str) -> Result<Input, String> {
         let length = line.encode_utf16().count();
         Err(format!("Error parsing streaming input line (type={}, {length} chars): {what}", stated_type(line)))
     };
-    let Ok(mut value) = serde_json::from_str::<Value>(line) else { return fault("SyntaxError") };
+    let Ok(mut value) = serde_json::from_str::<Value>(line).or_else(|_| serde_json::from_str(&mended(line))) else {
+        return fault("SyntaxError");
+    };
     if value.is_null() {
         return fault("TypeError");
     }
@@ -187,6 +191,13 @@ mod tests {
             let text = read(line.as_bytes(), |_| true).unwrap_err();
             assert_eq!(text, format!("Error parsing streaming input line {expected}"), "{line}");
         }
+    }
+
+    #[test]
+    fn half_a_character_is_no_fault() {
+        let line = r#"{"type":"user","message":{"role":"user","content":"cut \ud83d"}}"#;
+        let Ok(Input::User(message)) = parse(line) else { panic!("a message") };
+        assert_eq!(message.as_text(), "cut \u{fffd}");
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl Store {
                 let metadata = file.metadata().ok()?;
                 Some((metadata.modified().ok()?, metadata.len(), file.path()))
             })
+            .filter(|(_, _, path)| path.extension().is_some_and(|found| found == "jsonl"))
             .collect();
         known.sort_by_key(|(changed, _, _)| Reverse(*changed));
         let mut total = 0;
@@ -178,9 +179,9 @@ impl Store {
         files.filter_map(|file| {
             let path = file.path();
             let id = path.file_stem()?.to_str().filter(|id| is_uuid(id))?.to_string();
-            let is_session = path.extension().is_some_and(|found| found == "jsonl");
-            let changed = file.metadata().ok()?.modified().ok()?;
-            is_session.then_some((id, path, changed))
+            let metadata = fs::metadata(&path).ok()?;
+            let is_session = metadata.is_file() && path.extension().is_some_and(|found| found == "jsonl");
+            is_session.then_some((id, path, metadata.modified().ok()?))
         })
     }
 }
@@ -189,11 +190,11 @@ impl Store {
 fn find(root: &Path, folder: &str, id: &str) -> Option<PathBuf> {
     let name = &format!("{id}.jsonl");
     let own = root.join(folder).join(name);
-    if own.exists() {
+    if own.is_file() {
         return Some(own);
     }
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
-    let mut found = folders.map(|folder| folder.path().join(name)).filter(|path| path.exists());
+    let mut found = folders.map(|folder| folder.path().join(name)).filter(|path| path.is_file());
     found.next().filter(|_| found.next().is_none())
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Entry, Role};
+use crate::answer::surrogates::mended;
 
 /// More text than any local context holds, in bytes.
 const ENOUGH: usize = 1 << 20;
@@ -113,7 +114,8 @@ fn entry(line: Line) -> Option<Entry> {
         "assistant" => Role::Assistant,
         _ => return None,
     };
-    let message: Value = serde_json::from_str(line.message?.get()).ok()?;
+    let json = line.message?.get();
+    let message: Value = serde_json::from_str(json).or_else(|_| serde_json::from_str(&mended(json))).ok()?;
     let text = match &message["content"] {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
