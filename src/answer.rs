@@ -3,7 +3,6 @@
 mod blocking;
 pub mod chat;
 mod check;
-mod control;
 mod conversation;
 pub mod endpoint;
 mod exchange;

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::conversation::Conversation;
-use super::wire::COMPATIBLE_WITH;
-use super::{window, wire};
+use std::sync::Arc;
+
+use super::Conversation;
+use crate::answer::schema::Schema;
+use crate::answer::wire::COMPATIBLE_WITH;
+use crate::answer::{attempts, window, wire};
 
 /// An answer to a control request.
 pub enum Reply {
@@ -253,4 +256,82 @@ fn context_usage(conversation: &Conversation) -> Value {
         },
         "apiUsage": null,
     })
+}
+
+/// What a request asks of the conversation.
+impl Conversation<'_> {
+    /// The ids of the messages that wait, of those that have one.
+    fn queued_ids(&self) -> Vec<&str> {
+        self.queue.iter().filter_map(|message| message.uuid.as_deref()).collect()
+    }
+
+    /// Takes a waiting message back, and gives the message that tells it. `None` if there is none of this id.
+    fn unqueue(&mut self, uuid: &str) -> Option<Value> {
+        let at = self.queue.iter().position(|message| message.uuid.as_deref() == Some(uuid))?;
+        self.queue.remove(at);
+        Some(json!({
+            "type": "command_lifecycle", "command_uuid": uuid, "state": "cancelled",
+            "uuid": wire::uuid(), "session_id": self.session.id,
+        }))
+    }
+
+    /// Takes what `initialize` says. A schema that is none is passed over, as the real CLI does.
+    fn set_up(&mut self, request: &Value) {
+        let given = request["systemPrompt"].as_array().map(|parts| parts.iter().filter_map(Value::as_str).collect());
+        let mut parts: Vec<&str> = given.unwrap_or_else(|| self.options.system.iter().map(String::as_str).collect());
+        parts.extend(request["appendSystemPrompt"].as_str());
+        parts.retain(|part| !part.is_empty());
+        self.system = (!parts.is_empty()).then(|| parts.join("\n\n"));
+        if self.options.schema.is_none() && request["jsonSchema"].is_object() {
+            let schema = Schema::new(request["jsonSchema"].clone()).ok();
+            self.options.schema = schema.map(|schema| (Arc::new(schema), attempts(self.context)));
+        }
+    }
+
+    /// Takes nothing more in.
+    fn end(&mut self) {
+        self.is_over = true;
+        self.queue.clear();
+    }
+
+    /// Whether a turn runs.
+    fn is_running(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// The model's name, as far as it is known.
+    fn model_name(&self) -> String {
+        self.shared.reporter().identity.model.clone()
+    }
+
+    /// The model's context in tokens; 0 if it is not known.
+    fn window(&self) -> u32 {
+        self.shared.reporter().identity.window
+    }
+
+    /// The permission mode.
+    fn permission_mode(&self) -> String {
+        self.shared.reporter().identity.permission_mode.clone()
+    }
+
+    /// Whether all permissions may be given.
+    fn may_bypass_permissions(&self) -> bool {
+        self.options.may_bypass_permissions
+    }
+
+    /// Changes the permission mode, and gives the message that tells it.
+    fn set_permission_mode(&mut self, mode: &str) -> Value {
+        let mut reporter = self.shared.reporter();
+        reporter.identity.permission_mode = mode.into();
+        wire::status(&reporter.identity, json!({"status": null, "permissionMode": mode}))
+    }
+
+    /// Names the conversation, and gives the message that tells it.
+    fn rename(&mut self, title: &str) -> Value {
+        self.session.rename(title);
+        json!({
+            "type": "system", "subtype": "session_title_changed", "title": title,
+            "uuid": wire::uuid(), "session_id": self.session.id,
+        })
+    }
 }
