@@ -1,8 +1,8 @@
 //! The control protocol of the Agent SDKs: what is asked beside the conversation, and the answers of Claude Code 2.1.330.
 
-use serde_json::{Value, json};
-
 use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::Conversation;
 use crate::answer::schema::Schema;
