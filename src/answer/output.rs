@@ -30,15 +30,18 @@ pub struct Output {
     is_terminal: bool,
     /// What is not written yet.
     buffer: Vec<u8>,
-    /// What of the text is on the terminal.
-    shown: String,
+    /// The last character of the text on the terminal, if any is there.
+    last_shown: Option<char>,
+    stdout: Option<Blocking>,
     fault: Option<io::Error>,
 }
 
 impl Output {
     /// Stdout in `format`; on a terminal, text appears as it comes.
     pub fn new(format: Format, is_terminal: bool) -> Output {
-        Output { format, is_terminal, buffer: Vec::new(), shown: String::new(), fault: None }
+        let stdout = Blocking::new(io::stdout());
+        let (stdout, fault) = stdout.map_or_else(|error| (None, Some(error)), |stdout| (Some(stdout), None));
+        Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault }
     }
 
     /// The format.
@@ -76,7 +79,7 @@ impl Output {
         if self.is_terminal && self.format == Format::Text {
             let piece = harmless(piece);
             self.buffer.extend_from_slice(piece.as_bytes());
-            self.shown.push_str(&piece);
+            self.last_shown = piece.chars().next_back().or(self.last_shown);
         }
     }
 
@@ -105,18 +108,15 @@ impl Output {
     }
 
     /// Ends the last line on a terminal, so that what follows stands on its own.
-    pub fn end_line(&mut self) {
-        if !self.shown.is_empty() && !self.shown.ends_with('\n') {
+    fn end_line(&mut self) {
+        if self.last_shown.is_some_and(|last| last != '\n') {
             self.text("\n");
-        }
-        if self.format == Format::Text {
-            self.flush();
         }
     }
 
     /// Whether a part of the answer is on the terminal already.
     pub fn has_shown(&self) -> bool {
-        !self.shown.is_empty()
+        self.last_shown.is_some()
     }
 
     /// Writes what is not yet written. An array is written when it is whole.
@@ -124,8 +124,8 @@ impl Output {
         if self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
             return;
         }
-        if self.fault.is_none() {
-            self.fault = Blocking::new(io::stdout()).and_then(|mut stdout| stdout.write_all(&self.buffer)).err();
+        if let (Some(stdout), None) = (&mut self.stdout, &self.fault) {
+            self.fault = stdout.write_all(&self.buffer).err();
         }
         self.buffer.clear();
     }
