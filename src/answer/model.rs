@@ -38,11 +38,14 @@ impl HubCache {
         HubCache { hub: hub.or_else(|| Some(context.home().ok()?.join(".cache/huggingface/hub"))) }
     }
 
-    /// The context in the configuration of a model that lies on this machine, given by its folder or its name on the hub.
-    fn window(&self, name: &str) -> Option<u32> {
-        let direct = Path::new(name).join("config.json");
+    /// The context in the configuration of a model that a server on this machine has, given by its folder or its name on
+    /// the hub.
+    fn window(&self, name: &str, endpoint: &Endpoint) -> Option<u32> {
+        if !endpoint.is_loopback() {
+            return None;
+        }
         if Path::new(name).is_absolute() {
-            return window_in(&direct);
+            return window_in(&Path::new(name).join("config.json"));
         }
         let model = self.hub.as_ref()?.join(format!("models--{}", name.replace('/', "--")));
         let snapshots = fs::read_dir(model.join("snapshots")).ok()?;
@@ -58,8 +61,7 @@ fn window_in(config: &Path) -> Option<u32> {
 /// The model of the settings, with the context of its files, if they tell both; its name only if that `is_told`.
 pub fn by_settings(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
     let name = settings.model.as_deref().or(if is_told { None } else { Some(NAMELESS) })?;
-    let in_files = || if endpoint.is_loopback() { hub_cache.window(name) } else { None };
-    let window = settings.window.or_else(in_files)?;
+    let window = settings.window.or_else(|| hub_cache.window(name, endpoint))?;
     Some(Model { name: shown(name), window: Some(window), is_checked: false })
 }
 
@@ -77,10 +79,9 @@ pub fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache)
         let places = [&model["meta"]["n_ctx"], &model["max_model_len"], &model["context_length"]];
         places.iter().find_map(|place| place.as_u64()?.try_into().ok())
     });
-    let in_files = || if endpoint.is_loopback() { hub_cache.window(name) } else { None };
     Some(Model {
         name: shown(name),
-        window: settings.window.or(stated).or_else(in_files),
+        window: settings.window.or(stated).or_else(|| hub_cache.window(name, endpoint)),
         is_checked: settings.window.is_none() && stated.is_some(),
     })
 }

@@ -38,8 +38,8 @@ impl Problem {
             _ => (format!("API Error: {error}{hint}"), "server_error", "api_error", None),
         };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let is_broken = |error: &Error| !matches!(error, Error::EmptyAnswer { .. } | Error::Answer(_));
-        let api_error = (status.is_none() && is_broken(&error)).then_some("connection_failed");
+        let has_answered = status.is_some() || matches!(error, Error::EmptyAnswer { .. } | Error::Answer(_));
+        let api_error = (!has_answered).then_some("connection_failed");
         Problem { text, partial, kind, terminal_reason, status, api_error }
     }
 }

@@ -52,11 +52,11 @@ struct Record {
 pub struct Session {
     /// Its id, a UUID.
     pub id: String,
-    title: Option<String>,
-    has_kept_title: bool,
     entries: Vec<Entry>,
     /// What of it is not on disk yet.
     unkept: Vec<Entry>,
+    /// A name that is not on disk yet.
+    unkept_title: Option<String>,
     /// Its file, if it is kept.
     kept: Option<(Store, PathBuf)>,
     /// Our name in warnings.
@@ -91,14 +91,14 @@ impl Session {
     /// If it is not known.
     pub fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
         let store = Store::new(context).ok();
-        let known = |id: String, Found { title, entries, file }| {
+        let known = |id: String, Found { entries, file }| {
             let kept = store.clone().map(|store| (store, file));
-            Session { id, title, has_kept_title: true, entries, unkept: vec![], kept, applet: applet.into() }
+            Session { id, entries, unkept: vec![], unkept_title: None, kept, applet: applet.into() }
         };
         let new = |id: Option<&str>| {
             let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
             let file = store.as_ref().map(|store| store.file(&id)).unwrap_or_default();
-            known(id, Found { title: None, entries: vec![], file })
+            known(id, Found { entries: vec![], file })
         };
         match (choice, &store) {
             (Choice::New(id), _) => Ok(new(id)),
@@ -127,7 +127,6 @@ impl Session {
     /// Makes of it a new conversation that begins with what was said so far, kept with the next that is said.
     pub fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
-        self.title = None;
         self.unkept = self.entries.clone();
         if let Some((store, file)) = &mut self.kept {
             *file = store.file(&self.id);
@@ -141,8 +140,7 @@ impl Session {
 
     /// Gives it a name by which it can be taken up again, kept with the next that is said.
     pub fn set_title(&mut self, title: &str) {
-        self.title = Some(title.into());
-        self.has_kept_title = false;
+        self.unkept_title = Some(title.into());
     }
 
     /// Gives it a name, kept at once.
@@ -171,7 +169,7 @@ impl Session {
                 Role::Assistant => "assistant",
             };
             match messages.last_mut().filter(|last| last.role == role) {
-                Some(last) => last.content = format!("{}\n\n{}", last.content, entry.text),
+                Some(last) => last.content.extend(["\n\n", &entry.text]),
                 None => messages.push(Message { role, content: entry.text.clone() }),
             }
         }
@@ -180,9 +178,8 @@ impl Session {
 
     /// A conversation that cannot be kept is no reason to give no answer.
     fn save(&mut self) {
-        let entries = std::mem::take(&mut self.unkept);
+        let (title, entries) = (self.unkept_title.take(), std::mem::take(&mut self.unkept));
         let Some((store, file)) = &self.kept else { return };
-        let title = self.title.clone().filter(|_| !std::mem::replace(&mut self.has_kept_title, true));
         if let Err(error) = store.append(file, &Record { title, entries }) {
             warn(&self.applet, &format!("this conversation is not kept: {error}"));
             self.kept = None;

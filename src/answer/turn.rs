@@ -42,7 +42,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The reporter. A thread that panicked while it told something ends the process, so there is none to be wary of.
+    /// The reporter. A panic ends the process as users have it, so nothing half told is found here.
     pub fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
     }

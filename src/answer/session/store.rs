@@ -34,8 +34,6 @@ pub struct Store {
 
 /// A conversation that was found.
 pub struct Found {
-    /// Its title.
-    pub title: Option<String>,
     /// What was said in it.
     pub entries: Vec<Entry>,
     /// Our file of it, which may be still to make.
@@ -74,12 +72,12 @@ impl Store {
         }
         let beside = theirs.as_ref().and_then(|theirs| Some(self.root.join(theirs.strip_prefix(&self.projects).ok()?)));
         let file = ours.or(beside).unwrap_or_else(|| self.file(id));
-        let (title, mut entries) = records.unwrap_or_default();
+        let (_, mut entries) = records.unwrap_or_default();
         transcript::in_order(&mut entries);
         let mut all = turns.unwrap_or_default();
         all.extend(entries);
         all.sort_by_key(|entry| entry.at);
-        Some(Found { title, entries: all, file })
+        Some(Found { entries: all, file })
     }
 
     /// The ids of this working directory's conversations, that in which was last spoken first.
