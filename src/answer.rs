@@ -1,6 +1,6 @@
 //! Answering a call from the local server, as Claude Code would have printed the answer.
 
-mod blocking;
+pub mod blocking;
 pub mod chat;
 mod check;
 mod conversation;
@@ -10,16 +10,17 @@ pub mod failure;
 mod input;
 mod mentions;
 mod model;
-mod output;
+mod occasion;
+pub mod output;
 mod problem;
-mod prompt;
+pub mod prompt;
 mod reasoning;
 mod reporter;
 mod schema;
 mod session;
 mod settings;
 mod sse;
-mod surrogates;
+pub mod surrogates;
 mod turn;
 mod window;
 mod wire;
@@ -28,14 +29,19 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use serde_json::Value;
+
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::invocation::Invocation;
 use crate::server::Server;
 use crate::switch::Switch;
+use crate::watch::Feed;
 use conversation::{Conversation, Options};
+pub use conversation::Outcome;
 pub use exchange::prove;
 use model::{HubCache, NAMELESS};
+pub use occasion::{Occasion, Source, Taken};
 use output::{Format, Output};
 use reporter::Reporter;
 use schema::Schema;
@@ -45,49 +51,85 @@ use turn::Shared;
 pub use wire::COMPATIBLE_WITH;
 use wire::Identity;
 
-/// Answers a print-mode call on stdout. Gives whether the answer is a failure, which stdout tells.
+/// Answers a print-mode call on stdout, which tells of a failure, too.
 ///
 /// # Errors
 /// The real CLI's own for a call that it would refuse, ours for settings that cannot be used.
-pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> Result<bool> {
-    let (conversation, prompt) = prepare(applet, context, invocation).inspect_err(|_| {
+pub fn run(applet: &str, context: &Context, invocation: &Invocation, occasion: Occasion) -> Result<Outcome> {
+    let reads_stdin = matches!(occasion.input, Source::Stdin);
+    let (conversation, start) = prepare(applet, context, invocation, occasion).inspect_err(|_| {
         // An SDK that finds us gone when it says its first words tells of that, and not of what we said.
-        if listens(invocation) && !io::stdin().is_terminal() {
+        if reads_stdin && listens(invocation) && !io::stdin().is_terminal() {
             prompt::await_input();
         }
     })?;
-    match prompt {
-        Some(prompt) => conversation.answer(prompt),
-        None => conversation.listen(),
+    match start {
+        Start::Prompt(prompt) => conversation.answer(prompt),
+        Start::Lines(feed) => conversation.listen(feed),
     }
 }
 
-fn listens(invocation: &Invocation) -> bool {
+/// What a conversation begins with.
+enum Start {
+    /// One prompt, which is all.
+    Prompt(String),
+    /// Lines, from stdin if from nobody else.
+    Lines(Option<Feed>),
+}
+
+/// Whether a session of this id is known in this working directory.
+pub fn session_exists(context: &Context, id: &str) -> bool {
+    Session::exists(context, id)
+}
+
+/// Whether the input of a call is a stream of messages.
+pub fn listens(invocation: &Invocation) -> bool {
     invocation.last("--input-format") == Some("stream-json")
 }
 
-/// The conversation, and the prompt if it does not come on stdin with others.
-fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> Result<(Conversation<'a>, Option<String>)> {
-    check::before_files(context, invocation)?;
+fn prepare<'a>(
+    applet: &str,
+    context: &'a Context,
+    invocation: &Invocation,
+    occasion: Occasion,
+) -> Result<(Conversation<'a>, Start)> {
+    let Occasion { mark, input, may_decline, on_answer, taken, interrupts } = occasion;
+    if taken.is_none() {
+        check::before_files(context, invocation)?;
+    }
     let system = prompt::system(invocation)?;
     check::before_input(invocation)?;
     let settings = Settings::new(context)?;
-    let prompt = if listens(invocation) { None } else { Some(prompt::read(invocation)?) };
+    let start = match input {
+        Source::Feed(feed) => Start::Lines(Some(feed)),
+        Source::Stdin if listens(invocation) => Start::Lines(None),
+        Source::Stdin => Start::Prompt(prompt::read(invocation, None)?),
+        Source::Read(bytes) => Start::Prompt(prompt::read(invocation, Some(bytes))?),
+    };
     let schema = invocation.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
     check::permissions(context, invocation)?;
-    let mut reporter =
-        Reporter::new(applet, Output::new(format(invocation), context.stdout_is_terminal()), identity(&settings, invocation));
-    let session = session(applet, context, invocation).inspect_err(|error| {
+    let mut output = Output::new(format(invocation), context.stdout_is_terminal());
+    if may_decline {
+        output.hold(on_answer);
+    }
+    let mut reporter = Reporter::new(applet, output, identity(&settings, invocation, mark));
+    let mut session = session(applet, context, invocation).inspect_err(|error| {
         let resumed = invocation.last("--resume").filter(|id| is_uuid(id) && !invocation.has("--fork-session"));
         let id = resumed.or(invocation.last("--session-id"));
         reporter.identity.session_id = id.map_or_else(wire::uuid, str::to_string);
         reporter.fail_at_start(&error.to_string());
     })?;
+    if let Some(id) = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|id| *id != session.id) {
+        session.fork(Some(id));
+    }
+    if taken.is_some() {
+        session.drop_unanswered();
+    }
     reporter.identity.session_id.clone_from(&session.id);
-    if let Some(prompt) = &prompt {
-        prompt::check(invocation, prompt)?;
-    } else if io::stdin().is_terminal() {
-        return Err(prompt::missing());
+    match &start {
+        Start::Prompt(prompt) => prompt::check(invocation, prompt)?,
+        Start::Lines(None) if io::stdin().is_terminal() => return Err(prompt::missing()),
+        Start::Lines(_) => {}
     }
     if invocation.last("--output-format") == Some("stream-json") && !invocation.has("--verbose") {
         let text = "Error: When using --print, --output-format=stream-json requires --verbose";
@@ -110,10 +152,12 @@ fn prepare<'a>(applet: &str, context: &'a Context, invocation: &Invocation) -> R
         model: OnceLock::new(),
         has_warned: AtomicBool::new(false),
     };
-    Ok((Conversation::new(context, shared, session, options), prompt))
+    let tells_idle = taken.is_some_and(|taken| taken.is_running);
+    Ok((Conversation::new(context, shared, session, options, interrupts, tells_idle), start))
 }
 
-fn format(invocation: &Invocation) -> Format {
+/// The format that the options ask for.
+pub fn format(invocation: &Invocation) -> Format {
     match invocation.last("--output-format") {
         Some("stream-json") => Format::StreamJson { partials: invocation.has("--include-partial-messages") },
         Some("json") if invocation.has("--verbose") => Format::JsonArray,
@@ -122,7 +166,7 @@ fn format(invocation: &Invocation) -> Format {
     }
 }
 
-fn identity(settings: &Settings, invocation: &Invocation) -> Identity {
+fn identity(settings: &Settings, invocation: &Invocation, mark: Value) -> Identity {
     let mode = match invocation.last("--permission-mode") {
         Some("manual") | None => "default",
         Some(mode) => mode,
@@ -136,6 +180,7 @@ fn identity(settings: &Settings, invocation: &Invocation) -> Identity {
         max_tokens: settings.max_tokens,
         cwd: cwd.unwrap_or_default(),
         permission_mode: mode.into(),
+        mark,
     }
 }
 

@@ -51,6 +51,8 @@ fn long_form(context: &Context) -> ExitCode {
             _ => Err(Error::Usage("`--install` takes one folder: claude-failover --install DIR".into())),
         },
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
+        Some(crate::watch::GUARD_OPTION) => crate::watch::stand(rest),
+        Some(crate::unload::WATCH_OPTION) => crate::unload::watch(context, rest),
         Some(option) if option.starts_with('-') => Err(Error::Usage(format!("unknown option `{option}`"))),
         Some(name) if NAMES.contains(&name) => return run_named(name, &context.for_applet(name, rest)),
         _ => Err(Error::UnknownApplet(first.to_string_lossy().into())),

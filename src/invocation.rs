@@ -7,6 +7,7 @@ mod eaten;
 mod suggest;
 
 use std::ffi::OsString;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::options::{Arity, COMMANDS, FIRST_WORDS, HIDDEN_COMMANDS, Opt, find};
@@ -24,6 +25,8 @@ pub enum Call {
 #[derive(Debug)]
 pub struct Invocation {
     values: Vec<(&'static Opt, Vec<String>)>,
+    /// Where each of them stands in the command line, its values included.
+    places: Vec<Range<usize>>,
     prompt: Option<String>,
     eaten: Option<String>,
 }
@@ -46,6 +49,14 @@ impl Invocation {
         given.flat_map(|(_, values)| values).map(String::as_str)
     }
 
+    /// The command line `args`, from which this was read, without these options and their values.
+    pub fn without(&self, names: &[&str], args: &[OsString]) -> Vec<OsString> {
+        let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
+        let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
+        let stays = |at: &usize| !places.iter().any(|place| place.contains(at));
+        (0..args.len()).filter(stays).map(|at| args[at].clone()).collect()
+    }
+
     /// The prompt argument: the first positional.
     pub fn prompt(&self) -> Option<&str> {
         self.prompt.as_deref()
@@ -54,6 +65,14 @@ impl Invocation {
     /// The warning about a prompt that an option has taken as one of its values, if it looks like that.
     pub fn eaten_prompt(&self) -> Option<&str> {
         self.eaten.as_deref()
+    }
+
+    /// Whether the formats and what goes with them are such as the real CLI takes together.
+    pub fn formats_fit(&self) -> bool {
+        let (output, input) = (self.last("--output-format"), self.last("--input-format"));
+        let (streams, listens) = (output == Some("stream-json"), input == Some("stream-json"));
+        let may_stream = streams || !(listens || self.has("--include-partial-messages") || self.has("--replay-user-messages"));
+        may_stream && (!streams || self.has("--verbose")) && (listens || !self.has("--replay-user-messages"))
     }
 
     /// Whether print mode is asked for, in a cluster of flags too.
@@ -98,20 +117,21 @@ pub fn parse(args: &[OsString]) -> Result<Call> {
     if FIRST_WORDS.contains(&first) || args == ["-V"] || tokens.iter().any(|token| matches!(token.text, "--handle-uri")) {
         return Ok(Call::NeedsNoModel);
     }
-    let mut parser = Parser { args: &args, next: 0, has_commands, values: vec![], operands: vec![], unknown: vec![] };
+    let mut parser =
+        Parser { args: &args, at: 0, next: 0, has_commands, values: vec![], places: vec![], operands: vec![], unknown: vec![] };
     let outcome = parser.read();
     if matches!(outcome, Ok(Outcome::NeedsNoModel)) {
         return Ok(Call::NeedsNoModel);
     }
     early::check(&args, &tokens)?;
     outcome?;
-    let Parser { values, operands, unknown, .. } = parser;
+    let Parser { values, places, operands, unknown, .. } = parser;
     if let Some(option) = unknown.first() {
         let near = suggest::options(option);
         return Err(Error::AsClaude(format!("error: unknown option '{option}'{near}")));
     }
     let eaten = eaten::prompt(&args, &tokens);
-    Ok(Call::Prompt(Invocation { values, prompt: operands.into_iter().next(), eaten }))
+    Ok(Call::Prompt(Invocation { values, places, prompt: operands.into_iter().next(), eaten }))
 }
 
 /// A word of the command line before `--` that is no option's value.
@@ -165,9 +185,12 @@ enum Outcome {
 
 struct Parser<'a> {
     args: &'a [String],
+    /// Where the option that is read begins.
+    at: usize,
     next: usize,
     has_commands: bool,
     values: Vec<(&'static Opt, Vec<String>)>,
+    places: Vec<Range<usize>>,
     operands: Vec<String>,
     unknown: Vec<String>,
 }
@@ -176,6 +199,7 @@ impl Parser<'_> {
     fn read(&mut self) -> Result<Outcome> {
         let mut pending: Option<String> = None;
         while let Some(word) = pending.take().or_else(|| self.take()) {
+            self.at = self.next - 1;
             if word == "--" {
                 if !self.unknown.is_empty() {
                     self.unknown.push(word);
@@ -269,6 +293,7 @@ impl Parser<'_> {
             check::value(option, value)?;
         }
         self.values.push((option, values));
+        self.places.push(self.at..self.next);
         Ok(Outcome::Read)
     }
 

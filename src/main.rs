@@ -5,8 +5,11 @@
 
 mod answer;
 mod applet;
+mod auto;
+mod breaker;
 mod context;
 mod error;
+mod files;
 mod invocation;
 mod notify;
 mod options;
@@ -14,6 +17,9 @@ mod real_claude;
 mod server;
 mod status;
 mod switch;
+mod unload;
+mod verdict;
+mod watch;
 
 use std::process::ExitCode;
 

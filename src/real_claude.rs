@@ -111,33 +111,58 @@ pub fn before_us_on_path(context: &Context) -> Option<PathBuf> {
 /// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
 /// restores what its own start-up changed.
 pub fn become_claude(applet: &str, context: &Context) -> Error {
-    let trail = Trail::of(context);
-    // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
-    let path = match trail.next_claude(context, trail.last.is_some()) {
+    let path = match choose(applet, context, "") {
         Ok(path) => path,
         Err(error) => return error,
     };
+    let error = Command::new(&path).args(&context.args).exec();
+    not_run(path, &error)
+}
+
+/// The real Claude Code for a child of this process, with the [`Trail`] in our environment for it to inherit.
+///
+/// # Errors
+/// If there is none.
+pub fn announce(applet: &str, context: &Context) -> Result<PathBuf> {
+    choose(applet, context, PARENT)
+}
+
+fn choose(applet: &str, context: &Context, whose: &str) -> Result<PathBuf> {
+    let trail = Trail::of(context);
+    // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
+    let path = trail.next_claude(context, trail.last.is_some())?;
     if trail.depth >= MAX_DEPTH {
-        return Error::Loop { path, depth: trail.depth };
+        return Err(Error::Loop { path, depth: trail.depth });
     }
     if context.setting("CLAUDE_BIN").is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
         error::warn(applet, &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
     }
     // Set for this process, not for the command, which would sort the environment and drop what is doubled or odd in it.
-    std::env::set_var(TRAIL, trail.through(&path));
-    let error = Command::new(&path).args(&context.args).exec();
+    std::env::set_var(TRAIL, trail.through(&path, whose));
+    Ok(path)
+}
+
+/// Why the system did not run `path`.
+pub fn not_run(path: PathBuf, error: &io::Error) -> Error {
     let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENOENT) => match interpreter(&path) {
             Some(interpreter) => format!("its interpreter `{interpreter}` is missing"),
             None => "its interpreter is missing".into(),
         },
         Some(nix::errno::Errno::E2BIG) => "the arguments and the environment are too long for this system".into(),
-        _ => error::plain(&error),
+        _ => error::plain(error),
     };
     Error::ClaudeNotRun { path, reason }
 }
 
-/// The way that led here, passed on in the environment as `DEPTH:PID:CANDIDATE`.
+/// Whether this process was led here by a wrapper that another of us watches already.
+pub fn is_watched(context: &Context) -> bool {
+    let trail = Trail::of(context);
+    trail.last.is_some() && trail.same_process
+}
+
+/// The way that led here, passed on in the environment as `DEPTH:PID:CANDIDATE`, or `DEPTH:^PID:CANDIDATE` where PID is
+/// the parent of the process that runs the candidate.
 ///
 /// A candidate may be a wrapper that runs `claude` again. If it did so with `exec`, the process is still the one that
 /// we were: the search goes on after that candidate. If it did so with a child, whoever stands before us on PATH has
@@ -150,6 +175,9 @@ struct Trail {
 }
 
 const TRAIL: &str = "CLAUDE_FAILOVER_EXEC";
+
+/// Says that the number is that of the candidate's parent.
+const PARENT: &str = "^";
 const MAX_DEPTH: u32 = 20;
 
 impl Trail {
@@ -160,13 +188,18 @@ impl Trail {
     fn parse(value: OsString) -> Option<Trail> {
         let mut parts = value.as_bytes().splitn(3, |byte| *byte == b':');
         let depth = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-        let pid: u32 = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let stated = std::str::from_utf8(parts.next()?).ok()?;
+        let (pid, us) = match stated.strip_prefix(PARENT) {
+            Some(parent) => (parent, std::os::unix::process::parent_id()),
+            None => (stated, std::process::id()),
+        };
+        let pid: u32 = pid.parse().ok()?;
         let last = PathBuf::from(OsStr::from_bytes(parts.next()?));
-        Some(Trail { depth, last: Some(last), same_process: pid == std::process::id() })
+        Some(Trail { depth, last: Some(last), same_process: pid == us })
     }
 
-    fn through(&self, candidate: &Path) -> OsString {
-        let mut value = format!("{}:{}:", self.depth + 1, std::process::id()).into_bytes();
+    fn through(&self, candidate: &Path, whose: &str) -> OsString {
+        let mut value = format!("{}:{whose}{}:", self.depth + 1, std::process::id()).into_bytes();
         value.extend_from_slice(candidate.as_os_str().as_bytes());
         OsString::from_vec(value)
     }

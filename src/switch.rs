@@ -19,6 +19,8 @@ pub enum Backend {
     Claude,
     /// The local model.
     Local,
+    /// The real Claude Code, and the local model while that is limited or down.
+    Auto,
 }
 
 impl Backend {
@@ -27,6 +29,7 @@ impl Backend {
         match self {
             Backend::Claude => "claude",
             Backend::Local => "local",
+            Backend::Auto => "auto",
         }
     }
 }
@@ -63,10 +66,10 @@ impl Switch {
         match word.to_ascii_lowercase().as_str() {
             "" | "claude" => (Backend::Claude, None),
             "local" => (Backend::Local, None),
-            "auto" => ignored("says `auto`, which this version does not have yet".into()),
+            "auto" => (Backend::Auto, None),
             _ => {
                 let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
-                ignored(format!("says `{shown}`, which is neither `claude` nor `local`"))
+                ignored(format!("says `{shown}`, which is none of `claude`, `local` and `auto`"))
             }
         }
     }

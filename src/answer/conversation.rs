@@ -7,7 +7,7 @@
 mod control;
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -17,17 +17,18 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::blocking::Blocking;
-use super::chat::Message;
+use super::chat::{Message, Usage};
 use super::input::{self, Input, NO_CONTENT, UserMessage};
 use super::mentions;
 use super::output::Format;
 use super::prompt::is_blank;
 use super::schema::Schema;
 use super::session::{Role, Session};
-use super::turn::{self, Outcome, Question, Shared};
+use super::turn::{self, Question, Shared};
 use super::wire;
 use crate::context::Context;
 use crate::error::{Error, Result, warn};
+use crate::watch::Feed;
 
 /// A conversation.
 pub struct Conversation<'a> {
@@ -46,6 +47,29 @@ pub struct Conversation<'a> {
     is_over: bool,
     /// The ids of all messages so far: one that comes twice is answered once.
     known: HashSet<String>,
+    interrupts: Option<Receiver<()>>,
+    /// The caller waits to hear that the session is idle.
+    tells_idle: bool,
+    /// Why the first turn is left to somebody else.
+    declined: Option<Error>,
+}
+
+/// How a conversation ended.
+pub enum Outcome {
+    /// It was held.
+    Answered(Answered),
+    /// Nothing was printed; why.
+    Declined(Error),
+}
+
+/// What a conversation came to.
+pub struct Answered {
+    /// Whether its last turn failed.
+    pub has_failed: bool,
+    /// The model that answered, as far as it is known.
+    pub model: String,
+    /// The tokens of all its turns.
+    pub usage: Usage,
 }
 
 /// How a conversation is held.
@@ -73,13 +97,20 @@ enum Event {
     Input(Input),
     /// The input has ended; with the text of what could not be read.
     End(Option<String>),
-    TurnEnded(u64, Box<Outcome>),
+    TurnEnded(u64, Box<turn::Outcome>),
     Interrupt,
 }
 
 impl<'a> Conversation<'a> {
     /// A conversation that goes on where `session` is.
-    pub fn new(context: &'a Context, shared: Shared, session: Session, options: Options) -> Conversation<'a> {
+    pub fn new(
+        context: &'a Context,
+        shared: Shared,
+        session: Session,
+        options: Options,
+        interrupts: Option<Receiver<()>>,
+        tells_idle: bool,
+    ) -> Conversation<'a> {
         let (sender, events) = channel();
         Conversation {
             context,
@@ -94,48 +125,69 @@ impl<'a> Conversation<'a> {
             turns: 0,
             is_over: false,
             known: HashSet::new(),
+            interrupts,
+            tells_idle,
+            declined: None,
         }
     }
 
-    /// Answers one prompt. Gives whether that failed.
+    /// Answers one prompt.
     ///
     /// # Errors
     /// If stdout takes no more.
-    pub fn answer(mut self, prompt: String) -> Result<bool> {
+    pub fn answer(mut self, prompt: String) -> Result<Outcome> {
         self.watch_interrupts();
         self.queue.push_back(UserMessage::text(prompt));
         self.is_over = true;
         self.run()
     }
 
-    /// Answers what comes in on stdin. Gives whether the last turn failed.
+    /// Answers what comes in on stdin, or from `feed`.
     ///
     /// # Errors
     /// The real CLI's for a line that cannot be read, ours if stdout takes no more.
-    pub fn listen(mut self) -> Result<bool> {
+    pub fn listen(mut self, feed: Option<Feed>) -> Result<Outcome> {
         self.watch_interrupts();
         let sender = self.sender.clone();
+        let input: Option<Box<dyn BufRead + Send>> = match feed {
+            Some(Feed { settings, input }) => {
+                settings.iter().for_each(|line| self.set_up_by(line));
+                Some(input)
+            }
+            None => Blocking::new(io::stdin()).ok().map(|stdin| Box::new(BufReader::new(stdin)) as Box<dyn BufRead + Send>),
+        };
         thread::spawn(move || {
-            let fault = match Blocking::new(io::stdin()) {
-                Ok(stdin) => input::read(BufReader::new(stdin), |input| sender.send(Event::Input(input)).is_ok()).err(),
-                Err(_) => None,
-            };
+            let read = |input| input::read(input, |input| sender.send(Event::Input(input)).is_ok()).err();
+            let fault = input.and_then(read);
             let _ = sender.send(Event::End(fault));
         });
         self.run()
     }
 
+    /// Takes a request that somebody else has answered.
+    fn set_up_by(&mut self, line: &[u8]) {
+        let _ = input::read(line, |input| {
+            if let Input::Control { request, .. } = input {
+                control::answer(self, &request);
+            }
+            true
+        });
+    }
+
     /// With the JSON formats an interrupt ends the turn and not the process, and the caller is told.
-    fn watch_interrupts(&self) {
+    fn watch_interrupts(&mut self) {
         if self.shared.reporter().output.format() == Format::Text {
             return;
         }
+        let interrupts = self.interrupts.take();
         let signals = SigSet::from(Signal::SIGINT);
-        let _ = signals.thread_block();
+        if interrupts.is_none() {
+            let _ = signals.thread_block();
+        }
         let sender = self.sender.clone();
         thread::spawn(move || {
             let mut first = None;
-            while signals.wait().is_ok() {
+            while interrupts.as_ref().map_or_else(|| signals.wait().is_ok(), |interrupts| interrupts.recv().is_ok()) {
                 // Nobody takes what is printed, and the interrupt waits for that.
                 if first.get_or_insert_with(Instant::now).elapsed() > INTERRUPT_LIMIT {
                     std::process::exit(130);
@@ -145,11 +197,14 @@ impl<'a> Conversation<'a> {
         });
     }
 
-    fn run(&mut self) -> Result<bool> {
+    fn run(&mut self) -> Result<Outcome> {
         let mut is_interrupted = false;
         loop {
             // Some turns are over as soon as they have begun.
-            while self.turn.is_none() && self.start_next() {}
+            while self.turn.is_none() && self.declined.is_none() && self.start_next() {}
+            if let Some(error) = self.declined.take() {
+                return Ok(Outcome::Declined(error));
+            }
             if self.turn.is_none() && self.is_over {
                 break;
             }
@@ -181,8 +236,12 @@ impl<'a> Conversation<'a> {
             reporter.output.outcome().inspect_err(|_| reporter.abandon())?;
         }
         self.shared.reporter().output.outcome()?;
-        let failed = self.shared.reporter().last_failed();
-        Ok(failed && !is_interrupted)
+        let reporter = self.shared.reporter();
+        Ok(Outcome::Answered(Answered {
+            has_failed: reporter.last_failed() && !is_interrupted,
+            model: reporter.identity.model.clone(),
+            usage: reporter.usage(),
+        }))
     }
 
     fn take(&mut self, message: UserMessage) {
@@ -277,12 +336,13 @@ impl<'a> Conversation<'a> {
         false
     }
 
-    fn end_turn(&mut self, id: u64, outcome: Outcome) {
+    fn end_turn(&mut self, id: u64, outcome: turn::Outcome) {
         if self.turn.as_ref().is_none_or(|turn| turn.id != id) {
             return;
         }
+        let is_held = self.shared.reporter().output.is_held();
         match outcome {
-            Outcome::Answered(success) => {
+            turn::Outcome::Answered(success) => {
                 let text = success.structure.as_ref().map_or_else(|| success.text.clone(), Value::to_string);
                 self.session.add(Role::Assistant, &text);
                 let is_cut = success.is_cut_by_limit;
@@ -293,10 +353,16 @@ impl<'a> Conversation<'a> {
                     warn(&self.shared.applet, &what);
                 }
             }
-            Outcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
-            Outcome::Failed(error) => self.shared.reporter().fail(error),
+            turn::Outcome::NoStructure { reason, .. } if is_held => {
+                self.declined = Some(Error::Answer(format!("the local model's answers are not of the form: {reason}")));
+            }
+            turn::Outcome::Failed(error) if is_held => self.declined = Some(error),
+            turn::Outcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
+            turn::Outcome::Failed(error) => self.shared.reporter().fail(error),
         }
-        self.close_turn("completed");
+        if self.declined.is_none() {
+            self.close_turn("completed");
+        }
     }
 
     fn interrupt(&mut self) {
@@ -314,6 +380,12 @@ impl<'a> Conversation<'a> {
         let messages = self.turn.take().map(|turn| turn.messages).unwrap_or_default();
         for message in &messages {
             self.tell_lifecycle(message, state);
+        }
+        if self.tells_idle {
+            self.tell(&json!({
+                "type": "system", "subtype": "session_state_changed", "state": "idle", "sdk_host_only": true,
+                "uuid": wire::uuid(), "session_id": self.session.id,
+            }));
         }
     }
 
@@ -334,7 +406,7 @@ impl<'a> Conversation<'a> {
     fn control(&mut self, id: Option<Value>, request: &Value) {
         let answered = control::answer(self, request);
         answered.before.iter().for_each(|message| self.tell(message));
-        self.tell(&answered.reply.message(id));
+        self.shared.reporter().output.message_now(&answered.reply.message(id));
         answered.after.iter().for_each(|message| self.tell(message));
         if answered.interrupts {
             self.interrupt();

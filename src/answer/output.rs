@@ -34,6 +34,9 @@ pub struct Output {
     last_shown: Option<char>,
     stdout: Option<Blocking>,
     fault: Option<io::Error>,
+    /// Whether nothing is written yet, since somebody else may answer.
+    is_held: bool,
+    on_release: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Output {
@@ -41,7 +44,35 @@ impl Output {
     pub fn new(format: Format, is_terminal: bool) -> Output {
         let stdout = Blocking::new(io::stdout());
         let (stdout, fault) = stdout.map_or_else(|error| (None, Some(error)), |stdout| (Some(stdout), None));
-        Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault }
+        Output {
+            format,
+            is_terminal,
+            buffer: Vec::new(),
+            last_shown: None,
+            stdout,
+            fault,
+            is_held: false,
+            on_release: None,
+        }
+    }
+
+    /// Writes nothing before [`Output::release`], which calls `on_release` first.
+    pub fn hold(&mut self, on_release: Option<Box<dyn FnOnce() + Send>>) {
+        self.is_held = true;
+        self.on_release = on_release;
+    }
+
+    /// Whether nothing was written, and somebody else may still answer.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// From now on it is us who answer.
+    pub fn release(&mut self) {
+        self.is_held = false;
+        if let Some(on_release) = self.on_release.take() {
+            on_release();
+        }
     }
 
     /// The format.
@@ -74,9 +105,20 @@ impl Output {
         }
     }
 
+    /// Writes a message at once, before all that waits: an answer to a request that must not wait for a turn.
+    pub fn message_now(&mut self, message: &impl Serialize) {
+        let waiting = std::mem::take(&mut self.buffer);
+        self.message(message);
+        let is_held = std::mem::replace(&mut self.is_held, false);
+        self.flush();
+        self.is_held = is_held;
+        self.buffer = waiting;
+    }
+
     /// Takes a piece of the answer's text, which a terminal shows at once.
     pub fn text(&mut self, piece: &str) {
         if self.is_terminal && self.format == Format::Text {
+            self.release();
             let piece = harmless(piece);
             self.buffer.extend_from_slice(piece.as_bytes());
             self.last_shown = piece.chars().next_back().or(self.last_shown);
@@ -121,7 +163,7 @@ impl Output {
 
     /// Writes what is not yet written. An array is written when it is whole.
     pub fn flush(&mut self) {
-        if self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
+        if self.is_held || self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
             return;
         }
         if let (Some(stdout), None) = (&mut self.stdout, &self.fault) {

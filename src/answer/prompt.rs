@@ -17,11 +17,11 @@ const MAX_STDIN: usize = 10 << 20;
 /// How long a silent pipe is waited for, in milliseconds.
 const PATIENCE_WITH_STDIN: u16 = 3000;
 
-/// The prompt: the argument, stdin, or both with a newline between. It may be empty.
+/// The prompt: the argument, stdin, or both with a newline between. It may be empty. `read_before`: what stdin held.
 ///
 /// # Errors
 /// The real CLI's text for too much of it.
-pub fn read(invocation: &Invocation) -> Result<String> {
+pub fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Result<String> {
     let argument = match invocation.prompt() {
         Some("code") => {
             say("Tip: you can start Claude Code with just `claude`");
@@ -29,7 +29,11 @@ pub fn read(invocation: &Invocation) -> Result<String> {
         }
         argument => argument.unwrap_or_default(),
     };
-    let piped = if argument == "mcp" { String::new() } else { read_stdin()? };
+    let piped = match read_before {
+        _ if argument == "mcp" => String::new(),
+        Some(bytes) => text(bytes)?,
+        None => text(read_stdin()?)?,
+    };
     let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let prompt = parts.join("\n");
     let is_text = matches!(invocation.last("--output-format"), None | Some("text"));
@@ -122,19 +126,25 @@ pub fn is_blank(text: &str) -> bool {
 }
 
 /// What was piped in. A terminal is not read; a pipe that stays silent for three seconds is given up.
-fn read_stdin() -> Result<String> {
+///
+/// # Errors
+/// The real CLI's text for too much of it.
+pub fn read_stdin() -> Result<Vec<u8>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        return Ok(String::new());
+        return Ok(vec![]);
     }
-    let Ok(is_silent) = is_silent() else { return Ok(String::new()) };
+    let Ok(is_silent) = is_silent() else { return Ok(vec![]) };
     if is_silent {
         say("Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
              explicitly: < /dev/null to skip, or wait longer.");
-        return Ok(String::new());
+        return Ok(vec![]);
     }
-    let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return Ok(String::new()) };
-    let bytes = read_all(file)?;
+    let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return Ok(vec![]) };
+    read_all(file)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).or_else(|error| {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         // What stands for bytes that are no text counts, too.

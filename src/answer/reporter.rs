@@ -88,6 +88,11 @@ impl Reporter {
         Reporter { output, identity, applet, turn: None, results: 0, total, last_failed: false }
     }
 
+    /// The tokens of all turns that have ended.
+    pub fn usage(&self) -> Usage {
+        self.total.usage
+    }
+
     /// Whether the last result was an error, which is the exit code.
     pub fn last_failed(&self) -> bool {
         self.last_failed
@@ -173,6 +178,7 @@ impl Reporter {
         turn.text.push_str(piece);
         let is_open = turn.has_open_message;
         if self.output.shows_partials() {
+            self.output.release();
             if !is_open {
                 self.replay();
                 self.open_message(json!({"type": "text", "text": ""}));
@@ -307,7 +313,7 @@ impl Reporter {
                 "errors": [error], "stop_reason": null,
                 "session_id": self.identity.session_id, "total_cost_usd": 0,
                 "usage": wire::turn_usage(Usage::default()), "modelUsage": {},
-                "permission_denials": [], "uuid": wire::uuid(), "result_index": 0, "failover": wire::failover(),
+                "permission_denials": [], "uuid": wire::uuid(), "result_index": 0, "failover": self.identity.mark,
             });
             self.output.result(&message, error, false);
         }
@@ -400,6 +406,7 @@ impl Reporter {
     /// Tells the result, which ends the turn.
     fn end(&mut self, ending: Ending) {
         let Some(turn) = &self.turn else { return };
+        self.output.release();
         let Ending { subtype, is_error, turns, fields, text } = ending;
         let spent = turn.spent;
         self.total.usage += spent.usage;
@@ -440,7 +447,7 @@ impl Reporter {
             let since_last = self.model_usage(spent);
             wire::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
         }
-        wire::extend(&mut message, json!({"failover": wire::failover()}));
+        wire::extend(&mut message, json!({"failover": self.identity.mark}));
         self.turn = None;
         self.results += 1;
         self.last_failed = is_error;

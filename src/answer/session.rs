@@ -160,7 +160,15 @@ impl Session {
         self.save();
     }
 
-    /// What was said, with nothing said twice in a row by the same side: strict templates want turns.
+    /// Leaves out what was said last and not answered: it is about to be said again.
+    pub fn drop_unanswered(&mut self) {
+        while self.entries.last().is_some_and(|last| last.role == Role::User) {
+            self.entries.pop();
+        }
+    }
+
+    /// What was said, with nothing said twice in a row by the same side: strict templates want turns. A question that was
+    /// asked again, since the first time nobody answered, stands there once.
     pub fn messages(&self) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
         for entry in &self.entries {
@@ -169,6 +177,7 @@ impl Session {
                 Role::Assistant => "assistant",
             };
             match messages.last_mut().filter(|last| last.role == role) {
+                Some(last) if last.content == entry.text => {}
                 Some(last) => last.content.extend(["\n\n", &entry.text]),
                 None => messages.push(Message { role, content: entry.text.clone() }),
             }

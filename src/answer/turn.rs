@@ -107,7 +107,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn is_wanted(&self) -> bool {
         let is_running = self.shared.reporter().is_running(self.id);
-        is_running && self.shared.switch.as_ref().is_some_and(|switch| switch.read().0 == Backend::Local)
+        is_running && self.shared.switch.as_ref().is_some_and(|switch| switch.read().0 != Backend::Claude)
     }
 
     /// Finds out which model answers where that is told or matters, and tells the first messages.

@@ -24,6 +24,8 @@ pub struct Identity {
     pub cwd: String,
     /// The permission mode, which has no effect where there are no tools.
     pub permission_mode: String,
+    /// What results say that Claude Code's do not: that they are not Claude's, and why.
+    pub mark: Value,
 }
 
 /// A new id for a message.
@@ -211,11 +213,6 @@ pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
         "thinkingTokens": 0, "cacheCreationEphemeral5mInputTokens": 0, "cacheCreationEphemeral1hInputTokens": 0,
         "canonicalModel": identity.model, "provider": "local", "costBasis": "list",
     }})
-}
-
-/// What a result says that Claude Code's does not: that it is not Claude's.
-pub fn failover() -> Value {
-    json!({"backend": "local", "reason": "switch"})
 }
 
 /// What no subagent did.

@@ -10,9 +10,10 @@ use super::print;
 use crate::answer;
 use crate::context::Context;
 use crate::error::{self, Error, Result, report, warn};
+use crate::files::private_file;
 use crate::notify;
 use crate::real_claude;
-use crate::server::{Progress, Server, State, Stopped, last_lines, private_file};
+use crate::server::{Progress, Server, State, Stopped, last_lines};
 use crate::status::{self, Status};
 use crate::switch::{Backend, Switch};
 

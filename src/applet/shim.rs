@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use super::print;
-use crate::answer::{self, COMPATIBLE_WITH};
+use crate::answer::{self, COMPATIBLE_WITH, Occasion, Outcome};
+use crate::auto;
 use crate::context::Context;
 use crate::error::{Error, report, warn};
 use crate::invocation::{self, Call, Invocation};
@@ -24,6 +25,20 @@ pub fn run(name: &str, context: &Context) -> ExitCode {
     match backend {
         Backend::Claude => become_claude(name, context),
         Backend::Local => answer_or_claude(name, context),
+        Backend::Auto => watch_or_claude(name, context),
+    }
+}
+
+/// Print mode is watched; all else is the real Claude's, and so is a command line that it refuses.
+fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
+    let is_print = !context.stdout_is_terminal() || invocation::says_print(&context.args);
+    match is_print.then(|| invocation::parse(&context.args)) {
+        Some(Ok(Call::Prompt(invocation)))
+            if !is_elsewhere(&invocation) && invocation.formats_fit() && !real_claude::is_watched(context) =>
+        {
+            auto::run(name, context, &invocation)
+        }
+        _ => become_claude(name, context),
     }
 }
 
@@ -41,9 +56,9 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     };
     match prompt {
         None => become_claude(name, context),
-        Some(invocation) => match answer::run(name, context, invocation) {
-            Ok(false) => ExitCode::SUCCESS,
-            Ok(true) => ExitCode::FAILURE,
+        Some(invocation) => match answer::run(name, context, invocation, Occasion::switch()) {
+            Ok(Outcome::Answered(answered)) if answered.has_failed => ExitCode::FAILURE,
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 report(name, &error.without_log());
                 ExitCode::FAILURE

@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
-use super::files::{log_file, private_file};
+use super::files::log_file;
 use super::process::{Pid, group_members, has_variable, start_mark};
 use super::supervisor::{Running, Supervisor};
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
+use crate::files::private_file;
 
 /// The long option under which the binary runs itself as the server's first moment.
 pub const RUN_OPTION: &str = "--run-server";
@@ -174,7 +175,11 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 }
 
 /// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
-fn own_path() -> Result<PathBuf> {
+/// This binary, also if its file was replaced meanwhile.
+///
+/// # Errors
+/// If that cannot be found out.
+pub fn own_path() -> Result<PathBuf> {
     let path = std::env::current_exe().map_err(Error::file("find", crate::applet::OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }

@@ -1,26 +1,12 @@
-//! The files of the state folder, closed to others.
+//! The local server's log.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use crate::error::{Error, Result};
 
 /// The local server's log.
 pub fn log_file(state_dir: &Path) -> PathBuf {
     state_dir.join("server.log")
-}
-
-/// Opens a file of ours for appending, made with its folders if they are missing, all closed to others.
-///
-/// # Errors
-/// If that cannot be done.
-pub fn private_file(path: &Path) -> Result<File> {
-    if let Some(dir) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::file("create", dir))?;
-    }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))
 }
 
 /// The longest line that is shown, in characters.

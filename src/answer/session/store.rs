@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Entry, Record, Unknown, is_uuid, transcript};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::server::private_file;
+use crate::files::private_file;
 
 /// How long a conversation is kept, as Claude Code keeps its own.
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);

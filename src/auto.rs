@@ -1,0 +1,321 @@
+//! `auto`: Claude until it refuses, the local model while it does, and back by itself.
+
+mod policy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::channel;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::answer::output::Format;
+use crate::answer::{self, Occasion, Outcome, Source, Taken, prompt};
+use crate::breaker::{Admission, Asked, Breaker, Change, Condition, Permit};
+use crate::context::Context;
+use crate::error::{Error, Result, report, say, warn};
+use crate::invocation::Invocation;
+use crate::real_claude;
+use crate::switch::{Backend, Switch};
+use crate::verdict::Verdict;
+use crate::watch::{Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch, mirror};
+use crate::{notify, unload};
+use policy::Policy;
+
+/// What a call ends with that Claude refused and nobody else was to answer: `EX_TEMPFAIL` of sysexits(3).
+const TRY_AGAIN_LATER: u8 = 75;
+
+/// How often a waiting call looks whether Claude is back.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Answers a print-mode call.
+pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode {
+    // Without a home folder there is no state to go by.
+    let Ok(breaker) = Breaker::new(context) else { return report(applet, &real_claude::become_claude(applet, context)) };
+    let model = invocation.last("--model").map(str::to_string).or_else(|| context.env("ANTHROPIC_MODEL")?.into_string().ok());
+    let call = Call {
+        applet,
+        context,
+        invocation,
+        breaker,
+        asked: Asked { model: model.unwrap_or_default(), at: Timestamp::now() },
+        policy: Policy::of(applet, context),
+        listens: answer::listens(invocation),
+        is_quiet: context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0"),
+    };
+    match real_claude::announce(applet, context) {
+        Ok(program) => call.route(program),
+        Err(error @ Error::ClaudeNotFound(_)) => call.without_claude(&error),
+        Err(error) => report(applet, &error),
+    }
+}
+
+/// A call on its way.
+struct Call<'a> {
+    applet: &'a str,
+    context: &'a Context,
+    invocation: &'a Invocation,
+    breaker: Breaker,
+    asked: Asked,
+    policy: Policy,
+    listens: bool,
+    is_quiet: bool,
+}
+
+/// How a try with Claude ended.
+enum Tried {
+    Ended(ExitCode),
+    /// Claude refused, and the call is to wait; with its stdin for the next try.
+    MustWait(Process),
+}
+
+impl Call<'_> {
+    fn route(&self, program: PathBuf) -> ExitCode {
+        let mut process = Process::new(program, self.listens);
+        let deadline = self.policy.patience().and_then(|patience| Instant::now().checked_add(patience));
+        let mut has_said = false;
+        loop {
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let (permit, condition) = match self.breaker.admit(&self.asked, Timestamp::now()) {
+                Admission::Closed => (None, None),
+                Admission::Probe(permit) => (Some(permit), None),
+                Admission::Open(condition) => (None, Some(condition)),
+            };
+            let mode = match (&condition, self.policy) {
+                (Some(condition), Policy::Local) => return self.answer_first(condition, process),
+                (Some(condition), Policy::Wait(_)) if !is_late => {
+                    if !std::mem::replace(&mut has_said, true) {
+                        self.say(&format!("Claude {}; this call waits for it", condition.said(Timestamp::now())));
+                    }
+                    sleep(LOOK);
+                    continue;
+                }
+                (_, Policy::Fail) => Mode::PassedOn,
+                (_, Policy::Wait(_)) if is_late => Mode::PassedOn,
+                _ => Mode::Watched,
+            };
+            match self.try_claude(process, mode, permit) {
+                Tried::Ended(code) => return code,
+                Tried::MustWait(again) => process = again,
+            }
+        }
+    }
+
+    /// Runs the real Claude, and answers in its place if it refuses.
+    fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
+        let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail };
+        let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, self.rendered(), start) {
+            Ok(watch) => watch,
+            Err(error) => return Tried::Ended(report(self.applet, &error)),
+        };
+        loop {
+            match watch.run() {
+                Step::Answering => {
+                    self.tell(&self.breaker.answered(&self.asked));
+                    permit = None;
+                }
+                Step::NearLimit => unload::prewarm(self.context),
+                Step::Refused(verdict) => {
+                    self.tell(&self.breaker.refused(&verdict, &self.asked, Timestamp::now()));
+                    drop(permit.take());
+                    return match self.policy {
+                        Policy::Wait(_) => Tried::MustWait(watch.dismiss()),
+                        _ => Tried::Ended(self.take_over(watch, &verdict)),
+                    };
+                }
+                Step::Ended(status) => {
+                    let verdict = watch.verdict();
+                    if !verdict.class.fails_over() {
+                        return Tried::Ended(mirror(status));
+                    }
+                    self.tell(&self.breaker.refused(verdict, &self.asked, Timestamp::now()));
+                    let is_to_be_tried_later = mode == Mode::PassedOn;
+                    return Tried::Ended(if is_to_be_tried_later { TRY_AGAIN_LATER.into() } else { mirror(status) });
+                }
+            }
+        }
+    }
+
+    /// Answers a call that the real Claude has begun and refused.
+    fn take_over(&self, mut watch: Watch, verdict: &Verdict) -> ExitCode {
+        let input = match watch.stdin().pump().filter(|_| self.listens) {
+            Some(pump) => Source::Feed(pump.take()),
+            None => Source::Read(watch.stdin().kept()),
+        };
+        let taken = Taken { session_id: watch.session_id().map(str::to_string), is_running: watch.state_is_running() };
+        let said = match verdict.until {
+            Some(until) => format!("{} until {}", verdict.class.said(), crate::breaker::clock(until, Timestamp::now())),
+            None => verdict.class.said().into(),
+        };
+        let signals = watch.signals().clone();
+        match self.answer(&said, mark(verdict), input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
+            Ok(code) => {
+                watch.dismiss();
+                code
+            }
+            Err(error) => {
+                self.say_why_not(&error);
+                mirror(watch.go_on())
+            }
+        }
+    }
+
+    /// Answers a call without asking Claude, and asks it if that fails.
+    fn answer_first(&self, condition: &Condition, mut process: Process) -> ExitCode {
+        let input = match process.stdin.pump().filter(|_| self.listens) {
+            Some(pump) => Source::Feed(pump.take()),
+            None => match prompt::read_stdin() {
+                Ok(bytes) => {
+                    process.stdin = Stdin::Read(bytes.clone());
+                    Source::Read(bytes)
+                }
+                Err(error) => return report(self.applet, &error),
+            },
+        };
+        let said = condition.said(Timestamp::now());
+        let mark = json!({"backend": "local", "reason": condition.class.word(), "until": condition.until});
+        let signals = match process.signals(Target::Us) {
+            Ok(signals) => signals,
+            Err(error) => return report(self.applet, &error),
+        };
+        match self.answer(&said, mark, input, None, &signals, None) {
+            Ok(code) => code,
+            Err(error) => {
+                self.say_why_not(&error);
+                process.answered = process.stdin.pump().filter(|_| self.listens).map(Pump::settings).unwrap_or_default();
+                match self.try_claude(process, Mode::PassedOn, None) {
+                    Tried::Ended(code) => code,
+                    Tried::MustWait(_) => ExitCode::from(TRY_AGAIN_LATER),
+                }
+            }
+        }
+    }
+
+    fn without_claude(&self, error: &Error) -> ExitCode {
+        let mark = json!({"backend": "local", "reason": "not_installed"});
+        let occasion = Occasion { mark, may_decline: true, ..Occasion::switch() };
+        match answer::run(self.applet, self.context, self.invocation, occasion) {
+            Ok(Outcome::Answered(answered)) => exit_code(answered.has_failed),
+            Ok(Outcome::Declined(_)) | Err(_) => report(self.applet, error),
+        }
+    }
+
+    /// Answers locally.
+    ///
+    /// # Errors
+    /// If that failed before anything was printed, and somebody else may still answer.
+    fn answer(
+        &self,
+        said: &str,
+        mark: Value,
+        input: Source,
+        taken: Option<Taken>,
+        signals: &Signals,
+        farewell: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Result<ExitCode> {
+        let _in_use = unload::in_use(self.context);
+        let interrupts = match answer::format(self.invocation) {
+            Format::Text => {
+                signals.give_to(Target::Us);
+                None
+            }
+            _ => {
+                let (sender, interrupts) = channel();
+                signals.give_to(Target::Conversation(sender));
+                Some(interrupts)
+            }
+        };
+        let has_answered = Arc::new(AtomicBool::new(false));
+        let on_answer = {
+            let (has_answered, is_quiet) = (has_answered.clone(), self.is_quiet);
+            let line = format!("{}: Claude {said}; the local model answers", self.applet);
+            move || {
+                has_answered.store(true, SeqCst);
+                if !is_quiet {
+                    say(&line);
+                }
+                if let Some(farewell) = farewell {
+                    farewell();
+                }
+            }
+        };
+        let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
+        let occasion = Occasion { mark, input, may_decline: true, on_answer, taken, interrupts };
+        match answer::run(self.applet, self.context, self.invocation, occasion) {
+            Ok(Outcome::Answered(answered)) => {
+                unload::when_idle(self.context);
+                Ok(exit_code(answered.has_failed))
+            }
+            Ok(Outcome::Declined(error)) => Err(error),
+            Err(error) if has_answered.load(SeqCst) => Ok(report(self.applet, &error.without_log())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the user's own program, and whoever keeps the server, of what has changed.
+    fn tell(&self, change: &Change) {
+        let now = Timestamp::now();
+        match change {
+            Change::None => {}
+            Change::Opened(condition) => {
+                notify::tell(self.context, &format!("Claude {}. The local model answers until it is back.", condition.said(now)));
+            }
+            Change::Added(condition) => notify::tell(self.context, &format!("Claude {}, too.", condition.said(now))),
+            Change::Closed => {
+                notify::tell(self.context, "Claude answers again. Calls go to Claude.");
+                unload::when_idle(self.context);
+            }
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if !self.is_quiet {
+            say(&format!("{}: {line}", self.applet));
+        }
+    }
+
+    fn say_why_not(&self, error: &Error) {
+        let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        say(&format!("{}: no local answer: {why}{hint}; what follows is Claude's", self.applet));
+    }
+
+    fn rendered(&self) -> Rendered {
+        let value = |name: &str| self.invocation.last(name).map(str::to_string);
+        let limits = Limits { turns: value("--max-turns"), budget: value("--max-budget-usd") };
+        Rendered::new(answer::format(self.invocation), self.context.stdout_is_terminal(), limits)
+    }
+
+    fn patience(&self) -> Patience {
+        let number = |key, default, expected| {
+            self.context.number(key, default, expected).unwrap_or_else(|error| {
+                warn(self.applet, &format!("{error}; using {default}"));
+                default
+            })
+        };
+        let replays_always = self.context.setting("LLM_FAILOVER_REPLAY").is_some_and(|value| value == "always");
+        Patience {
+            retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries") as u32,
+            stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
+            replays_always,
+            has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some(),
+        }
+    }
+}
+
+fn mark(verdict: &Verdict) -> Value {
+    json!({"backend": "local", "reason": verdict.class.word(), "until": verdict.until})
+}
+
+fn exit_code(has_failed: bool) -> ExitCode {
+    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether the switch says `auto`.
+pub fn is_on(context: &Context) -> bool {
+    Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
+}

@@ -1,0 +1,644 @@
+//! The real Claude Code as a child that is watched: what it prints reaches the caller as if it had been run in our
+//! place, unless Claude refuses before anything has come of the call.
+//!
+//! It is asked for its typed stream whatever the caller asked for, and that is rendered back.
+
+mod guard;
+pub mod line;
+mod render;
+mod signals;
+mod stdin;
+mod version;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::answer;
+use crate::context::Context;
+use crate::error::{Error, Result, say};
+use crate::invocation::Invocation;
+use crate::real_claude;
+use crate::verdict::{self, Class, Evidence, Verdict};
+use guard::Guard;
+pub use guard::{GUARD_OPTION, stand};
+use line::{Line, Usage};
+pub use render::{Limits, Rendered};
+pub use signals::{Signals, Target, end_by};
+pub use stdin::{Feed, Pump, Stdin};
+use version::Version;
+
+/// What a call needs of this process, for one try after another.
+pub struct Process {
+    program: PathBuf,
+    /// Its stdin.
+    pub stdin: Stdin,
+    signals: Option<(Signals, UnixStream)>,
+    /// The requests of the caller that were answered by somebody else.
+    pub answered: HashSet<String>,
+    has_begun: bool,
+}
+
+impl Process {
+    /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
+    pub fn new(program: PathBuf, listens: bool) -> Process {
+        Process { program, stdin: Stdin::of_process(listens), signals: None, answered: HashSet::new(), has_begun: false }
+    }
+
+    /// Takes the process's signals.
+    ///
+    /// # Errors
+    /// If the system has no means left for it.
+    pub fn signals(&mut self, target: Target) -> Result<Signals> {
+        let (signals, _) = match &self.signals {
+            Some(taken) => {
+                taken.0.give_to(target);
+                taken
+            }
+            None => self.signals.insert(Signals::take(target).map_err(Error::file("take", "signals"))?),
+        };
+        Ok(signals.clone())
+    }
+}
+
+/// How the real Claude is run.
+pub struct Start {
+    /// What happens with a refusal.
+    pub mode: Mode,
+    /// When it is given up.
+    pub patience: Patience,
+    /// Whether Claude Code itself is to give up then.
+    pub limits_retries: bool,
+}
+
+/// When a call is given up.
+pub struct Patience {
+    /// How many retries Claude Code may make.
+    pub retries: u32,
+    /// How long Claude may say nothing before its answer begins.
+    pub stall: Duration,
+    /// Whether a call is answered again although something may have come of it.
+    pub replays_always: bool,
+    /// Whether the user has told Claude Code to wait however long it takes.
+    pub has_watchdog: bool,
+}
+
+/// What happens with a refusal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Somebody else may answer: it is withheld.
+    Watched,
+    /// It is passed on like all else.
+    PassedOn,
+}
+
+/// The real Claude at work.
+pub struct Watch<'a> {
+    applet: &'a str,
+    context: &'a Context,
+    program: PathBuf,
+    version: Option<Version>,
+    patience: Patience,
+    mode: Mode,
+    out: Rendered,
+    listens: bool,
+    replays: bool,
+    /// The requests that were answered by somebody else before.
+    answered: HashSet<String>,
+    child: Child,
+    guard: Option<Guard>,
+    signals: Signals,
+    ended: UnixStream,
+    stdout: Option<ChildStdout>,
+    /// What was read and is no whole line yet.
+    unread: Vec<u8>,
+    stdin: Stdin,
+    turn: Turn,
+    /// When something last came from it or went to it.
+    last: Instant,
+    /// How many questions of its own wait for the caller.
+    asks: usize,
+    is_stopped: bool,
+    has_answered: bool,
+    said_watchdog: bool,
+    state_is_running: bool,
+    session_id: Option<String>,
+    model: Option<String>,
+    usage: Usage,
+    verdict: Verdict,
+}
+
+/// What is known of the turn that runs.
+#[derive(Default)]
+struct Turn {
+    evidence: Evidence,
+    /// A sign of an answer has come.
+    has_begun: bool,
+    has_tool: bool,
+    has_reached_caller: bool,
+    /// What waits for the verdict, or for the first piece of an answer.
+    held: Vec<u8>,
+    /// How many of the user's lines had been said when it began.
+    said: usize,
+}
+
+/// What happened.
+pub enum Step {
+    /// Claude answers: the first piece of its first answer has come.
+    Answering,
+    /// Claude says that a limit is near.
+    NearLimit,
+    /// Claude has refused, nothing has come of the call, and the refusal is withheld.
+    Refused(Verdict),
+    /// It has ended.
+    Ended(ExitStatus),
+}
+
+impl<'a> Watch<'a> {
+    /// Runs the real Claude with this call's command line.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn start(
+        applet: &'a str,
+        context: &'a Context,
+        invocation: &Invocation,
+        process: Process,
+        out: Rendered,
+        start: Start,
+    ) -> Result<Watch<'a>> {
+        let Process { program, mut stdin, signals, answered, has_begun } = process;
+        let Start { mode, patience, limits_retries } = start;
+        let version = version::of(context, &program);
+        let mut command = Command::new(&program);
+        command.args(arguments(context, invocation, version, has_begun)).stdin(stdin.for_child()).stdout(Stdio::piped());
+        let announces = version.is_some_and(Version::announces_retries);
+        if (limits_retries || !announces && mode == Mode::Watched) && !patience.has_watchdog && context.env(MAX_RETRIES).is_none() {
+            command.env(MAX_RETRIES, patience.retries.to_string());
+        }
+        let mut child = command.spawn().map_err(|error| real_claude::not_run(program.clone(), &error))?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        // After the start, so that it inherits no handlers of ours in place of what was ignored.
+        let (signals, ended) = match signals {
+            Some((signals, ended)) => {
+                signals.give_to(Target::Child(pid));
+                (signals, ended)
+            }
+            None => Signals::take(Target::Child(pid)).map_err(Error::file("take", "signals"))?,
+        };
+        let guard = Guard::of(child.id()).ok();
+        stdin.connect(child.stdin.take());
+        let stdout = child.stdout.take();
+        Ok(Watch {
+            applet,
+            context,
+            program,
+            version,
+            patience,
+            mode,
+            out,
+            listens: invocation.last("--input-format") == Some("stream-json"),
+            replays: invocation.has("--replay-user-messages"),
+            answered,
+            child,
+            guard,
+            signals,
+            ended,
+            stdout,
+            unread: Vec::new(),
+            stdin,
+            turn: Turn::default(),
+            last: Instant::now(),
+            asks: 0,
+            is_stopped: false,
+            has_answered: false,
+            said_watchdog: false,
+            state_is_running: false,
+            session_id: None,
+            usage: Usage::default(),
+            model: None,
+            verdict: Verdict::of(Class::Caller),
+        })
+    }
+
+    /// Watches until something happens that is not to be passed on alone.
+    pub fn run(&mut self) -> Step {
+        loop {
+            while let Some(end) = memchr::memchr(b'\n', &self.unread) {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                if let Some(step) = self.take(&line) {
+                    return step;
+                }
+            }
+            if self.stdout.is_none() {
+                if let Ok(status) = self.child.wait() {
+                    return self.finish(status);
+                }
+            }
+            let patience = self.until_stall();
+            let (has_output, has_ended) = self.wait(patience);
+            if has_output {
+                self.read();
+            } else if has_ended {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    // What it started may hold the pipe for longer; what it wrote itself is there.
+                    while self.stdout.is_some() && self.wait(Some(Duration::ZERO)).0 {
+                        self.read();
+                    }
+                    self.stdout = None;
+                    let left = std::mem::take(&mut self.unread);
+                    for line in left.split_inclusive(|byte| *byte == b'\n') {
+                        if let Some(step) = self.take(line) {
+                            return step;
+                        }
+                    }
+                    return self.finish(status);
+                }
+            } else if patience.is_some_and(|_| self.until_stall() == Some(Duration::ZERO)) {
+                return self.give_up(Verdict::of(Class::Network));
+            }
+        }
+    }
+
+    /// Nobody else could answer: passes on what was withheld and what comes.
+    pub fn go_on(&mut self) -> ExitStatus {
+        self.mode = Mode::PassedOn;
+        if let Some(pump) = self.stdin.pump() {
+            pump.give_back();
+        }
+        self.signals.give_to(Target::Child(self.pid()));
+        if std::mem::take(&mut self.is_stopped) {
+            let _ = kill(self.pid(), Signal::SIGCONT);
+        }
+        let held = std::mem::take(&mut self.turn.held);
+        for line in held.split_inclusive(|byte| *byte == b'\n') {
+            match Line::parse(line).ending() {
+                Some(ending) => self.out.result(line, &ending),
+                None => self.out.lines(line),
+            }
+        }
+        self.turn = Turn::default();
+        loop {
+            if let Step::Ended(status) = self.run() {
+                return status;
+            }
+        }
+    }
+
+    /// Somebody else has answered: ends it, and waits until it is gone. Gives what another try needs.
+    pub fn dismiss(mut self) -> Process {
+        // By itself, if it has said its last: it may be writing its transcript.
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && !self.is_stopped && begun.elapsed() < LAST_WORK {
+            sleep(Duration::from_millis(5));
+        }
+        let pid = self.pid();
+        let child = std::cell::RefCell::new(&mut self.child);
+        guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        let _ = self.child.wait();
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        self.signals.give_to(Target::Us);
+        let Watch { program, stdin, signals, ended, answered, .. } = self;
+        Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true }
+    }
+
+    /// What ends it as soon as somebody else answers, while [`Watch`] still belongs to whoever waits for that.
+    pub fn farewell(&self) -> impl FnOnce() + Send + 'static {
+        let (pid, is_stopped) = (self.pid(), self.is_stopped);
+        let pump = self.stdin.pump().cloned();
+        move || {
+            if is_stopped {
+                let _ = kill(pid, Signal::SIGTERM);
+                let _ = kill(pid, Signal::SIGCONT);
+            } else if let Some(pump) = pump {
+                pump.close();
+            }
+        }
+    }
+
+    /// The process's signals.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// The call's stdin.
+    pub fn stdin(&self) -> &Stdin {
+        &self.stdin
+    }
+
+    /// The session that it has named.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// The model that it has named.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The tokens of all its turns.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The verdict on its last turn.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Whether the caller believes that the session is at work.
+    pub fn state_is_running(&self) -> bool {
+        self.state_is_running
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Waits for output or for its end.
+    fn wait(&mut self, patience: Option<Duration>) -> (bool, bool) {
+        let timeout = patience.map_or(PollTimeout::NONE, |patience| {
+            PollTimeout::try_from(patience.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let timeout = if patience == Some(Duration::ZERO) { PollTimeout::ZERO } else { timeout };
+        let mut waited = vec![PollFd::new(self.ended.as_fd(), PollFlags::POLLIN)];
+        waited.extend(self.stdout.as_ref().map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)));
+        if poll(&mut waited, timeout).is_err() {
+            return (false, true);
+        }
+        let is_ready = |fd: Option<&PollFd>| fd.and_then(PollFd::any).unwrap_or(false);
+        let (has_ended, has_output) = (is_ready(waited.first()), is_ready(waited.get(1)));
+        drop(waited);
+        if has_ended {
+            let _ = self.ended.read(&mut [0; 64]);
+        }
+        (has_output, has_ended)
+    }
+
+    fn read(&mut self) {
+        let Some(stdout) = self.stdout.as_mut() else { return };
+        let from = self.unread.len();
+        self.unread.resize(from + CHUNK, 0);
+        let length = match stdout.read(&mut self.unread[from..]) {
+            Ok(0) => {
+                self.stdout = None;
+                0
+            }
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            Err(_) => {
+                self.stdout = None;
+                0
+            }
+        };
+        self.unread.truncate(from + length);
+        self.last = Instant::now();
+    }
+
+    /// How long nothing may come from now on; none if that does not matter.
+    fn until_stall(&self) -> Option<Duration> {
+        let sees_life = self.version.is_some_and(Version::has_partials);
+        if self.mode == Mode::PassedOn || self.turn.has_begun || self.patience.has_watchdog || !sees_life || self.asks > 0 {
+            return None;
+        }
+        let mut last = self.last;
+        if let Some(pump) = self.stdin.pump() {
+            // What is still being said, or has been answered, is not waited for.
+            let is_said = if self.listens { pump.awaits_answer() } else { pump.is_over() || pump.last().is_none() };
+            if !is_said {
+                return None;
+            }
+            last = last.max(pump.last().unwrap_or(last));
+        }
+        Some(self.patience.stall.saturating_sub(last.elapsed()))
+    }
+
+    /// Takes a line, with its newline.
+    fn take(&mut self, bytes: &[u8]) -> Option<Step> {
+        let line = Line::parse(bytes);
+        if let Some(ending) = line.ending() {
+            return self.end_turn(bytes, &line, ending);
+        }
+        if line.is("control_request") || line.is("control_response") || line.is("control_cancel_request") {
+            return self.take_control(bytes, &line);
+        }
+        if line.is_system("init") {
+            self.begin_turn(&line);
+        }
+        if line.is_system("session_state_changed") {
+            self.state_is_running = !line.has_state("idle");
+        }
+        let (is_event, is_synthetic) = (line.is("stream_event"), line.is("assistant") && line.is_synthetic());
+        self.turn.has_tool |= line.has_tool();
+        if let Some(limit) = line.rejected() {
+            self.turn.evidence.rejected = Some(limit);
+            self.hold(bytes);
+            return None;
+        }
+        if let Some((attempt, retry)) = line.retry() {
+            self.pass(bytes);
+            return self.take_retry(attempt, retry);
+        }
+        if is_synthetic {
+            self.turn.evidence.is_synthetic = true;
+            self.turn.evidence.error = line.error();
+            self.hold(bytes);
+        } else if is_event || line.is("assistant") || line.is("user") {
+            self.take_content(bytes, &line, is_event);
+            let is_first = self.turn.has_begun && !std::mem::replace(&mut self.has_answered, self.turn.has_begun);
+            return is_first.then_some(Step::Answering);
+        } else if self.out.has_partials() || !line.has_status("requesting") {
+            self.pass(bytes);
+        }
+        line.warns_of_limit().then_some(Step::NearLimit)
+    }
+
+    fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
+        if line.is_replay() {
+            // What the caller says itself is no sign of an answer.
+            return if self.replays { self.pass(bytes) };
+        }
+        self.turn.has_begun = true;
+        if is_event && !self.out.has_partials() {
+            return;
+        }
+        // The frame of an answer is not yet a part of it.
+        if is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping")) {
+            return self.hold(bytes);
+        }
+        if line.is("assistant") {
+            (self.turn.evidence.is_synthetic, self.turn.evidence.error) = (false, None);
+        }
+        self.turn.has_reached_caller |= self.out.is_live();
+        self.release();
+        self.out.lines(bytes);
+    }
+
+    fn take_control(&mut self, bytes: &[u8], line: &Line) -> Option<Step> {
+        if line.is("control_request") {
+            self.asks += 1;
+        }
+        let is_known = line.answered_request().is_some_and(|request| self.answered.remove(&request));
+        if !is_known {
+            self.out.lines(bytes);
+        }
+        None
+    }
+
+    fn begin_turn(&mut self, line: &Line) {
+        self.session_id = line.session_id().or(self.session_id.take());
+        self.model = line.model().or(self.model.take());
+        self.asks = 0;
+        self.turn.said = self.stdin.pump().map_or(0, Pump::said);
+        let version = line.version().as_deref().and_then(Version::parse);
+        if let Some(version) = version.filter(|version| Some(*version) != self.version) {
+            self.version = Some(version);
+            version::remember(self.context, &self.program, version);
+        }
+    }
+
+    fn take_retry(&mut self, attempt: u32, retry: verdict::Retry) -> Option<Step> {
+        let verdict = verdict::of_retries(&retry);
+        self.turn.evidence.retry = Some(retry);
+        let is_outage = matches!(verdict.class, Class::Overload | Class::ServerError | Class::Network);
+        if attempt <= self.patience.retries || self.mode == Mode::PassedOn || !is_outage || !self.may_be_answered_again() {
+            return None;
+        }
+        if self.patience.has_watchdog {
+            if !std::mem::replace(&mut self.said_watchdog, true) {
+                let said = verdict.class.said();
+                say(&format!(
+                    "{}: Claude {said}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
+                    self.applet
+                ));
+            }
+            return None;
+        }
+        Some(self.give_up(verdict))
+    }
+
+    /// Stops it where it is. It can go on from there, should nobody else be able to answer.
+    fn give_up(&mut self, verdict: Verdict) -> Step {
+        self.is_stopped = kill(self.pid(), Signal::SIGSTOP).is_ok();
+        self.verdict = verdict.clone();
+        Step::Refused(verdict)
+    }
+
+    fn may_be_answered_again(&self) -> bool {
+        let is_kept = self.stdin.pump().is_none_or(Pump::is_complete);
+        is_kept && (self.patience.replays_always || !(self.turn.has_tool || self.turn.has_reached_caller))
+    }
+
+    fn end_turn(&mut self, bytes: &[u8], line: &Line, ending: verdict::Ending) -> Option<Step> {
+        let usage = line.usage().unwrap_or_default();
+        self.usage.input_tokens += usage.input_tokens;
+        self.usage.output_tokens += usage.output_tokens;
+        self.turn.evidence.result = Some(ending.clone());
+        let verdict = verdict::of_turn(&self.turn.evidence, Timestamp::now());
+        self.verdict = verdict.clone();
+        if verdict.class.fails_over() && self.mode == Mode::Watched {
+            if self.may_be_answered_again() {
+                self.turn.held.extend_from_slice(bytes);
+                return Some(Step::Refused(verdict));
+            }
+            self.say_why_not(&verdict);
+        }
+        if verdict.class == Class::SignIn && self.mode == Mode::Watched {
+            say(&format!("{}: Claude Code is not signed in, and a local model is no cure for that", self.applet));
+            say("hint: run `claude` and `/login`, or `claude setup-token` for scripts; `llm-failover local` answers meanwhile");
+        }
+        self.release();
+        self.out.result(bytes, &ending);
+        if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
+            pump.answered(self.turn.said);
+        }
+        self.turn = Turn::default();
+        None
+    }
+
+    fn say_why_not(&self, verdict: &Verdict) {
+        let what = if self.turn.has_tool { "tools have run" } else { "a part of the answer was printed" };
+        let resume = match &self.session_id {
+            Some(id) => format!("; go on later with `claude --resume {id}`"),
+            None => String::new(),
+        };
+        say(&format!("{}: Claude {}; {what}, so this call is not answered again locally{resume}", self.applet, verdict.class.said()));
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        self.turn.held.extend_from_slice(bytes);
+    }
+
+    /// Passes a line on, in its order.
+    fn pass(&mut self, bytes: &[u8]) {
+        if self.turn.held.is_empty() {
+            self.out.lines(bytes);
+        } else {
+            self.hold(bytes);
+        }
+    }
+
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.turn.held);
+        if !held.is_empty() {
+            self.out.lines(&held);
+        }
+    }
+
+    fn finish(&mut self, status: ExitStatus) -> Step {
+        self.release();
+        self.out.finish();
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        Step::Ended(status)
+    }
+}
+
+/// Ends this process as the real Claude has ended.
+pub fn mirror(status: ExitStatus) -> std::process::ExitCode {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => std::process::ExitCode::from(code as u8),
+        (None, Some(signal)) if [1, 2, 9, 13, 15].contains(&signal) => end_by(signal),
+        (None, signal) => std::process::ExitCode::from(128u8.saturating_add(signal.unwrap_or_default() as u8)),
+    }
+}
+
+/// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
+/// option can take it.
+fn arguments(context: &Context, invocation: &Invocation, version: Option<Version>, has_begun: bool) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["--output-format", "stream-json", "--verbose"].map(OsString::from).into();
+    if version.is_some_and(Version::has_partials) && !invocation.has("--include-partial-messages") {
+        arguments.push("--include-partial-messages".into());
+    }
+    let mut left_out = vec!["--output-format"];
+    // The first try has made the session.
+    if let Some(id) = invocation.last("--session-id").filter(|id| has_begun && answer::session_exists(context, id)) {
+        arguments.extend(["--resume".into(), id.into()]);
+        left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
+    }
+    arguments.extend(invocation.without(&left_out, &context.args));
+    arguments
+}
+
+const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
+
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+
+/// How long it may take to end by itself after it has refused.
+const LAST_WORK: Duration = Duration::from_secs(2);

@@ -1,0 +1,92 @@
+//! A process that ends the real Claude if we die without a word.
+//!
+//! Linux could have the kernel do that, macOS could not; this is the same on both, and costs a small process beside a
+//! large one. It holds the other end of a pipe: a byte means that all is well, an end without one that we are gone.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::applet::OWN_NAME;
+use crate::error::{Error, Result};
+use crate::server::{own_path, start_mark};
+
+/// The long option under which the binary runs itself as the guard.
+pub const GUARD_OPTION: &str = "--guard";
+
+/// How long the real Claude may take to end before it is killed: it ends its own children first.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// The guard of one process.
+pub struct Guard {
+    process: Child,
+    pipe: ChildStdin,
+}
+
+impl Guard {
+    /// Guards `pid`. It is in a process group of its own: what ends ours must not end it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn of(pid: u32) -> io::Result<Guard> {
+        let us = own_path().map_err(|error| io::Error::other(error.to_string()))?;
+        let mut process = Command::new(us)
+            .arg0(OWN_NAME)
+            .arg(GUARD_OPTION)
+            .arg(pid.to_string())
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pipe = process.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Guard { process, pipe })
+    }
+
+    /// The guarded process has ended, and its number may be another's soon.
+    pub fn dismiss(mut self) {
+        let _ = self.pipe.write_all(b"\n");
+        drop(self.pipe);
+        let _ = self.process.wait();
+    }
+}
+
+/// The guard's whole life.
+///
+/// # Errors
+/// If it was called wrongly.
+pub fn stand(args: &[OsString]) -> Result<()> {
+    let pid = match args {
+        [pid] => pid.to_str().and_then(|pid| pid.parse().ok()),
+        _ => None,
+    };
+    let pid: i32 = pid.ok_or_else(|| Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")))?;
+    let mark = start_mark(pid);
+    if io::stdin().read(&mut [0]).is_ok_and(|length| length == 0) && mark.is_some() {
+        end(Pid::from_raw(pid), || start_mark(pid) == mark);
+    }
+    Ok(())
+}
+
+/// Asks a process to end, stopped or not, and kills it if it does not.
+pub fn end(pid: Pid, is_alive: impl Fn() -> bool) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if !is_alive() {
+            return;
+        }
+        let _ = kill(pid, signal);
+        let _ = kill(pid, Signal::SIGCONT);
+        let begun = Instant::now();
+        while is_alive() && begun.elapsed() < GRACE {
+            sleep(Duration::from_millis(10));
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Stdin, passed on to the real Claude as it comes and kept, so that the same call can be answered by another.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use crate::answer::blocking::Blocking;
+
+/// More than Claude Code takes, in bytes: beyond this nothing is kept, since nothing will be answered.
+const ENOUGH: usize = 32 << 20;
+
+/// A call's stdin.
+pub enum Stdin {
+    /// The real Claude has it as it is: a terminal or a device, which hold nothing, or a file, which can be read again from
+    /// where it was.
+    Inherited(Option<(File, u64)>),
+    /// It was read already.
+    Read(Vec<u8>),
+    /// It goes through us.
+    Pumped(Pump),
+}
+
+impl Stdin {
+    /// This process's stdin. `listens`: lines come in and are answered one after the other.
+    pub fn of_process(listens: bool) -> Stdin {
+        let stdin = io::stdin();
+        let file = stdin.as_fd().try_clone_to_owned().map(File::from).ok();
+        let metadata = file.as_ref().and_then(|file| file.metadata().ok());
+        let is_regular = metadata.as_ref().is_some_and(|metadata| metadata.is_file());
+        let is_device = metadata.is_some_and(|metadata| std::os::unix::fs::FileTypeExt::is_char_device(&metadata.file_type()));
+        if stdin.is_terminal() || is_device {
+            return Stdin::Inherited(None);
+        }
+        match file {
+            Some(mut file) if is_regular && !listens => match file.stream_position() {
+                Ok(at) => Stdin::Inherited(Some((file, at))),
+                Err(_) => Stdin::Inherited(None),
+            },
+            _ => {
+                let pump = Pump::default();
+                pump.state().kept.is_in_lines = listens;
+                Stdin::Pumped(pump)
+            }
+        }
+    }
+
+    /// What the real Claude is given for it.
+    pub fn for_child(&self) -> Stdio {
+        match self {
+            Stdin::Inherited(_) => Stdio::inherit(),
+            Stdin::Read(_) | Stdin::Pumped(_) => Stdio::piped(),
+        }
+    }
+
+    /// Begins to pass it on.
+    pub fn connect(&mut self, pipe: Option<ChildStdin>) {
+        match (self, pipe) {
+            (Stdin::Pumped(pump), Some(pipe)) => pump.connect(pipe),
+            (Stdin::Read(bytes), Some(mut pipe)) => {
+                let bytes = bytes.clone();
+                thread::spawn(move || drop(pipe.write_all(&bytes)));
+            }
+            _ => {}
+        }
+    }
+
+    /// All of it so far.
+    pub fn kept(&self) -> Vec<u8> {
+        match self {
+            Stdin::Inherited(None) => vec![],
+            Stdin::Inherited(Some((file, at))) => read_from(file, *at).unwrap_or_default(),
+            Stdin::Read(bytes) => bytes.clone(),
+            Stdin::Pumped(pump) => pump.state().kept.bytes(),
+        }
+    }
+
+    /// The pump, if it goes through us.
+    pub fn pump(&self) -> Option<&Pump> {
+        match self {
+            Stdin::Pumped(pump) => Some(pump),
+            _ => None,
+        }
+    }
+}
+
+fn read_from(file: &File, mut at: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 64 << 10];
+    loop {
+        match file.read_at(&mut chunk, at)? {
+            0 => return Ok(bytes),
+            length if bytes.len() < ENOUGH => {
+                bytes.extend_from_slice(&chunk[..length]);
+                at += length as u64;
+            }
+            _ => return Ok(bytes),
+        }
+    }
+}
+
+/// Moves stdin to the real Claude, or to whoever takes its place.
+#[derive(Clone, Default)]
+pub struct Pump {
+    state: Arc<Mutex<State>>,
+    /// Not in the state: a write may wait for its reader. Locked before the state where both are.
+    pipe: Arc<Mutex<Pipe>>,
+}
+
+#[derive(Default)]
+struct Pipe {
+    to_child: Option<ChildStdin>,
+    /// Up to which byte it was written to, or needs not be.
+    done: u64,
+}
+
+#[derive(Default)]
+struct State {
+    has_begun: bool,
+    kept: Kept,
+    /// Where it goes in the real Claude's place.
+    taker: Option<Sender<Vec<u8>>>,
+    is_over: bool,
+    /// When the last of it came.
+    last: Option<Instant>,
+    /// How many bytes came.
+    length: u64,
+    /// What came since it was taken from the real Claude.
+    missed: Vec<u8>,
+}
+
+/// What was said and may have to be said again.
+#[derive(Default)]
+struct Kept {
+    /// The lines that set something, each the last of its kind, without their newline.
+    settings: Vec<(String, Vec<u8>)>,
+    /// The user's lines that are not answered.
+    said: Vec<Vec<u8>>,
+    /// How many of the user's lines came before those.
+    answered: usize,
+    /// The end of it, which is no whole line yet. Of what is no list of lines: all.
+    rest: Vec<u8>,
+    is_in_lines: bool,
+    is_too_much: bool,
+}
+
+impl Kept {
+    fn add(&mut self, chunk: &[u8]) {
+        self.rest.extend_from_slice(chunk);
+        if self.is_in_lines {
+            while let Some(end) = memchr::memchr(b'\n', &self.rest) {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                self.add_line(line);
+            }
+        }
+        if self.rest.len() > ENOUGH {
+            self.rest = Vec::new();
+            self.is_too_much = true;
+        }
+    }
+
+    fn add_line(&mut self, line: Vec<u8>) {
+        #[derive(Deserialize)]
+        struct Line {
+            #[serde(rename = "type")]
+            kind: String,
+            request: Option<Request>,
+        }
+        #[derive(Deserialize)]
+        struct Request {
+            subtype: String,
+        }
+        let Ok(parsed) = serde_json::from_slice::<Line>(&line) else {
+            // Whoever answers it shall say what is wrong with it.
+            return self.said.push(line);
+        };
+        match (parsed.kind.as_str(), parsed.request) {
+            ("user" | "assistant", _) => self.said.push(line),
+            ("control_request", Some(Request { subtype })) if subtype.starts_with("set_") || subtype == "initialize" => {
+                self.settings.retain(|(kind, _)| *kind != subtype);
+                self.settings.push((subtype, line));
+            }
+            _ => {}
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        [self.said.concat(), self.rest.clone()].concat()
+    }
+}
+
+/// What takes the place of the real Claude's stdin.
+pub struct Feed {
+    /// The requests that set something and were answered.
+    pub settings: Vec<Vec<u8>>,
+    /// What was said and not answered, and what comes after it.
+    pub input: Box<dyn BufRead + Send>,
+}
+
+impl Pump {
+    /// Passes on to `to_child` what came and what comes.
+    fn connect(&self, mut to_child: ChildStdin) {
+        let mut pipe = self.pipe();
+        let mut state = self.state();
+        state.taker = None;
+        state.missed = Vec::new();
+        let settings = state.kept.settings.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>().concat();
+        let before = [settings, state.kept.bytes()].concat();
+        pipe.done = state.length;
+        let is_over = state.is_over;
+        drop(state);
+        let _ = to_child.write_all(&before);
+        pipe.to_child = (!is_over).then_some(to_child);
+        drop(pipe);
+        self.begin();
+    }
+
+    fn begin(&self) {
+        if !std::mem::replace(&mut self.state().has_begun, true) {
+            let pump = self.clone();
+            thread::spawn(move || pump.run());
+        }
+    }
+
+    /// Takes it from the real Claude.
+    pub fn take(&self) -> Feed {
+        let (sender, receiver) = channel();
+        let mut state = self.state();
+        let first = state.kept.bytes();
+        let settings = state.kept.settings.iter().map(|(_, line)| line.clone()).collect();
+        state.taker = (!state.is_over).then_some(sender);
+        drop(state);
+        self.begin();
+        Feed { settings, input: Box::new(BufReader::new(Chunks { current: Cursor::new(first), next: receiver })) }
+    }
+
+    /// The real Claude has it again, with what came since it was taken.
+    pub fn give_back(&self) {
+        let mut pipe = self.pipe();
+        let mut state = self.state();
+        state.taker = None;
+        let missed = std::mem::take(&mut state.missed);
+        pipe.done = state.length;
+        let is_over = state.is_over;
+        drop(state);
+        if let Some(to_child) = pipe.to_child.as_mut() {
+            let _ = to_child.write_all(&missed);
+        }
+        if is_over {
+            pipe.to_child = None;
+        }
+    }
+
+    /// The ids of the requests that set something.
+    pub fn settings(&self) -> HashSet<String> {
+        #[derive(Deserialize)]
+        struct Line {
+            request_id: String,
+        }
+        let state = self.state();
+        let ids = state.kept.settings.iter().filter_map(|(_, line)| serde_json::from_slice::<Line>(line).ok());
+        ids.map(|line| line.request_id).collect()
+    }
+
+    /// How many lines the user has said.
+    pub fn said(&self) -> usize {
+        let state = self.state();
+        state.kept.answered + state.kept.said.len()
+    }
+
+    /// The first `count` of the user's lines are answered.
+    pub fn answered(&self, count: usize) {
+        let mut state = self.state();
+        let done = count.saturating_sub(state.kept.answered).min(state.kept.said.len());
+        state.kept.said.drain(..done);
+        state.kept.answered += done;
+    }
+
+    /// Whether something was said that is not answered.
+    pub fn awaits_answer(&self) -> bool {
+        !self.state().kept.said.is_empty()
+    }
+
+    /// Whether all of it is there.
+    pub fn is_complete(&self) -> bool {
+        !self.state().kept.is_too_much
+    }
+
+    /// When the last of it came; none if none came, or if its end has come.
+    pub fn last(&self) -> Option<Instant> {
+        self.state().last
+    }
+
+    /// Whether its end has come.
+    pub fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Says to the real Claude that nothing more will come.
+    pub fn close(&self) {
+        self.pipe().to_child = None;
+    }
+
+    fn run(&self) {
+        let Ok(mut stdin) = Blocking::new(io::stdin()) else { return };
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            let length = match stdin.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                length => length.unwrap_or(0),
+            };
+            let mut state = self.state();
+            state.last = Some(Instant::now());
+            if length == 0 {
+                state.is_over = true;
+                let is_taken = state.taker.take().is_some();
+                drop(state);
+                if !is_taken {
+                    self.close();
+                }
+                return;
+            }
+            let bytes = &chunk[..length];
+            state.kept.add(bytes);
+            state.length += length as u64;
+            let until = state.length;
+            if let Some(taker) = &state.taker {
+                let _ = taker.send(bytes.to_vec());
+                state.missed.extend_from_slice(bytes);
+                continue;
+            }
+            drop(state);
+            let mut pipe = self.pipe();
+            let is_new = until > pipe.done;
+            if let Some(to_child) = pipe.to_child.as_mut().filter(|_| is_new) {
+                // Whoever does not read any more has its reasons.
+                let _ = to_child.write_all(bytes);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pipe(&self) -> MutexGuard<'_, Pipe> {
+        self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Chunks, one after the other.
+struct Chunks {
+    current: Cursor<Vec<u8>>,
+    next: Receiver<Vec<u8>>,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.current.read(buffer)? {
+                0 => match self.next.recv() {
+                    Ok(chunk) => self.current = Cursor::new(chunk),
+                    Err(_) => return Ok(0),
+                },
+                length => return Ok(length),
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which version the real Claude Code is: that decides which options and which words it knows.
+//!
+//! Asking it costs a tenth of a second and more, so it is asked once for each file, and what it says in its stream
+//! afterwards corrects what is remembered.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::files;
+
+/// A version, in numbers: 2.1.330.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    /// Reads `2.1.330`, and `2.1.330 (Claude Code)`.
+    pub fn parse(text: &str) -> Option<Version> {
+        let word = text.split_whitespace().next()?;
+        let mut parts = word.split('.').map(|part| part.split('-').next().unwrap_or_default().parse().ok());
+        Some(Version(parts.next()??, parts.next()??, parts.next()??))
+    }
+
+    /// Whether it has `--include-partial-messages`.
+    pub fn has_partials(self) -> bool {
+        self >= PARTIALS_SINCE
+    }
+
+    /// Whether it announces its retries.
+    pub fn announces_retries(self) -> bool {
+        self >= RETRIES_SINCE
+    }
+}
+
+const PARTIALS_SINCE: Version = Version(1, 0, 109);
+const RETRIES_SINCE: Version = Version(2, 1, 45);
+
+/// A program, and what it says that it is.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    path: PathBuf,
+    /// Device, inode, size, and time of the last change in nanoseconds: another file has others.
+    file: (u64, u64, u64, i128),
+    version: Version,
+}
+
+/// The version of the Claude Code at `path`; none if it does not say.
+pub fn of(context: &Context, path: &Path) -> Option<Version> {
+    by_its_place(path).or_else(|| remembered(context, path)).or_else(|| {
+        let version = by_asking(path)?;
+        remember(context, path, version);
+        Some(version)
+    })
+}
+
+fn remembered(context: &Context, path: &Path) -> Option<Version> {
+    let known: Known = serde_json::from_slice(&fs::read(file(context)?).ok()?).ok()?;
+    (known.path == path && known.file == id(path)?).then_some(known.version)
+}
+
+/// Keeps what the program itself has said.
+pub fn remember(context: &Context, path: &Path, version: Version) {
+    if let (Some(file), Some(id)) = (file(context), id(path)) {
+        let known = Known { path: path.into(), file: id, version };
+        // What is not kept is asked again.
+        let _ = files::replace(&file, &serde_json::to_vec(&known).unwrap_or_default());
+    }
+}
+
+fn file(context: &Context) -> Option<PathBuf> {
+    Some(context.state_dir().ok()?.join("claude-version.json"))
+}
+
+/// Of the file that `path` leads to, and of the script that may stand in between.
+fn id(path: &Path) -> Option<(u64, u64, u64, i128)> {
+    let metadata = fs::metadata(path).ok()?;
+    let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    Some((metadata.dev(), metadata.ino(), metadata.size(), changed))
+}
+
+/// npm's package says it beside the program; the files of the native installer have it for their name.
+fn by_its_place(path: &Path) -> Option<Version> {
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let program = fs::canonicalize(path).ok()?;
+    let folder = program.parent()?;
+    let package = |folder: &Path| {
+        let package: Package = serde_json::from_slice(&fs::read(folder.join("package.json")).ok()?).ok()?;
+        Version::parse(&package.version).filter(|_| package.name.starts_with("@anthropic-ai/claude-code"))
+    };
+    let named = program.file_name().and_then(|name| Version::parse(name.to_str()?));
+    named.or_else(|| package(folder)).or_else(|| package(folder.parent()?))
+}
+
+fn by_asking(path: &Path) -> Option<Version> {
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    Version::parse(&String::from_utf8_lossy(&output.stdout))
+}
