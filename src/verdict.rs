@@ -147,6 +147,10 @@ pub struct Ending {
     pub status: Option<u16>,
     /// The `api_error`, in 2.1.330.
     pub api_error: Option<String>,
+    /// The first of its `errors`.
+    pub problem: Option<String>,
+    /// How many turns wait behind it, in 2.1.330.
+    pub queued: Option<usize>,
 }
 
 /// What a `rate_limit_event` with the status `rejected` says (since 2.1.45).
@@ -170,6 +174,10 @@ pub struct Retry {
 /// The verdict on a turn that has ended by itself.
 pub fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
     let Some(ending) = &evidence.result else { return Verdict::of(Class::Caller) };
+    // A stream that was cut in the middle of an answer, up to 2.1.20; an interrupt has no result there.
+    if ending.subtype == "error_during_execution" && !ending.is_error {
+        return Verdict::of(Class::Network);
+    }
     if ending.subtype != "success" || !(ending.is_error || evidence.is_synthetic) {
         return Verdict::of(Class::Fine);
     }
@@ -244,6 +252,10 @@ fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
     if begins(&["credit balance is too low", "api error: 402", "your credit balance is too low"]) {
         return Some(Verdict::of(Class::Credit));
     }
+    // What 1.0.77 and 1.0.128 say to a 429 that tells nothing of a limit.
+    if lower.starts_with("claude ai usage limit reached|0") {
+        return Some(Verdict::of(Class::Throttle));
+    }
     if let Some(family_or_kind) = limit_kind(&lower) {
         let until = reset_time(&text, now);
         let (class, family) = match family_or_kind {
@@ -258,7 +270,7 @@ fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         || lower.starts_with("api error") && lower.contains("\"overloaded_error\"")
     {
         Class::Overload
-    } else if begins(&["api error: request rejected (429)", "server is temporarily limiting requests", "api error: 429"])
+    } else if begins(&["api error: request rejected (429)", "server is temporarily limiting requests", "api error: 429", "api error: rate limit reached"])
         || lower.starts_with("api error: server is temporarily limiting requests")
     {
         Class::Throttle
@@ -295,6 +307,7 @@ const NETWORK: &[&str] = &[
     "api error: connection",
     "api error: request timed out",
     "api error: unable to connect",
+    "api error: can't reach the api server",
     "api error: api returned an empty or malformed response",
     "api error: fetch failed",
     "api error: stream",

@@ -8,6 +8,7 @@ pub mod line;
 mod render;
 mod signals;
 mod stdin;
+mod trim;
 mod version;
 
 use std::collections::HashSet;
@@ -132,6 +133,8 @@ pub struct Watch<'a> {
     asks: usize,
     is_stopped: bool,
     has_answered: bool,
+    /// How many of the user's lines are answered.
+    answers: usize,
     said_watchdog: bool,
     state_is_running: bool,
     session_id: Option<String>,
@@ -176,7 +179,7 @@ impl<'a> Watch<'a> {
         context: &'a Context,
         invocation: &Invocation,
         process: Process,
-        out: Rendered,
+        mut out: Rendered,
         start: Start,
     ) -> Result<Watch<'a>> {
         let Process { program, mut stdin, signals, answered, has_begun } = process;
@@ -199,6 +202,7 @@ impl<'a> Watch<'a> {
             None => Signals::take(Target::Child(pid)).map_err(Error::file("take", "signals"))?,
         };
         let guard = Guard::of(child.id()).ok();
+        out.set_version(version);
         stdin.connect(child.stdin.take());
         let stdout = child.stdout.take();
         Ok(Watch {
@@ -224,6 +228,7 @@ impl<'a> Watch<'a> {
             asks: 0,
             is_stopped: false,
             has_answered: false,
+            answers: 0,
             said_watchdog: false,
             state_is_running: false,
             session_id: None,
@@ -286,7 +291,7 @@ impl<'a> Watch<'a> {
         for line in held.split_inclusive(|byte| *byte == b'\n') {
             match Line::parse(line).ending() {
                 Some(ending) => self.out.result(line, &ending),
-                None => self.out.lines(line),
+                None => self.out.line(line),
             }
         }
         self.turn = Turn::default();
@@ -461,7 +466,7 @@ impl<'a> Watch<'a> {
             self.take_content(bytes, &line, is_event);
             let is_first = self.turn.has_begun && !std::mem::replace(&mut self.has_answered, self.turn.has_begun);
             return is_first.then_some(Step::Answering);
-        } else if self.out.has_partials() || !line.has_status("requesting") {
+        } else if self.out.has_partials() || !(line.has_status("requesting") || line.is_system("thinking_tokens")) {
             self.pass(bytes);
         }
         line.warns_of_limit().then_some(Step::NearLimit)
@@ -470,7 +475,7 @@ impl<'a> Watch<'a> {
     fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
         if line.is_replay() {
             // What the caller says itself is no sign of an answer.
-            return if self.replays { self.pass(bytes) };
+            return if self.replays { self.hold(bytes) };
         }
         self.turn.has_begun = true;
         if is_event && !self.out.has_partials() {
@@ -485,7 +490,7 @@ impl<'a> Watch<'a> {
         }
         self.turn.has_reached_caller |= self.out.is_live();
         self.release();
-        self.out.lines(bytes);
+        self.out.line(bytes);
     }
 
     fn take_control(&mut self, bytes: &[u8], line: &Line) -> Option<Step> {
@@ -494,7 +499,7 @@ impl<'a> Watch<'a> {
         }
         let is_known = line.answered_request().is_some_and(|request| self.answered.remove(&request));
         if !is_known {
-            self.out.lines(bytes);
+            self.out.line(bytes);
         }
         None
     }
@@ -507,6 +512,7 @@ impl<'a> Watch<'a> {
         let version = line.version().as_deref().and_then(Version::parse);
         if let Some(version) = version.filter(|version| Some(*version) != self.version) {
             self.version = Some(version);
+            self.out.set_version(self.version);
             version::remember(self.context, &self.program, version);
         }
     }
@@ -564,7 +570,9 @@ impl<'a> Watch<'a> {
         self.release();
         self.out.result(bytes, &ending);
         if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
-            pump.answered(self.turn.said);
+            // One more; and all that had been said when the turn began, except what waits.
+            self.answers = (self.answers + 1).max(ending.queued.map_or(0, |queued| self.turn.said.saturating_sub(queued)));
+            pump.answered(self.answers);
         }
         self.turn = Turn::default();
         None
@@ -586,7 +594,7 @@ impl<'a> Watch<'a> {
     /// Passes a line on, in its order.
     fn pass(&mut self, bytes: &[u8]) {
         if self.turn.held.is_empty() {
-            self.out.lines(bytes);
+            self.out.line(bytes);
         } else {
             self.hold(bytes);
         }
@@ -594,8 +602,8 @@ impl<'a> Watch<'a> {
 
     fn release(&mut self) {
         let held = std::mem::take(&mut self.turn.held);
-        if !held.is_empty() {
-            self.out.lines(&held);
+        for line in held.split_inclusive(|byte| *byte == b'\n') {
+            self.out.line(line);
         }
     }
 
@@ -613,7 +621,7 @@ impl<'a> Watch<'a> {
 pub fn mirror(status: ExitStatus) -> std::process::ExitCode {
     match (status.code(), status.signal()) {
         (Some(code), _) => std::process::ExitCode::from(code as u8),
-        (None, Some(signal)) if [1, 2, 9, 13, 15].contains(&signal) => end_by(signal),
+        (None, Some(signal)) if [1, 2, 3, 9, 13, 15].contains(&signal) => end_by(signal),
         (None, signal) => std::process::ExitCode::from(128u8.saturating_add(signal.unwrap_or_default() as u8)),
     }
 }

@@ -65,6 +65,11 @@ fn texts_of_versions_without_types() {
         ("API Error: Request timed out.", Class::Network),
         ("API Error: Request rejected (429) · this may be a temporary capacity issue", Class::Throttle),
         ("API Error: 429 {\"type\":\"error\"}", Class::Throttle),
+        ("API Error: Rate limit reached", Class::Throttle),
+        ("Claude AI usage limit reached|0", Class::Throttle),
+        ("Session limit reached ∙ resets 7:44pm", Class::FiveHour),
+        ("Spending cap reached ∙ resets Nov 25, 9am", Class::Spend),
+        ("API Error: Can't reach the API server — check your internet or DNS (ENOTFOUND)", Class::Network),
         ("Invalid API key · Please run /login", Class::SignIn),
         ("Not logged in · Please run /login", Class::SignIn),
         ("API Error: 401 {\"type\":\"error\"} · Please run /login", Class::SignIn),
@@ -138,10 +143,16 @@ fn limits_with_success_as_their_exit_code_are_limits_if_claude_code_made_them_up
 #[test]
 fn ends_that_are_no_refusal() {
     assert_eq!(of_turn(&Evidence::default(), now()).class, Class::Caller);
-    for subtype in ["error_max_turns", "error_during_execution"] {
+    for (subtype, is_error, expected) in [
+        ("error_max_turns", true, Class::Fine),
+        ("error_max_turns", false, Class::Fine),
+        ("error_during_execution", true, Class::Fine),
+        ("error_during_execution", false, Class::Network),
+    ] {
         let mut evidence = untyped("");
-        evidence.result.as_mut().expect("a result").subtype = subtype.into();
-        assert_eq!(of_turn(&evidence, now()).class, Class::Fine, "{subtype}");
+        let result = evidence.result.as_mut().expect("a result");
+        (result.subtype, result.is_error) = (subtype.into(), is_error);
+        assert_eq!(of_turn(&evidence, now()).class, expected, "{subtype} {is_error}");
     }
 }
 

@@ -53,6 +53,12 @@ pub struct Line<'a> {
     api_error: Raw<'a>,
     #[serde(borrow)]
     usage: Raw<'a>,
+    #[serde(borrow)]
+    errors: Raw<'a>,
+    #[serde(borrow)]
+    queued_turn_count: Raw<'a>,
+    #[serde(borrow)]
+    parent_tool_use_id: Raw<'a>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +83,8 @@ struct Typed {
 #[serde(rename_all = "camelCase")]
 struct RateLimitInfo {
     status: String,
+    #[serde(default)]
+    is_using_overage: bool,
     resets_at: Option<f64>,
     rate_limit_type: Option<String>,
 }
@@ -106,6 +114,23 @@ impl<'a> Line<'a> {
     /// Reads a line. What is no JSON object has no type.
     pub fn parse(line: &'a [u8]) -> Line<'a> {
         serde_json::from_slice(line).unwrap_or_default()
+    }
+
+    /// Its `type` and its `subtype`.
+    pub fn kind(&self) -> (String, String) {
+        (read(self.kind).unwrap_or_default(), read(self.subtype).unwrap_or_default())
+    }
+
+    /// The text of the assistant's message, if it is no subagent's.
+    pub fn text(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Block {
+            text: Option<String>,
+        }
+        let is_top = self.is("assistant") && self.parent_tool_use_id.is_none_or(|id| id.get() == "null");
+        let message: WithBlocks = serde_json::from_str(self.message.filter(|_| is_top)?.get()).ok()?;
+        let texts: Vec<String> = message.content.iter().filter_map(|block| read::<Block>(Some(block))?.text).collect();
+        (!texts.is_empty()).then(|| texts.concat())
     }
 
     /// Whether its `type` is this word.
@@ -172,9 +197,10 @@ impl<'a> Line<'a> {
         begins || blocks.is_some_and(|message| message.content.iter().any(kind))
     }
 
-    /// The limit that it says is reached. `allowed` with a rejected overage is a healthy run (claude-code#38673).
+    /// The limit that it says is reached. `allowed` with a rejected overage is a healthy run (claude-code#38673), and so is
+    /// `rejected` with an overage that is used.
     pub fn rejected(&self) -> Option<Limit> {
-        let info = self.rate_limit().filter(|info| info.status == "rejected")?;
+        let info = self.rate_limit().filter(|info| info.status == "rejected" && !info.is_using_overage)?;
         let resets_at = info.resets_at.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         Some(Limit { kind: info.rate_limit_type, resets_at })
     }
@@ -202,6 +228,8 @@ impl<'a> Line<'a> {
             text: read(self.result).unwrap_or_default(),
             status: read(self.api_error_status),
             api_error: read(self.api_error),
+            problem: read::<Vec<String>>(self.errors).and_then(|errors| errors.into_iter().next()),
+            queued: read(self.queued_turn_count),
         })
     }
 

@@ -30,14 +30,27 @@ impl Version {
         self >= PARTIALS_SINCE
     }
 
+    /// Whether its JSON array leaves out what hooks did.
+    pub fn hides_hooks(self) -> bool {
+        self >= HOOKS_HIDDEN_SINCE
+    }
+
+    /// Whether it prints each result as it comes, and writes U+2028 alike in all formats.
+    pub fn prints_each_result(self) -> bool {
+        self >= RESULTS_PRINTED_SINCE
+    }
+
     /// Whether it announces its retries.
     pub fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
 }
 
-const PARTIALS_SINCE: Version = Version(1, 0, 109);
-const RETRIES_SINCE: Version = Version(2, 1, 45);
+// The first versions that were seen with it; those just before may have it, too.
+const PARTIALS_SINCE: Version = Version(1, 0, 128);
+const RETRIES_SINCE: Version = Version(2, 1, 110);
+const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);
+const RESULTS_PRINTED_SINCE: Version = Version(2, 1, 198);
 
 /// A program, and what it says that it is.
 #[derive(Serialize, Deserialize)]
