@@ -20,10 +20,10 @@ use crate::answer::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::files::private_file;
-pub use files::last_lines;
 pub use child::own_path;
-pub use process::start_mark;
+pub use files::last_lines;
 pub use probe::State;
+pub use process::start_mark;
 pub use progress::Progress;
 use supervisor::{Running, SOMEBODY_ELSE, Supervisor};
 

@@ -270,8 +270,12 @@ fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         || lower.starts_with("api error") && lower.contains("\"overloaded_error\"")
     {
         Class::Overload
-    } else if begins(&["api error: request rejected (429)", "server is temporarily limiting requests", "api error: 429", "api error: rate limit reached"])
-        || lower.starts_with("api error: server is temporarily limiting requests")
+    } else if begins(&[
+        "api error: request rejected (429)",
+        "server is temporarily limiting requests",
+        "api error: 429",
+        "api error: rate limit reached",
+    ]) || lower.starts_with("api error: server is temporarily limiting requests")
     {
         Class::Throttle
     } else if begins(SIGN_IN) {

@@ -188,7 +188,8 @@ impl<'a> Watch<'a> {
         let mut command = Command::new(&program);
         command.args(arguments(context, invocation, version, has_begun)).stdin(stdin.for_child()).stdout(Stdio::piped());
         let announces = version.is_some_and(Version::announces_retries);
-        if (limits_retries || !announces && mode == Mode::Watched) && !patience.has_watchdog && context.env(MAX_RETRIES).is_none() {
+        if (limits_retries || !announces && mode == Mode::Watched) && !patience.has_watchdog && context.env(MAX_RETRIES).is_none()
+        {
             command.env(MAX_RETRIES, patience.retries.to_string());
         }
         let mut child = command.spawn().map_err(|error| real_claude::not_run(program.clone(), &error))?;
@@ -466,7 +467,7 @@ impl<'a> Watch<'a> {
             self.take_content(bytes, &line, is_event);
             let is_first = self.turn.has_begun && !std::mem::replace(&mut self.has_answered, self.turn.has_begun);
             return is_first.then_some(Step::Answering);
-        } else if self.out.has_partials() || !(line.has_status("requesting") || line.is_system("thinking_tokens")) {
+        } else if self.out.has_partials() || !line.has_status("requesting") {
             self.pass(bytes);
         }
         line.warns_of_limit().then_some(Step::NearLimit)
@@ -475,7 +476,9 @@ impl<'a> Watch<'a> {
     fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
         if line.is_replay() {
             // What the caller says itself is no sign of an answer.
-            return if self.replays { self.hold(bytes) };
+            return if self.replays {
+                self.hold(bytes)
+            };
         }
         self.turn.has_begun = true;
         if is_event && !self.out.has_partials() {
@@ -584,7 +587,11 @@ impl<'a> Watch<'a> {
             Some(id) => format!("; go on later with `claude --resume {id}`"),
             None => String::new(),
         };
-        say(&format!("{}: Claude {}; {what}, so this call is not answered again locally{resume}", self.applet, verdict.class.said()));
+        say(&format!(
+            "{}: Claude {}; {what}, so this call is not answered again locally{resume}",
+            self.applet,
+            verdict.class.said()
+        ));
     }
 
     fn hold(&mut self, bytes: &[u8]) {

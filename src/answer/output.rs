@@ -44,16 +44,7 @@ impl Output {
     pub fn new(format: Format, is_terminal: bool) -> Output {
         let stdout = Blocking::new(io::stdout());
         let (stdout, fault) = stdout.map_or_else(|error| (None, Some(error)), |stdout| (Some(stdout), None));
-        Output {
-            format,
-            is_terminal,
-            buffer: Vec::new(),
-            last_shown: None,
-            stdout,
-            fault,
-            is_held: false,
-            on_release: None,
-        }
+        Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault, is_held: false, on_release: None }
     }
 
     /// Writes nothing before [`Output::release`], which calls `on_release` first.

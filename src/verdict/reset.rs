@@ -22,7 +22,8 @@ pub fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
         None => TimeZone::system(),
     };
     let stated = rest.split('(').next()?.to_lowercase();
-    let words: Vec<&str> = stated.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        stated.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty()).collect();
     let (mut month, mut day, mut year, mut time) = (None, None, None, None);
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {

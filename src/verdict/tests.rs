@@ -57,7 +57,10 @@ fn texts_of_versions_without_types() {
         ("You've hit your fast limit", Class::Caller),
         ("You've used 91% of your weekly limit", Class::Caller),
         ("Credit balance is too low", Class::Credit),
-        ("API Error: 529 {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}", Class::Overload),
+        (
+            "API Error: 529 {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+            Class::Overload,
+        ),
         ("API Error: Repeated 529 Overloaded errors", Class::Overload),
         ("API Error: 500 {\"type\":\"error\"}", Class::ServerError),
         ("API Error: 502 Bad Gateway", Class::ServerError),
@@ -96,7 +99,9 @@ fn a_model_that_talks_of_limits_is_none() {
         evidence.result.as_mut().expect("a result").is_error = false;
         assert_eq!(of_turn(&evidence, now()), Verdict::of(Class::Fine), "{text}");
     }
-    for text in ["No, you haven't hit your rate limit yet", "> You've hit your limit · resets 10am (UTC)", "Usage limits, explained"] {
+    for text in
+        ["No, you haven't hit your rate limit yet", "> You've hit your limit · resets 10am (UTC)", "Usage limits, explained"]
+    {
         assert_eq!(of_turn(&untyped(text), now()).class, Class::Caller, "{text}");
     }
     let two_lines = "You've hit your limit · resets 10:01am (UTC)\nis what it printed";

@@ -270,7 +270,10 @@ mod tests {
     #[test]
     fn tools_are_seen_in_messages_and_in_events() {
         let table: [(&[u8], bool); 6] = [
-            (br#"{"type":"assistant","message":{"content":[{"type":"text"},{"type":"tool_use","name":"Bash","input":{}}]}}"#, true),
+            (
+                br#"{"type":"assistant","message":{"content":[{"type":"text"},{"type":"tool_use","name":"Bash","input":{}}]}}"#,
+                true,
+            ),
             (br#"{"type":"user","message":{"content":[{"type":"tool_result"}]}}"#, true),
             (br#"{"type":"assistant","message":{"content":[{"type":"server_tool_use"}]}}"#, true),
             (br#"{"type":"stream_event","event":{"type":"content_block_start","content_block":{"type":"tool_use"}}}"#, true),
@@ -285,7 +288,9 @@ mod tests {
     #[test]
     fn a_rejected_overage_is_no_limit() {
         let of = |status: &str| {
-            format!(r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"{status}","resetsAt":1795341338,"rateLimitType":"five_hour","overageStatus":"rejected"}}}}"#)
+            format!(
+                r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"{status}","resetsAt":1795341338,"rateLimitType":"five_hour","overageStatus":"rejected"}}}}"#
+            )
         };
         assert!(Line::parse(of("allowed").as_bytes()).rejected().is_none());
         let limit = Line::parse(of("rejected").as_bytes()).rejected().expect("a limit");

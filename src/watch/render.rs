@@ -144,7 +144,11 @@ impl Rendered {
         if self.is_terminal {
             text = harmless(&text);
         }
-        if self.version.is_none_or(Version::prints_each_result) && ending.is_error && !self.is_terminal && io::stderr().is_terminal() {
+        if self.version.is_none_or(Version::prints_each_result)
+            && ending.is_error
+            && !self.is_terminal
+            && io::stderr().is_terminal()
+        {
             crate::error::say(text.trim_end());
         }
         let gap = self.printed.map_or("", |ended_line| if ended_line { "\n" } else { "\n\n" });

@@ -39,8 +39,7 @@ impl Signals {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let mut caught =
-            SignalsInfo::<WithOrigin>::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
+        let mut caught = SignalsInfo::<WithOrigin>::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
         let signals = Signals(Arc::new(target.into()));
         let taken = signals.clone();
         thread::spawn(move || {
