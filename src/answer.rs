@@ -113,7 +113,9 @@ fn prepare<'a>(
         output.hold(on_answer);
     }
     let mut reporter = Reporter::new(applet, output, identity(&settings, invocation, mark));
-    let mut session = session(applet, context, invocation).inspect_err(|error| {
+    let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !invocation.has("--fork-session"));
+    let begun = begun.and_then(|id| Session::open(applet, context, Choice::Known(id)).ok());
+    let mut session = begun.map_or_else(|| session(applet, context, invocation), Ok).inspect_err(|error| {
         let resumed = invocation.last("--resume").filter(|id| is_uuid(id) && !invocation.has("--fork-session"));
         let id = resumed.or(invocation.last("--session-id"));
         reporter.identity.session_id = id.map_or_else(wire::uuid, str::to_string);

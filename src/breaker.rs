@@ -108,6 +108,12 @@ impl Condition {
         now >= self.next_probe || now < self.updated || self.next_probe.duration_since(now) > EARLY_PROBE
     }
 
+    /// The models that it is for.
+    pub fn shown_models(&self) -> String {
+        let named: Vec<&str> = self.models.iter().map(|name| if name.is_empty() { "default" } else { name }).collect();
+        named.join(", ")
+    }
+
     /// As people say it, after "Claude ".
     pub fn said(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {

@@ -157,7 +157,7 @@ impl Context {
 }
 
 /// The settings, as the README lists them.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 23] = [
     "LLM_BACKEND_FLAG",
     "CLAUDE_BIN",
     "LOCAL_LLM_URL",
@@ -174,6 +174,13 @@ const SETTINGS: [&str; 16] = [
     "LLM_SERVER_CMD",
     "LLM_START_TIMEOUT",
     "LLM_NOTIFY_CMD",
+    "LLM_PREWARM",
+    "LLM_IDLE_UNLOAD",
+    "LLM_FAILOVER_POLICY",
+    "LLM_FAILOVER_RETRIES",
+    "LLM_FAILOVER_STALL",
+    "LLM_FAILOVER_REPLAY",
+    "LLM_FAILOVER_QUIET",
 ];
 
 /// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.

@@ -87,6 +87,14 @@ impl Server {
         self.supervisor.name()
     }
 
+    /// Whether there is something to start, or somebody else's server to ask.
+    ///
+    /// # Errors
+    /// If nothing is installed.
+    pub fn installed(&self) -> Result<()> {
+        if self.is_ours() { self.supervisor.installed() } else { Ok(()) }
+    }
+
     /// How long it may take to come up.
     pub fn patience(&self) -> Duration {
         self.patience

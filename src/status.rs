@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::breaker::{Breaker, Condition, clock};
 use crate::context::Context;
 use crate::error::Result;
 use crate::real_claude;
@@ -24,6 +25,8 @@ pub struct Status {
     /// The model that is asked for; none: the one that is served.
     model: Option<String>,
     real_claude: Option<PathBuf>,
+    /// Why calls are answered locally in `auto`; empty: they go to Claude.
+    conditions: Vec<Condition>,
     #[serde(skip)]
     since_time: Option<Timestamp>,
 }
@@ -71,6 +74,7 @@ impl Status {
             },
             model: context.text("LOCAL_LLM_MODEL")?,
             real_claude: real_claude::find(context).ok(),
+            conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
             since_time,
         })
     }
@@ -97,6 +101,15 @@ impl Status {
         line("supervisor", supervisor.clone());
         line("model", self.model.clone().unwrap_or_else(|| "as served".into()));
         line("real claude", self.real_claude.as_ref().map_or("not found".into(), |path| path.display().to_string()));
+        let now = Timestamp::now();
+        match self.conditions.as_slice() {
+            [] if self.backend == Backend::Auto => line("claude", "answers".into()),
+            conditions => conditions.iter().for_each(|condition| {
+                let models = if condition.models.is_empty() { String::new() } else { format!(" ({})", condition.shown_models()) };
+                let (since, next) = (clock(condition.since, now), clock(condition.next_probe.max(now), now));
+                line("claude", format!("{}{models}, since {since}; asked again at {next}", condition.said(now)));
+            }),
+        }
         if let Some(time) = self.since_time {
             line("since", time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string());
         }

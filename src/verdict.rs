@@ -149,8 +149,6 @@ pub struct Ending {
     pub api_error: Option<String>,
     /// The first of its `errors`.
     pub problem: Option<String>,
-    /// How many turns wait behind it, in 2.1.330.
-    pub queued: Option<usize>,
 }
 
 /// What a `rate_limit_event` with the status `rejected` says (since 2.1.45).

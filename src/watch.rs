@@ -135,6 +135,8 @@ pub struct Watch<'a> {
     has_answered: bool,
     /// How many of the user's lines are answered.
     answers: usize,
+    /// How many of them the turn is about.
+    members: usize,
     said_watchdog: bool,
     state_is_running: bool,
     session_id: Option<String>,
@@ -153,8 +155,6 @@ struct Turn {
     has_reached_caller: bool,
     /// What waits for the verdict, or for the first piece of an answer.
     held: Vec<u8>,
-    /// How many of the user's lines had been said when it began.
-    said: usize,
 }
 
 /// What happened.
@@ -230,6 +230,7 @@ impl<'a> Watch<'a> {
             is_stopped: false,
             has_answered: false,
             answers: 0,
+            members: 1,
             said_watchdog: false,
             state_is_running: false,
             session_id: None,
@@ -474,7 +475,8 @@ impl<'a> Watch<'a> {
     }
 
     fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
-        if line.is_replay() {
+        // 1.0.128 does not say that it is one.
+        if line.is_replay() || line.is("user") && self.listens && !self.turn.has_begun && !self.turn.has_tool {
             // What the caller says itself is no sign of an answer.
             return if self.replays {
                 self.hold(bytes)
@@ -511,7 +513,6 @@ impl<'a> Watch<'a> {
         self.session_id = line.session_id().or(self.session_id.take());
         self.model = line.model().or(self.model.take());
         self.asks = 0;
-        self.turn.said = self.stdin.pump().map_or(0, Pump::said);
         let version = line.version().as_deref().and_then(Version::parse);
         if let Some(version) = version.filter(|version| Some(*version) != self.version) {
             self.version = Some(version);
@@ -573,9 +574,10 @@ impl<'a> Watch<'a> {
         self.release();
         self.out.result(bytes, &ending);
         if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
-            // One more; and all that had been said when the turn began, except what waits.
-            self.answers = (self.answers + 1).max(ending.queued.map_or(0, |queued| self.turn.said.saturating_sub(queued)));
+            self.answers += self.members;
             pump.answered(self.answers);
+            let waiting = pump.said().saturating_sub(self.answers);
+            self.members = if self.version.is_some_and(Version::joins_what_waits) { waiting.max(1) } else { 1 };
         }
         self.turn = Turn::default();
         None

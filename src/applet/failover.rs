@@ -8,6 +8,7 @@ use argh::FromArgs;
 use super::interrupt::Guard;
 use super::print;
 use crate::answer;
+use crate::breaker::Breaker;
 use crate::context::Context;
 use crate::error::{self, Error, Result, report, warn};
 use crate::files::private_file;
@@ -39,6 +40,7 @@ enum Action {
     Status(StatusOptions),
     Local(Local),
     Claude(Claude),
+    Auto(Auto),
     Start(Start),
     Stop(Stop),
     Logs(Logs),
@@ -62,6 +64,11 @@ struct Local {}
 #[derive(FromArgs)]
 #[argh(subcommand, name = "claude", help_triggers("-h", "--help"))]
 struct Claude {}
+
+/// Let Claude answer, and the local model while Claude is limited or down.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "auto", help_triggers("-h", "--help"))]
+struct Auto {}
 
 /// Start the local server and leave the switch alone.
 #[derive(FromArgs)]
@@ -127,6 +134,7 @@ fn act(context: &Context, options: &Options) -> Result<()> {
         Some(Action::Status(options)) => action.status(options.json)?,
         Some(Action::Local(_)) => action.to_local()?,
         Some(Action::Claude(_)) => action.to_claude()?,
+        Some(Action::Auto(_)) => action.to_auto()?,
         Some(Action::Start(_)) => {
             let port = action.start(|| Ok(()))?;
             action.say(&format!("local server: UP (port {port})"));
@@ -204,10 +212,25 @@ impl Acting<'_> {
         self.stop("")
     }
 
+    /// No server is started: that is for the day that it is needed.
+    fn to_auto(&self) -> Result<()> {
+        self.warn_of_another_claude();
+        let _only_one = self.flip_lock()?;
+        if let Err(error) = Server::new(self.context).and_then(|server| server.installed()) {
+            let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
+            warn(NAME, &format!("{error}: calls that Claude refuses will fail{hint}"));
+        }
+        self.flip(Backend::Auto)
+    }
+
+    /// What was learned of Claude is forgotten: whoever sets the switch knows better.
     fn flip(&self, backend: Backend) -> Result<()> {
         let switch = Switch::new(self.context)?;
         let (before, _) = switch.read();
         switch.write(backend)?;
+        if let Ok(breaker) = Breaker::new(self.context) {
+            breaker.reset();
+        }
         self.say(&format!("agent backend now: {}", backend.word()));
         if before != backend {
             notify::flipped(self.context, backend);

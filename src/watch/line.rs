@@ -56,8 +56,6 @@ pub struct Line<'a> {
     #[serde(borrow)]
     errors: Raw<'a>,
     #[serde(borrow)]
-    queued_turn_count: Raw<'a>,
-    #[serde(borrow)]
     parent_tool_use_id: Raw<'a>,
 }
 
@@ -229,7 +227,6 @@ impl<'a> Line<'a> {
             status: read(self.api_error_status),
             api_error: read(self.api_error),
             problem: read::<Vec<String>>(self.errors).and_then(|errors| errors.into_iter().next()),
-            queued: read(self.queued_turn_count),
         })
     }
 

@@ -40,6 +40,11 @@ impl Version {
         self >= RESULTS_PRINTED_SINCE
     }
 
+    /// Whether it takes all that is said during a turn for one turn.
+    pub fn joins_what_waits(self) -> bool {
+        self >= RESULTS_PRINTED_SINCE
+    }
+
     /// Whether it announces its retries.
     pub fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
