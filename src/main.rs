@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod files;
 mod invocation;
+mod ledger;
 mod notify;
 mod options;
 mod real_claude;

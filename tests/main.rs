@@ -14,6 +14,7 @@ mod answer;
 mod applets;
 mod failover;
 mod golden;
+mod ledger;
 mod lines;
 mod quirks;
 mod readme;
