@@ -102,11 +102,19 @@ impl Context {
         Ok(self.home()?.join(".config/claude-failover/config.env"))
     }
 
-    /// The folder for state other than the switch, not made yet.
+    /// The folder for state other than the switch, not made yet. A drill gives its call another.
     ///
     /// # Errors
     /// If there is no home folder.
     pub fn state_dir(&self) -> Result<PathBuf> {
+        self.env(STATE_DIR).map_or_else(|| self.server_dir(), |dir| Ok(dir.into()))
+    }
+
+    /// The folder for the local server's state, not made yet: there is one server, in a drill too.
+    ///
+    /// # Errors
+    /// If there is no home folder.
+    pub fn server_dir(&self) -> Result<PathBuf> {
         Ok(self.home()?.join(".local/state/claude-failover"))
     }
 
@@ -155,6 +163,9 @@ impl Context {
         }
     }
 }
+
+/// The variable that names another folder for state.
+pub const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
 /// The settings, as the README lists them.
 const SETTINGS: [&str; 16] = [

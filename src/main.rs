@@ -8,6 +8,7 @@ mod applet;
 mod auto;
 mod breaker;
 mod context;
+mod drill;
 mod error;
 mod files;
 mod invocation;

@@ -11,6 +11,7 @@ use super::interrupt::Guard;
 use super::print;
 use crate::answer;
 use crate::context::Context;
+use crate::drill::{self, Trouble};
 use crate::error::{self, Error, Result, report, warn};
 use crate::files::private_file;
 use crate::ledger;
@@ -46,6 +47,7 @@ enum Action {
     Stop(Stop),
     Logs(Logs),
     Log(Log),
+    Drill(Drill),
 }
 
 /// Show how things stand (as does no command at all).
@@ -99,6 +101,15 @@ struct Log {
     /// sum up the calls since then: 30m, 24h, 7d, or a time such as 2026-11-22T02:10:00Z
     #[argh(option, from_str_fn(begin))]
     since: Option<Timestamp>,
+}
+
+/// Play a call whose Claude is limited or down, without spending quota or touching the switch.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "drill", help_triggers("-h", "--help"))]
+struct Drill {
+    /// limit, weekly, overload, down, hang, throttle or signin
+    #[argh(positional)]
+    trouble: Trouble,
 }
 
 /// A length of time before now, or a time.
@@ -168,6 +179,7 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
+        Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
     Ok(())
