@@ -12,6 +12,7 @@ mod options;
 
 mod answer;
 mod applets;
+mod drill;
 mod failover;
 mod golden;
 mod ledger;

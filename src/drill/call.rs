@@ -72,6 +72,7 @@ pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder, pr
         .env("ANTHROPIC_BASE_URL", url)
         .env("CLAUDE_CODE_OAUTH_TOKEN", "drill")
         .env("CLAUDE_CONFIG_DIR", place("claude"))
+        .env("CLAUDE_CODE_TMPDIR", folder.path())
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
         .env("LLM_BACKEND_FLAG", flag)
