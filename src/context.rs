@@ -110,6 +110,11 @@ impl Context {
         self.env(STATE_DIR).map_or_else(|| self.server_dir(), |dir| Ok(dir.into()))
     }
 
+    /// Whether this is the call of a drill.
+    pub fn is_drill(&self) -> bool {
+        self.env(STATE_DIR).is_some()
+    }
+
     /// The folder for the local server's state, not made yet: there is one server, in a drill too.
     ///
     /// # Errors

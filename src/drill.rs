@@ -11,15 +11,16 @@ use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::applet::OWN_NAME;
 use crate::applet::interrupt::Guard;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::real_claude;
-use crate::server::{Server, State, Stopped};
+use crate::server::{Server, State};
 use crate::switch::{Backend, Switch};
+use crate::unload;
 use api::Api;
 use call::Folder;
 pub use trouble::Trouble;
@@ -34,10 +35,8 @@ const LIMIT: Duration = Duration::from_secs(300);
 enum Event {
     /// Anthropic was asked, and did this.
     Asked(String),
-    /// A line on the call's stdout.
-    Printed(String),
-    /// A line on its stderr.
-    Said(String),
+    /// The call wrote a line on stdout or stderr.
+    Wrote(String),
     /// The call has ended, and all that it wrote was read.
     Ended(ExitStatus),
 }
@@ -66,24 +65,24 @@ pub fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<(
     let (api, folder) = (Api::new()?, Folder::new()?);
     let call = call::start(context, trouble, &api.url(), &folder, PROMPT)?;
     step(&format!("a script asks: claude -p \"{PROMPT}\""));
-    let (pid, path) = (Pid::from_raw(call.id().cast_signed()), folder.path().to_path_buf());
+    let (pid, path) = (call.pid(), folder.path().to_path_buf());
+    let own = context.for_applet(OWN_NAME, &[]);
     // After the call has begun, which must not inherit blocked signals, and before there are threads, which must.
     let guard = Guard::new(move || {
         call::end(pid);
         let _ = fs::remove_dir_all(path);
+        let _ = was_down && is_stopped_again(&own);
     });
     let (sender, events) = mpsc::channel();
     api.serve(trouble, sender.clone());
-    call::follow(call, sender);
+    call.follow(sender);
     let played = play(&events, Instant::now() + server.patience() + LIMIT, &step);
     if played.is_err() {
         call::end(pid);
     }
     guard.end();
-    if was_down && server.state() != State::Down && wants_no_server(context) {
-        if let Ok(Stopped::Freed(_)) = server.stop(&mut |_| {}) {
-            step("local server: stopped again");
-        }
+    if was_down && is_stopped_again(context) {
+        step("local server: stopped again");
     }
     let (was_asked, answer) = played?;
     match answer {
@@ -115,13 +114,15 @@ fn play(events: &Receiver<Event>, deadline: Instant, step: &dyn Fn(&str)) -> Res
                 was_asked = true;
                 step(&format!("Anthropic is asked, and {what}"));
             }
-            Ok(Event::Said(line)) => step(&format!("stderr: {line}")),
-            Ok(Event::Printed(line)) => {
-                if let Some((who, what)) = result(&line) {
+            Ok(Event::Wrote(line)) => match serde_json::from_str::<Value>(&line) {
+                Ok(message) if message["type"] == "result" => {
+                    let (who, what) = result(&message);
                     answer = Some(who);
                     step(&what);
                 }
-            }
+                Ok(_) => {}
+                Err(_) => step(&format!("stderr: {line}")),
+            },
             Ok(Event::Ended(status)) => {
                 step(&format!("the call ends with {}", status.to_string().replace("exit status:", "exit code")));
                 return Ok((was_asked, answer));
@@ -131,28 +132,26 @@ fn play(events: &Receiver<Event>, deadline: Instant, step: &dyn Fn(&str)) -> Res
     }
 }
 
-/// What a line of the stream says of the call's end.
-fn result(line: &str) -> Option<(Answer, String)> {
-    let value: Value = serde_json::from_str(line).ok()?;
-    if value["type"] != "result" {
-        return None;
-    }
-    let text = value["result"].as_str().unwrap_or_default();
-    let model = value["modelUsage"].as_object().and_then(|models| models.keys().next());
-    let is_local = value["failover"]["backend"] == "local";
-    Some(match value["is_error"] != false {
+/// Who answered, and that in words.
+fn result(message: &Value) -> (Answer, String) {
+    let text = message["result"].as_str().unwrap_or_default();
+    let model = message["modelUsage"].as_object().and_then(|models| models.keys().next());
+    let is_local = message["failover"]["backend"] == "local";
+    match message["is_error"] != false {
         true if is_local => (Answer::Failure, format!("the local model fails: {text}")),
         true => (Answer::Failure, format!("Claude fails: {text}")),
         false if is_local => {
             (Answer::Local, format!("answered locally by {}: {text}", model.map_or("the local model", String::as_str)))
         }
         false => (Answer::Claude, format!("answered by Claude: {text}")),
-    })
+    }
 }
 
-/// The user's own switch may have others on the server that the drill has started.
-fn wants_no_server(context: &Context) -> bool {
-    Switch::new(context).is_ok_and(|switch| switch.read().0 != Backend::Local)
+/// Stops the server that the drill has started. The user's own switch may have sent others there meanwhile.
+fn is_stopped_again(context: &Context) -> bool {
+    let is_wanted = Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
+    let is_down = || Server::new(context).is_ok_and(|server| server.state() == State::Down);
+    !is_wanted && !is_down() && unload::unload(context).is_ok() && is_down()
 }
 
 fn one_line(text: &str) -> String {

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::real_claude::Identity;
 use crate::files::private_file;
+use crate::real_claude::Identity;
 pub use spells::sum;
 pub use table::table;
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -59,30 +61,20 @@ fn drill(sandbox: &Sandbox, trouble: &str) -> Cmd {
     sandbox.cmd("llm-failover").args(&["drill", trouble]).limit(LIMIT)
 }
 
-/// The steps without their times, and with `TIME` for a time of the day.
+/// The steps without their times, and with `TIME` for when a limit ends.
 fn steps(output: &Output) -> String {
     let text = output.out().replace(&*real().to_string_lossy(), "[CLAUDE]");
     let step = |line: &str| {
-        let text = match line.split_once(" s  ") {
-            Some((time, text)) if time.trim().parse::<f64>().is_ok() => text,
-            _ => line,
-        };
-        let word = |word: &str| {
-            if is_time(word.trim_end_matches(';')) {
-                word.replace(|c: char| c.is_ascii_digit() || c == ':', "") + "TIME"
-            } else {
-                word.to_string()
-            }
-        };
-        text.split(' ').map(word).collect::<Vec<_>>().join(" ") + "\n"
+        let told = line.split_once(" s  ").filter(|(time, _)| time.trim().parse::<f64>().is_ok()).map_or(line, |(_, text)| text);
+        let (before, until) = told.split_once(" until ").unwrap_or((told, ""));
+        let after = until.split_once(';').map_or("", |(_, rest)| rest);
+        match (until, after) {
+            ("", _) => format!("{told}\n"),
+            (_, "") => format!("{before} until TIME\n"),
+            _ => format!("{before} until TIME;{after}\n"),
+        }
     };
     text.lines().map(step).collect()
-}
-
-fn is_time(word: &str) -> bool {
-    word.split_once(':').is_some_and(|(hour, minute)| {
-        [hour, minute].iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
-    })
 }
 
 /// Plays `trouble` with a local model that answers, and expects these steps and this end; all else is as it was.
@@ -111,9 +103,9 @@ const ENDS_WELL: &str = "the call ends with exit code 0\n";
 
 #[test]
 fn a_limit_is_answered_locally_after_one_request() {
-    for (trouble, name, until) in [("limit", "5-hour", "TIME"), ("weekly", "weekly", "DAY TIME")] {
-        let asked = format!("Anthropic is asked, and says 429: {name} limit, until {until}\n");
-        let said = format!("stderr: claude: Claude is at its {name} limit until {until}; the local model answers\n");
+    for (trouble, name) in [("limit", "5-hour"), ("weekly", "weekly")] {
+        let asked = format!("Anthropic is asked, and says 429: {name} limit, until TIME\n");
+        let said = format!("stderr: claude: Claude is at its {name} limit until TIME; the local model answers\n");
         plays(trouble, &[&asked, &said, LOCAL, ENDS_WELL, AS_MEANT], 0, "");
     }
 }
@@ -151,7 +143,10 @@ fn a_sign_in_that_has_expired_is_told() {
     let failed = "Claude fails: Failed to authenticate. API Error: 401 OAuth token has expired. Please obtain a new token or \
                   refresh your existing token.\n";
     let why = "llm-failover: not answered locally, as it should be: who is not signed in has to be told\n";
-    plays("signin", &[asked, asked, failed, "the call ends with exit code 1\n"], 1, why);
+    let said = "stderr: claude: Claude Code is not signed in, and a local model is no cure for that\n";
+    let hint =
+        "stderr: hint: run `claude` and `/login`, or `claude setup-token` for scripts; `llm-failover local` answers meanwhile\n";
+    plays("signin", &[asked, asked, said, hint, failed, "the call ends with exit code 1\n"], 1, why);
 }
 
 #[test]
@@ -194,19 +189,19 @@ fn a_drill_needs_a_real_claude_and_a_trouble_that_there_is() {
 
 #[test]
 fn an_interrupted_drill_leaves_nothing() {
-    let (anthropic, local) = (nobody_asks(), Stub::answering("Hello from here."));
-    let mut sandbox = Sandbox::new();
-    prepare(&mut sandbox, &anthropic);
-    sandbox.set("LOCAL_LLM_URL", local.url());
-    let log = fs::File::create(sandbox.path("steps")).expect("a file");
-    let mut cmd = drill(&sandbox, "hang").env("LLM_FAILOVER_STALL", "60");
+    let anthropic = nobody_asks();
+    let mut life = Life::new("slow");
+    prepare(&mut life, &anthropic);
+    let steps = life.path("steps");
+    let log = fs::File::create(&steps).expect("a file");
+    let mut cmd = drill(&life, "limit");
     let mut child = cmd.command().stdout(log).spawn().expect("it runs");
-    let told = || fs::read_to_string(sandbox.path("steps")).unwrap_or_default();
-    until(LIMIT, "Claude waits", || told().contains("says nothing"));
+    let told = || fs::read_to_string(&steps).unwrap_or_default();
+    until(LIMIT, "the server is waited for", || told().contains("waiting for the local server"));
+    life.wait_for_start();
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("a signal");
-    let status = wait(&mut child, std::time::Duration::from_secs(20)).expect("an end");
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status} {}", told());
-    assert_eq!(files(&sandbox.path("tmp")), BTreeMap::new());
-    assert!(fs::read_dir(sandbox.path("tmp")).expect("a folder").next().is_none());
-    until(20, "nothing runs", || crate::support::life::processes_naming(&sandbox.home().to_string_lossy()).is_empty());
+    let status = wait(&mut child, Duration::from_secs(LIMIT)).expect("an end");
+    assert_eq!(status.signal(), Some(2), "{status} {}", told());
+    assert!(fs::read_dir(life.path("tmp")).expect("a folder").next().is_none());
+    life.assert_nothing_runs();
 }

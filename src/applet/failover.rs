@@ -4,7 +4,6 @@ use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 
 use argh::FromArgs;
-use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Zoned};
 
 use super::interrupt::Guard;
@@ -191,11 +190,10 @@ fn log(context: &Context, options: &Log) -> Result<String> {
         error::say(&format!("{NAME}: no calls in the ledger yet"));
     }
     let is_wanted = |line: &&ledger::Line| options.since.is_none_or(|since| line.entry.time >= since);
-    let zone = TimeZone::system();
     Ok(match options.since {
         Some(since) if !options.json => {
             let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();
-            ledger::sum(&entries, since, Timestamp::now(), &zone)
+            ledger::sum(&entries, since, Timestamp::now())
         }
         since => {
             let count = if since.is_some() { usize::MAX } else { options.lines };
@@ -203,7 +201,7 @@ fn log(context: &Context, options: &Log) -> Result<String> {
             let last = &wanted[wanted.len().saturating_sub(count)..];
             match options.json {
                 true => last.iter().map(|line| format!("{}\n", line.raw)).collect(),
-                false => ledger::table(&last.iter().map(|line| &line.entry).collect::<Vec<_>>(), &zone),
+                false => ledger::table(&last.iter().map(|line| &line.entry).collect::<Vec<_>>()),
             }
         }
     })

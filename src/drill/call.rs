@@ -1,7 +1,7 @@
 //! The call that a drill makes: this binary as `claude`, with a folder of its own in place of the user's state.
 
 use std::fs::{self, DirBuilder};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, PipeReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -55,11 +55,17 @@ impl Drop for Folder {
     }
 }
 
+/// The call.
+pub struct Call {
+    process: Child,
+    lines: BufReader<PipeReader>,
+}
+
 /// Starts the call that asks `prompt`, with Claude's API at `url`.
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder, prompt: &str) -> Result<Child> {
+pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder, prompt: &str) -> Result<Call> {
     let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
@@ -88,32 +94,30 @@ pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder, pr
         hosts.push(if hosts.is_empty() { "127.0.0.1" } else { ",127.0.0.1" });
         command.env(name, hosts);
     }
-    command.current_dir(place("work")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| Error::Drill { said: format!("cannot run ourselves: {}", plain(&error)), is_as_meant: false })
+    let wrap = |error: io::Error| Error::Drill { said: format!("cannot run ourselves: {}", plain(&error)), is_as_meant: false };
+    // One pipe for both, so that what is written is told in its order.
+    let (reader, writer) = io::pipe().map_err(wrap)?;
+    command.current_dir(place("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrap)?).stderr(writer);
+    Ok(Call { process: command.spawn().map_err(wrap)?, lines: BufReader::new(reader) })
 }
 
-/// Tells what the call writes, and its end after that.
-pub fn follow(mut call: Child, events: Sender<Event>) {
-    thread::spawn(move || {
-        let readers = [
-            call.stdout.take().map(|pipe| tell(pipe, events.clone(), Event::Printed)),
-            call.stderr.take().map(|pipe| tell(pipe, events.clone(), Event::Said)),
-        ];
-        for reader in readers.into_iter().flatten() {
-            let _ = reader.join();
-        }
-        if let Ok(status) = call.wait() {
-            let _ = events.send(Event::Ended(status));
-        }
-    });
-}
+impl Call {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.id().cast_signed())
+    }
 
-fn tell(pipe: impl Read + Send + 'static, events: Sender<Event>, event: fn(String) -> Event) -> thread::JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).split(b'\n').map_while(std::result::Result::ok) {
-            let _ = events.send(event(String::from_utf8_lossy(&line).into_owned()));
-        }
-    })
+    /// Tells what it writes, and its end after that.
+    pub fn follow(mut self, events: Sender<Event>) {
+        thread::spawn(move || {
+            for line in self.lines.split(b'\n').map_while(std::result::Result::ok) {
+                let _ = events.send(Event::Wrote(String::from_utf8_lossy(&line).into_owned()));
+            }
+            if let Ok(status) = self.process.wait() {
+                let _ = events.send(Event::Ended(status));
+            }
+        });
+    }
 }
 
 /// Ends a call that still runs. Whoever follows it has noticed its end then.

@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::Answer;
+use crate::breaker::clock;
 
 /// What is wrong with Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Trouble {
         let hours = SignedDuration::from_hours;
         let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
         match self {
-            Trouble::Limit => limit("five_hour", "5-hour", hours(3), "%H:%M"),
-            Trouble::Weekly => limit("seven_day", "weekly", hours(3 * 24), "%b %-d %H:%M"),
+            Trouble::Limit => limit("five_hour", "5-hour", hours(3)),
+            Trouble::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
             Trouble::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
             Trouble::Down => (Reply::Cut, "cuts the connection".into()),
             Trouble::Hang => (Reply::Silence, "says nothing".into()),
@@ -113,8 +113,9 @@ impl Trouble {
 }
 
 /// The headers are those from which Claude Code 1.0 to 2.1 knows a plan's limit.
-fn limit(claim: &str, name: &str, lasts: SignedDuration, format: &str) -> (Reply, String) {
-    let end = Timestamp::now() + lasts;
+fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
+    let now = Timestamp::now();
+    let end = now + lasts;
     let end = end.round(Unit::Minute).unwrap_or(end);
     let seconds = end.as_second().to_string();
     let headers = vec![
@@ -127,6 +128,5 @@ fn limit(claim: &str, name: &str, lasts: SignedDuration, format: &str) -> (Reply
     ];
     let message = "This request would exceed your account's rate limit. Please try again later.";
     let refusal = Refusal { status: 429, kind: "rate_limit_error", message, headers };
-    let shown = end.to_zoned(TimeZone::system()).strftime(format).to_string();
-    (Reply::Refuse(refusal), format!("says 429: {name} limit, until {shown}"))
+    (Reply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
 }

@@ -1,30 +1,18 @@
 //! The ledger as people read it: a line for each call, in columns.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Entry;
+use crate::breaker::clock;
 
 /// The calls in the order in which they began, in local time, one to a line.
-pub fn table(entries: &[&Entry], zone: &TimeZone) -> String {
+pub fn table(entries: &[&Entry]) -> String {
+    let zone = TimeZone::system();
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.time);
-    let rows: Vec<[String; COLUMNS]> = entries.into_iter().map(|entry| row(entry, zone)).collect();
+    let rows: Vec<[String; COLUMNS]> = entries.into_iter().map(|entry| row(entry, &zone)).collect();
     let widths = std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     rows.iter().map(|row| line(row, &widths)).collect()
-}
-
-/// A time by the minute, with its day if that is not the day of `from`.
-pub fn moment(time: Timestamp, from: Timestamp, zone: &TimeZone) -> String {
-    let (time, from) = (time.to_zoned(zone.clone()), from.to_zoned(zone.clone()));
-    let format = if time.date() == from.date() {
-        "%H:%M"
-    } else if time.year() == from.year() {
-        "%b %-d %H:%M"
-    } else {
-        "%b %-d %Y %H:%M"
-    };
-    time.strftime(format).to_string()
 }
 
 const COLUMNS: usize = 10;
@@ -40,7 +28,7 @@ fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
         printable(&entry.applet),
         printable(&entry.backend),
         printable(entry.verdict.as_deref().unwrap_or_default()),
-        entry.until.map(|until| format!("until {}", moment(until, entry.time, zone))).unwrap_or_default(),
+        entry.until.map(|until| format!("until {}", clock(until, entry.time))).unwrap_or_default(),
         printable(entry.model.as_deref().unwrap_or_default()),
         tokens(entry.input_tokens, "in"),
         tokens(entry.output_tokens, "out"),
