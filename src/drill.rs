@@ -42,7 +42,6 @@ enum Event {
 }
 
 /// Who answered the call.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Local,
     Claude,
@@ -63,7 +62,7 @@ pub fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<(
     step(&format!("real claude: {}", claude.display()));
     step(&format!("local server: {}", if was_down { "down (lazy)" } else { "runs" }));
     let (api, folder) = (Api::new()?, Folder::new()?);
-    let call = call::start(context, trouble, &api.url(), &folder, PROMPT)?;
+    let call = call::start(context, trouble, &api.url(), &folder)?;
     step(&format!("a script asks: claude -p \"{PROMPT}\""));
     let (pid, path) = (call.pid(), folder.path().to_path_buf());
     let own = context.for_applet(OWN_NAME, &[]);
@@ -87,18 +86,21 @@ pub fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<(
     let (was_asked, answer) = played?;
     match answer {
         _ if !was_asked => fail("the real Claude did not ask the Anthropic of this drill"),
-        Some(Answer::Local) if trouble.is_answered_by() == Answer::Local => {
+        Some(Answer::Local) if trouble != Trouble::SignIn => {
             tell("answered locally, as it should be");
             Ok(())
         }
-        Some(answer) if trouble.is_answered_by() == answer => {
-            Err(Error::Drill { said: trouble.why_not_local().into(), is_as_meant: true })
-        }
+        Some(Answer::Claude) if trouble == Trouble::Throttle => as_meant("Claude Code waits out a short throttle by itself"),
+        Some(Answer::Failure) if trouble == Trouble::SignIn => as_meant("who is not signed in has to be told"),
         Some(Answer::Local) => fail("the call was answered locally, and should not have been"),
         Some(Answer::Claude) => fail("Claude's own answer came, and should not have"),
         Some(Answer::Failure) => fail("the call failed"),
         None => fail("the call ended without a result"),
     }
+}
+
+fn as_meant(said: &str) -> Result<()> {
+    Err(Error::Drill { said: said.into(), is_as_meant: true })
 }
 
 fn fail<T>(said: &str) -> Result<T> {

@@ -66,7 +66,7 @@ fn the_last_calls_in_columns_and_local_time() {
 fn programs_get_the_lines_and_torn_or_foreign_ones_are_passed_over() {
     let (old, new) = (fine("2026-11-22T00:00:00Z"), fine("2026-11-22T01:00:00Z").replace('}', r#","later":[1]}"#));
     let foreign = ["", "null", "{}", r#"{"time":"soon"}"#, "\u{fffd}{", &new[..50]].map(String::from);
-    let sandbox = sandbox(&[&foreign[..], &[new.clone()]].concat());
+    let sandbox = sandbox(&[&foreign[..], std::slice::from_ref(&new)].concat());
     sandbox.write(".local/state/claude-failover/ledger.jsonl.1", [b"\xff\n", old.as_bytes()].concat());
     let both = format!("{old}\n{new}\n");
     sandbox.cmd("llm-failover").args(&["log", "--json"]).run().expect(0, &both, "");
@@ -132,7 +132,7 @@ fn a_limit_lasts_to_its_end_or_to_claudes_next_answer() {
 #[test]
 fn an_outage_lasts_to_claudes_next_answer() {
     let first = met("2020-11-22T00:10:00Z", "overload");
-    sums_up(&[first.clone()], "1 call, 1 answered locally, overload since Sun 22 Nov 02:10\n");
+    sums_up(std::slice::from_ref(&first), "1 call, 1 answered locally, overload since Sun 22 Nov 02:10\n");
     sums_up(&[first.clone(), fine("2020-11-22T00:10:30Z")], "2 calls, 1 answered locally, overload Sun 22 Nov 02:10\n");
     let by_hand = line("2020-11-22T00:12:00Z", "local", "");
     let caller = line("2020-11-22T00:13:00Z", "claude", r#","verdict":"caller""#);

@@ -9,8 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::Event;
 use super::trouble::{Refusal, Reply, Trouble};
+use super::{Event, PROMPT};
 use crate::error::{Error, Result};
 
 /// The API. It ends with this process.
@@ -59,8 +59,10 @@ fn serve(mut stream: &TcpStream, trouble: Trouble, asked: &AtomicUsize, events: 
     if !line.starts_with("POST /v1/messages") {
         return stream.write_all(whole(404, &[], &json!({})).as_bytes());
     }
-    let (reply, words) = trouble.reply(asked.fetch_add(1, Ordering::Relaxed));
-    let _ = events.send(Event::Asked(words));
+    let (reply, words) = trouble.reply(if is_call(&body) { asked.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
+    if is_call(&body) {
+        let _ = events.send(Event::Asked(words));
+    }
     match reply {
         Reply::Cut => Ok(()),
         // Until who has asked goes away.
@@ -71,6 +73,11 @@ fn serve(mut stream: &TcpStream, trouble: Trouble, asked: &AtomicUsize, events: 
         }
         Reply::Text(text) => stream.write_all(answer(&body, text).as_bytes()),
     }
+}
+
+/// Whether it is the call that is played. Older versions ask for more than that: whether there is quota, what it is about.
+fn is_call(body: &Value) -> bool {
+    body["tools"].as_array().is_some_and(|tools| !tools.is_empty()) && body["messages"].to_string().contains(PROMPT)
 }
 
 /// The request's first line and its body.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Event;
 use super::trouble::Trouble;
+use super::{Event, PROMPT};
 use crate::applet::OWN_NAME;
 use crate::context::{Context, STATE_DIR};
 use crate::error::{Error, Result, plain};
@@ -61,15 +61,15 @@ pub struct Call {
     lines: BufReader<PipeReader>,
 }
 
-/// Starts the call that asks `prompt`, with Claude's API at `url`.
+/// Starts the call, with Claude's API at `url`.
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder, prompt: &str) -> Result<Call> {
+pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder) -> Result<Call> {
     let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
-    command.arg0(OWN_NAME).args(["claude", "-p", prompt, "--output-format", "stream-json", "--verbose"]);
+    command.arg0(OWN_NAME).args(["claude", "-p", PROMPT, "--output-format", "stream-json", "--verbose"]);
     // Whoever is signed in and by what means, and how Claude Code is told to behave, is not for the drill.
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_claudes(name) && name != "CLAUDE_BIN") {
         command.env_remove(name);

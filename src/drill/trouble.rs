@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use super::Answer;
 use crate::breaker::clock;
 
 /// What is wrong with Claude.
@@ -71,23 +70,6 @@ impl FromStr for Trouble {
 }
 
 impl Trouble {
-    /// Who should answer.
-    pub(super) fn is_answered_by(self) -> Answer {
-        match self {
-            Trouble::Throttle => Answer::Claude,
-            Trouble::SignIn => Answer::Failure,
-            _ => Answer::Local,
-        }
-    }
-
-    /// Why that is not the local model.
-    pub fn why_not_local(self) -> &'static str {
-        match self {
-            Trouble::SignIn => "who is not signed in has to be told",
-            _ => "Claude Code waits out a short throttle by itself",
-        }
-    }
-
     /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
     pub fn reply(self, nth: usize) -> (Reply, String) {
         let hours = SignedDuration::from_hours;
@@ -123,8 +105,6 @@ fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
         ("anthropic-ratelimit-unified-reset", seconds),
         ("anthropic-ratelimit-unified-representative-claim", claim.into()),
         ("anthropic-ratelimit-unified-fallback", "unavailable".into()),
-        ("anthropic-ratelimit-unified-overage-status", "rejected".into()),
-        ("anthropic-ratelimit-unified-overage-disabled-reason", "org_level_disabled".into()),
     ];
     let message = "This request would exceed your account's rate limit. Please try again later.";
     let refusal = Refusal { status: 429, kind: "rate_limit_error", message, headers };
