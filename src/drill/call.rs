@@ -21,7 +21,7 @@ use crate::error::{Error, Result, plain};
 use crate::server::{is_claudes, own_path};
 
 /// After this long without a word Claude counts as hung in the drill of that. It takes its time to start, too.
-const STALL: &str = "5";
+const STALL: &str = "8";
 
 /// How long a call that is interrupted may take to end.
 const GRACE: Duration = Duration::from_secs(2);
