@@ -2,7 +2,7 @@
 
 pub mod failover;
 pub mod install;
-mod interrupt;
+pub mod interrupt;
 pub mod shim;
 
 use std::ffi::OsStr;

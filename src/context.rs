@@ -102,11 +102,24 @@ impl Context {
         Ok(self.home()?.join(".config/claude-failover/config.env"))
     }
 
-    /// The folder for state other than the switch, not made yet.
+    /// The folder for state other than the switch, not made yet. A drill gives its call another.
     ///
     /// # Errors
     /// If there is no home folder.
     pub fn state_dir(&self) -> Result<PathBuf> {
+        self.env(STATE_DIR).map_or_else(|| self.server_dir(), |dir| Ok(dir.into()))
+    }
+
+    /// Whether this is the call of a drill.
+    pub fn is_drill(&self) -> bool {
+        self.env(STATE_DIR).is_some()
+    }
+
+    /// The folder for the local server's state, not made yet: there is one server, in a drill too.
+    ///
+    /// # Errors
+    /// If there is no home folder.
+    pub fn server_dir(&self) -> Result<PathBuf> {
         Ok(self.home()?.join(".local/state/claude-failover"))
     }
 
@@ -155,6 +168,9 @@ impl Context {
         }
     }
 }
+
+/// The variable that names another folder for state.
+pub const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
 /// The settings, as the README lists them.
 const SETTINGS: [&str; 23] = [

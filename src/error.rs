@@ -106,6 +106,13 @@ pub enum Error {
     SwitchedBack,
     /// A supervisor's program failed.
     Supervisor(String),
+    /// A drill ended without a local answer.
+    Drill {
+        /// Why.
+        said: String,
+        /// Whether there should have been none.
+        is_as_meant: bool,
+    },
 }
 
 /// What most of our functions return.
@@ -184,6 +191,8 @@ impl fmt::Display for Error {
                 write!(f, "`{}` leads back here: stopped after {depth} turns", path.display())
             }
             Error::NoHome => write!(f, "no home folder"),
+            Error::Drill { said, is_as_meant: true } => write!(f, "not answered locally, as it should be: {said}"),
+            Error::Drill { said, is_as_meant: false } => write!(f, "the drill failed: {said}"),
             Error::File { action, path, source } => write!(f, "cannot {action} `{}`: {}", path.display(), plain(source)),
             Error::ForeignFile(path) => write!(f, "`{}` is not ours and is left as it is", path.display()),
             Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),

@@ -20,7 +20,7 @@ use crate::answer::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::files::private_file;
-pub use child::own_path;
+pub use child::{is_claudes, own_path};
 pub use files::last_lines;
 pub use probe::State;
 pub use process::start_mark;
@@ -69,7 +69,7 @@ impl Server {
         let endpoint = Endpoint::new(context)?;
         let supervisor = supervisor::choose(context, &endpoint)?;
         let patience = context.number("LLM_START_TIMEOUT", 300, "a number of seconds")?;
-        Ok(Server { endpoint, supervisor, state_dir: context.state_dir()?, patience: Duration::from_secs(patience) })
+        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, patience: Duration::from_secs(patience) })
     }
 
     /// Where it is spoken to.

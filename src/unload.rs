@@ -46,8 +46,11 @@ impl Drop for InUse {
     }
 }
 
-/// Sees to it that the server is unloaded in time.
+/// Sees to it that the server is unloaded in time. Whoever holds a drill does so himself.
 pub fn when_idle(context: &Context) {
+    if context.is_drill() {
+        return;
+    }
     let Some(lock) = watcher_lock(context) else { return };
     if lock.try_lock().is_ok() && !uses(context).is_empty() {
         drop(lock);
@@ -115,7 +118,10 @@ pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
 }
 
 /// Ends the server, unless somebody is asking it. Whoever wants it meanwhile waits for the lock.
-fn unload(context: &Context) -> Result<bool> {
+///
+/// # Errors
+/// If it cannot be stopped.
+pub fn unload(context: &Context) -> Result<bool> {
     let Some(path) = use_file(context) else { return Ok(true) };
     let file = private_file(&path)?;
     if file.try_lock().is_err() {

@@ -12,8 +12,10 @@ mod options;
 
 mod answer;
 mod applets;
+mod drill;
 mod failover;
 mod golden;
+mod ledger;
 mod lines;
 mod quirks;
 mod readme;

@@ -4,14 +4,17 @@ use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use jiff::{Span, Timestamp, Zoned};
 
 use super::interrupt::Guard;
 use super::print;
 use crate::answer;
 use crate::breaker::Breaker;
 use crate::context::Context;
+use crate::drill::{self, Trouble};
 use crate::error::{self, Error, Result, report, warn};
 use crate::files::private_file;
+use crate::ledger;
 use crate::notify;
 use crate::real_claude;
 use crate::server::{Progress, Server, State, Stopped, last_lines};
@@ -44,6 +47,8 @@ enum Action {
     Start(Start),
     Stop(Stop),
     Logs(Logs),
+    Log(Log),
+    Drill(Drill),
 }
 
 /// Show how things stand (as does no command at all).
@@ -87,6 +92,39 @@ struct Logs {
     /// how many lines (40)
     #[argh(option, short = 'n', default = "40")]
     lines: usize,
+}
+
+/// Show the last calls: who answered, and why.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "log", help_triggers("-h", "--help"))]
+struct Log {
+    /// how many calls (40)
+    #[argh(option, short = 'n', default = "40")]
+    lines: usize,
+    /// the ledger's own lines, for programs
+    #[argh(switch)]
+    json: bool,
+    /// sum up the calls since then: 30m, 24h, 7d, or a time such as 2026-11-22T02:10:00Z
+    #[argh(option, from_str_fn(begin))]
+    since: Option<Timestamp>,
+}
+
+/// Play a call whose Claude is limited or down, without spending quota or touching the switch.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "drill", help_triggers("-h", "--help"))]
+struct Drill {
+    /// limit, weekly, overload, down, hang, throttle or signin
+    #[argh(positional)]
+    trouble: Trouble,
+}
+
+/// A length of time before now, or a time.
+fn begin(text: &str) -> std::result::Result<Timestamp, String> {
+    let ago = |span: Span| Zoned::now().checked_sub(span.abs()).map(|time| time.timestamp());
+    let time = text.parse::<Timestamp>().or_else(|_| text.parse().and_then(ago));
+    time.map_err(|_| {
+        format!("`{text}` is neither a length of time, such as `24h` or `7d`, nor a time, such as `2026-11-22T02:10:00Z`")
+    })
 }
 
 /// Runs the applet.
@@ -148,8 +186,33 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
+        Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
+        Some(Action::Log(options)) => print(&log(context, options)?),
     }
     Ok(())
+}
+
+fn log(context: &Context, options: &Log) -> Result<String> {
+    let lines = ledger::read(context)?;
+    if lines.is_empty() {
+        error::say(&format!("{NAME}: no calls in the ledger yet"));
+    }
+    let is_wanted = |line: &&ledger::Line| options.since.is_none_or(|since| line.entry.time >= since);
+    Ok(match options.since {
+        Some(since) if !options.json => {
+            let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();
+            ledger::sum(&entries, since, Timestamp::now())
+        }
+        since => {
+            let count = if since.is_some() { usize::MAX } else { options.lines };
+            let wanted: Vec<_> = lines.iter().filter(is_wanted).collect();
+            let last = &wanted[wanted.len().saturating_sub(count)..];
+            match options.json {
+                true => last.iter().map(|line| format!("{}\n", line.raw)).collect(),
+                false => ledger::table(&last.iter().map(|line| &line.entry).collect::<Vec<_>>()),
+            }
+        }
+    })
 }
 
 /// A command at work.

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn policies_as_people_write_them() {
-        let hours = |hours| Some(Policy::Wait(Some(Duration::from_secs(hours * 3600))));
+        let hours = |hours: u64| Some(Policy::Wait(Some(Duration::from_secs(hours * 3600))));
         let table = [
             ("local", Some(Policy::Local)),
             (" WAIT ", Some(Policy::Wait(None))),

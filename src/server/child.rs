@@ -46,7 +46,7 @@ impl Child {
     /// # Errors
     /// If there is no home folder.
     pub fn new(context: &Context, port: u16) -> Result<Child> {
-        Ok(Child { command: context.setting("LLM_SERVER_CMD"), port, state_dir: context.state_dir()?, started: None.into() })
+        Ok(Child { command: context.setting("LLM_SERVER_CMD"), port, state_dir: context.server_dir()?, started: None.into() })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -175,7 +175,6 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 }
 
 /// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
-/// This binary, also if its file was replaced meanwhile.
 ///
 /// # Errors
 /// If that cannot be found out.
@@ -224,7 +223,8 @@ fn close_inherited_files() {
     }
 }
 
-fn is_claudes(name: &std::ffi::OsStr) -> bool {
+/// Whether a variable is Claude's.
+pub fn is_claudes(name: &std::ffi::OsStr) -> bool {
     use std::os::unix::ffi::OsStrExt;
     [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
