@@ -37,7 +37,7 @@ use crate::invocation::Invocation;
 use crate::server::Server;
 use crate::switch::Switch;
 use crate::watch::Feed;
-pub use conversation::Outcome;
+pub use conversation::{Answered, Outcome};
 use conversation::{Conversation, Options};
 pub use exchange::prove;
 use model::{HubCache, NAMELESS};

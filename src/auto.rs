@@ -11,18 +11,19 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::answer::output::Format;
-use crate::answer::{self, Occasion, Outcome, Source, Taken, prompt};
+use crate::answer::{self, Answered, Occasion, Outcome, Source, Taken, prompt};
 use crate::breaker::{Admission, Asked, Breaker, Change, Condition, Permit};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say, warn};
 use crate::invocation::Invocation;
+use crate::ledger::Entry;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
-use crate::verdict::Verdict;
-use crate::watch::{Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch, mirror};
+use crate::verdict::{Class, Verdict};
+use crate::watch::{Exit, Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch, mirrored};
 use crate::{notify, unload};
 use policy::Policy;
 
@@ -64,6 +65,14 @@ struct Call<'a> {
     policy: Policy,
     listens: bool,
     is_quiet: bool,
+}
+
+/// Why the local model answers.
+struct Reason {
+    /// As people say it, after "Claude ".
+    said: String,
+    class: Class,
+    until: Option<Timestamp>,
 }
 
 /// How a try with Claude ended.
@@ -129,12 +138,15 @@ impl Call<'_> {
                 }
                 Step::Ended(status) => {
                     let verdict = watch.verdict();
-                    if !verdict.class.fails_over() {
-                        return Tried::Ended(mirror(status));
+                    let mut exit = mirrored(status);
+                    if verdict.class.fails_over() {
+                        self.tell(&self.breaker.refused(verdict, &self.asked, Timestamp::now()));
+                        if mode == Mode::PassedOn && self.policy != Policy::Local {
+                            exit = Exit::Code(TRY_AGAIN_LATER);
+                        }
                     }
-                    self.tell(&self.breaker.refused(verdict, &self.asked, Timestamp::now()));
-                    let is_to_be_tried_later = mode == Mode::PassedOn;
-                    return Tried::Ended(if is_to_be_tried_later { TRY_AGAIN_LATER.into() } else { mirror(status) });
+                    self.keep_of_claude(&watch, exit);
+                    return Tried::Ended(exit.into());
                 }
             }
         }
@@ -152,14 +164,20 @@ impl Call<'_> {
             None => verdict.class.said().into(),
         };
         let signals = watch.signals().clone();
-        match self.answer(&said, mark(verdict), input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
-            Ok(code) => {
+        let reason = Reason { said, class: verdict.class, until: verdict.until };
+        match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
+            Ok(answered) => {
                 watch.dismiss();
-                code
+                self.keep_of_local("watch", &reason, answered)
             }
             Err(error) => {
                 self.say_why_not(&error);
-                mirror(watch.go_on())
+                let exit = mirrored(watch.go_on());
+                if watch.verdict().class == Class::Fine {
+                    self.tell(&self.breaker.answered(&self.asked));
+                }
+                self.keep_of_claude(&watch, exit);
+                exit.into()
             }
         }
     }
@@ -176,14 +194,13 @@ impl Call<'_> {
                 Err(error) => return report(self.applet, &error),
             },
         };
-        let said = condition.said(Timestamp::now());
-        let mark = json!({"backend": "local", "reason": condition.class.word(), "until": condition.until});
+        let reason = Reason { said: condition.said(Timestamp::now()), class: condition.class, until: condition.until };
         let signals = match process.signals(Target::Us) {
             Ok(signals) => signals,
             Err(error) => return report(self.applet, &error),
         };
-        match self.answer(&said, mark, input, None, &signals, None) {
-            Ok(code) => code,
+        match self.answer(&reason, input, None, &signals, None) {
+            Ok(answered) => self.keep_of_local("answer", &reason, answered),
             Err(error) => {
                 self.say_why_not(&error);
                 process.answered = process.stdin.pump().filter(|_| self.listens).map(Pump::settings).unwrap_or_default();
@@ -199,8 +216,41 @@ impl Call<'_> {
         let mark = json!({"backend": "local", "reason": "not_installed"});
         let occasion = Occasion { mark, may_decline: true, ..Occasion::switch() };
         match answer::run(self.applet, self.context, self.invocation, occasion) {
-            Ok(Outcome::Answered(answered)) => exit_code(answered.has_failed),
+            Ok(Outcome::Answered(answered)) => {
+                self.entry("answer", "local").answered("not_installed", &answered).append(self.context);
+                exit_code(answered.has_failed)
+            }
             Ok(Outcome::Declined(_)) | Err(_) => report(self.applet, error),
+        }
+    }
+
+    fn entry(&self, route: &'static str, backend: &'static str) -> Entry {
+        Entry::new(self.applet, self.asked.at, route, backend)
+    }
+
+    fn keep_of_claude(&self, watch: &Watch, exit: Exit) {
+        let (verdict, usage) = (watch.verdict(), watch.usage());
+        let entry = Entry {
+            verdict: Some(verdict.class.word().into()),
+            model: watch.model().map(str::to_string),
+            input_tokens: Some(usage.input_tokens),
+            output_tokens: Some(usage.output_tokens),
+            exit: Some(exit.code()),
+            until: verdict.until,
+            ..self.entry("watch", "claude")
+        };
+        entry.append(self.context);
+    }
+
+    /// Gives the exit code. `answered` is none if stdout took no more.
+    fn keep_of_local(&self, route: &'static str, reason: &Reason, answered: Option<Answered>) -> ExitCode {
+        let entry = Entry { until: reason.until, ..self.entry(route, "local") };
+        match answered {
+            Some(answered) => {
+                entry.answered(reason.class.word(), &answered).append(self.context);
+                exit_code(answered.has_failed)
+            }
+            None => ExitCode::FAILURE,
         }
     }
 
@@ -210,13 +260,12 @@ impl Call<'_> {
     /// If that failed before anything was printed, and somebody else may still answer.
     fn answer(
         &self,
-        said: &str,
-        mark: Value,
+        reason: &Reason,
         input: Source,
         taken: Option<Taken>,
         signals: &Signals,
         farewell: Option<Box<dyn FnOnce() + Send>>,
-    ) -> Result<ExitCode> {
+    ) -> Result<Option<Answered>> {
         let _in_use = unload::in_use(self.context);
         let interrupts = match answer::format(self.invocation) {
             Format::Text => {
@@ -232,7 +281,7 @@ impl Call<'_> {
         let has_answered = Arc::new(AtomicBool::new(false));
         let on_answer = {
             let (has_answered, is_quiet) = (has_answered.clone(), self.is_quiet);
-            let line = format!("{}: Claude {said}; the local model answers", self.applet);
+            let line = format!("{}: Claude {}; the local model answers", self.applet, reason.said);
             move || {
                 has_answered.store(true, SeqCst);
                 if !is_quiet {
@@ -244,14 +293,18 @@ impl Call<'_> {
             }
         };
         let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
+        let mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
         let occasion = Occasion { mark, input, may_decline: true, on_answer, taken, interrupts };
         match answer::run(self.applet, self.context, self.invocation, occasion) {
             Ok(Outcome::Answered(answered)) => {
                 unload::when_idle(self.context);
-                Ok(exit_code(answered.has_failed))
+                Ok(Some(answered))
             }
             Ok(Outcome::Declined(error)) => Err(error),
-            Err(error) if has_answered.load(SeqCst) => Ok(report(self.applet, &error.without_log())),
+            Err(error) if has_answered.load(SeqCst) => {
+                report(self.applet, &error.without_log());
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -305,10 +358,6 @@ impl Call<'_> {
             has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some(),
         }
     }
-}
-
-fn mark(verdict: &Verdict) -> Value {
-    json!({"backend": "local", "reason": verdict.class.word(), "until": verdict.until})
 }
 
 fn exit_code(has_failed: bool) -> ExitCode {

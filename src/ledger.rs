@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::answer::Answered;
 use crate::context::Context;
 use crate::error::Result;
 use crate::files::private_file;
@@ -74,6 +75,35 @@ impl Entry {
         if let (Ok(path), Ok(mut line)) = (file(context), serde_json::to_vec(self)) {
             line.push(b'\n');
             let _ = append(&path, &line, SIZE_LIMIT);
+        }
+    }
+
+    /// A call of which no more is known yet, which ends now.
+    pub fn new(applet: &str, time: Timestamp, route: &'static str, backend: &'static str) -> Entry {
+        Entry {
+            time,
+            applet: applet.into(),
+            route: route.into(),
+            verdict: None,
+            backend: backend.into(),
+            model: None,
+            input_tokens: None,
+            output_tokens: None,
+            seconds: Timestamp::now().duration_since(time).as_secs_f64().max(0.0),
+            exit: None,
+            until: None,
+        }
+    }
+
+    /// The same call, answered locally for this reason.
+    pub fn answered(self, verdict: &str, answered: &Answered) -> Entry {
+        Entry {
+            verdict: Some(verdict.into()),
+            model: Some(answered.model.clone()),
+            input_tokens: Some(answered.usage.input + answered.usage.cached),
+            output_tokens: Some(answered.usage.output),
+            exit: Some(answered.has_failed.into()),
+            ..self
         }
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::breaker::{Breaker, Condition, clock};
 use crate::context::Context;
 use crate::error::Result;
+use crate::ledger::{self, Counts};
 use crate::real_claude;
 use crate::server::{Server, State};
 use crate::switch::{Backend, Switch};
@@ -27,6 +28,8 @@ pub struct Status {
     real_claude: Option<PathBuf>,
     /// Why calls are answered locally in `auto`; empty: they go to Claude.
     conditions: Vec<Condition>,
+    /// How many calls went where since the switch was last set.
+    calls: Counts,
     #[serde(skip)]
     since_time: Option<Timestamp>,
 }
@@ -74,6 +77,7 @@ impl Status {
             },
             model: context.text("LOCAL_LLM_MODEL")?,
             real_claude: real_claude::find(context).ok(),
+            calls: since_time.map(|since| ledger::counts(context, since)).unwrap_or_default(),
             conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
             since_time,
         })
@@ -109,6 +113,9 @@ impl Status {
                 let (since, next) = (clock(condition.since, now), clock(condition.next_probe.max(now), now));
                 line("claude", format!("{}{models}, since {since}; asked again at {next}", condition.said(now)));
             }),
+        }
+        if self.backend == Backend::Auto {
+            line("calls", format!("{} to claude, {} answered locally", self.calls.claude, self.calls.local));
         }
         if let Some(time) = self.since_time {
             line("since", time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string());

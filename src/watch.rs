@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,8 @@ use guard::Guard;
 pub use guard::{GUARD_OPTION, stand};
 use line::{Line, Usage};
 pub use render::{Limits, Rendered};
-pub use signals::{Signals, Target, end_by};
+use signals::end_by;
+pub use signals::{Signals, Target};
 pub use stdin::{Feed, Pump, Stdin};
 use version::Version;
 
@@ -626,12 +627,42 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Ends this process as the real Claude has ended.
-pub fn mirror(status: ExitStatus) -> std::process::ExitCode {
+/// How this process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The code, as a shell has it.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Code(code) => code.into(),
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    /// Ends the process, if that is by a signal.
+    fn from(exit: Exit) -> ExitCode {
+        match exit {
+            Exit::Code(code) => ExitCode::from(code),
+            Exit::Signal(signal) => end_by(signal),
+        }
+    }
+}
+
+/// The end of this process that mirrors the real Claude's. A fault of its own is not repeated for its core file.
+pub fn mirrored(status: ExitStatus) -> Exit {
+    const PLAIN: [i32; 6] = [1, 2, 3, 9, 13, 15];
     match (status.code(), status.signal()) {
-        (Some(code), _) => std::process::ExitCode::from(code as u8),
-        (None, Some(signal)) if [1, 2, 3, 9, 13, 15].contains(&signal) => end_by(signal),
-        (None, signal) => std::process::ExitCode::from(128u8.saturating_add(signal.unwrap_or_default() as u8)),
+        (Some(code), _) => Exit::Code(code as u8),
+        (None, Some(signal)) if PLAIN.contains(&signal) => Exit::Signal(signal),
+        (None, signal) => Exit::Code(128u8.saturating_add(signal.unwrap_or_default() as u8)),
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+
 use super::print;
 use crate::answer::{self, COMPATIBLE_WITH, Occasion, Outcome};
 use crate::auto;
 use crate::context::Context;
 use crate::error::{Error, report, warn};
 use crate::invocation::{self, Call, Invocation};
+use crate::ledger::Entry;
 use crate::options::CLAUDE_ONLY;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
@@ -44,6 +47,7 @@ fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
 
 /// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude's.
 fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
+    let begun = Timestamp::now();
     let is_print = !context.stdout_is_terminal() || invocation::says_print(&context.args);
     let call = match invocation::parse(&context.args) {
         Ok(call) => call,
@@ -57,8 +61,12 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     match prompt {
         None => become_claude(name, context),
         Some(invocation) => match answer::run(name, context, invocation, Occasion::switch()) {
-            Ok(Outcome::Answered(answered)) if answered.has_failed => ExitCode::FAILURE,
-            Ok(_) => ExitCode::SUCCESS,
+            Ok(Outcome::Answered(answered)) => {
+                Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
+                if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            }
+            // Only who has somebody else to leave it to declines.
+            Ok(Outcome::Declined(error)) => report(name, &error),
             Err(error) => {
                 report(name, &error.without_log());
                 ExitCode::FAILURE
