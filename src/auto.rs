@@ -331,7 +331,11 @@ impl Call<'_> {
         }
     }
 
+    /// What Claude Code refuses, too, it says itself.
     fn say_why_not(&self, error: &Error) {
+        if matches!(error, Error::AsClaude(_)) {
+            return;
+        }
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
         let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         say(&format!("{}: no local answer: {why}{hint}; what follows is Claude's", self.applet));

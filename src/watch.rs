@@ -138,6 +138,7 @@ pub struct Watch<'a> {
     answers: usize,
     /// How many of them the turn is about.
     members: usize,
+    has_warned: bool,
     said_watchdog: bool,
     state_is_running: bool,
     session_id: Option<String>,
@@ -232,6 +233,7 @@ impl<'a> Watch<'a> {
             has_answered: false,
             answers: 0,
             members: 1,
+            has_warned: false,
             said_watchdog: false,
             state_is_running: false,
             session_id: None,
@@ -255,8 +257,12 @@ impl<'a> Watch<'a> {
                     return self.finish(status);
                 }
             }
-            let patience = self.until_stall();
+            let (patience, begun) = (self.until_stall(), Instant::now());
             let (has_output, has_ended) = self.wait(patience);
+            // We were stopped ourselves, by a Ctrl-Z.
+            if patience.is_some_and(|patience| begun.elapsed() > patience + Duration::from_secs(2)) {
+                self.last = Instant::now();
+            }
             if has_output {
                 self.read();
             } else if has_ended {
@@ -472,7 +478,8 @@ impl<'a> Watch<'a> {
         } else if self.out.has_partials() || !line.has_status("requesting") {
             self.pass(bytes);
         }
-        line.warns_of_limit().then_some(Step::NearLimit)
+        let is_first = line.warns_of_limit() && !std::mem::replace(&mut self.has_warned, true);
+        is_first.then_some(Step::NearLimit)
     }
 
     fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
@@ -656,13 +663,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The end of this process that mirrors the real Claude's. A fault of its own is not repeated for its core file.
+/// The end of this process that mirrors the real Claude's.
 pub fn mirrored(status: ExitStatus) -> Exit {
-    const PLAIN: [i32; 6] = [1, 2, 3, 9, 13, 15];
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code as u8),
-        (None, Some(signal)) if PLAIN.contains(&signal) => Exit::Signal(signal),
-        (None, signal) => Exit::Code(128u8.saturating_add(signal.unwrap_or_default() as u8)),
+    match status.signal() {
+        Some(signal) => Exit::Signal(signal),
+        None => Exit::Code(status.code().unwrap_or_default() as u8),
     }
 }
 

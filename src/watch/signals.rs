@@ -9,11 +9,13 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
 use signal_hook::low_level::emulate_default_handler;
 
 /// Who is to have the signals.
@@ -39,7 +41,9 @@ impl Signals {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let mut caught = SignalsInfo::<WithOrigin>::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])?;
+        let ignored = ignored();
+        let wanted = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+        let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| ignored >> (**signal - 1) & 1 == 0))?;
         let signals = Signals(Arc::new(target.into()));
         let taken = signals.clone();
         thread::spawn(move || {
@@ -47,8 +51,11 @@ impl Signals {
                 if origin.signal == SIGCHLD {
                     let _ = waker.write(&[0]);
                 } else {
-                    let is_from_a_program = origin.process.as_ref().is_some_and(|process| process.pid != 0);
-                    taken.handle(origin.signal, is_from_a_program);
+                    // A program outside of our container has no number here, and the kernel none on macOS. A terminal that
+                    // hangs up tells its session's leader alone.
+                    let has_number = origin.process.as_ref().is_some_and(|process| process.pid != 0);
+                    let is_for_us = has_number || matches!(origin.cause, Cause::Sent(_)) || origin.signal == SIGHUP;
+                    taken.handle(origin.signal, is_for_us);
                 }
             }
         });
@@ -64,11 +71,11 @@ impl Signals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handle(&self, signal: i32, is_from_a_program: bool) {
+    fn handle(&self, signal: i32, is_for_us: bool) {
         let target = self.target();
         match &*target {
             Target::Child(pid) => {
-                if let (true, Ok(signal)) = (is_from_a_program, Signal::try_from(signal)) {
+                if let (true, Ok(signal)) = (is_for_us, Signal::try_from(signal)) {
                     let _ = kill(*pid, signal);
                 }
             }
@@ -78,8 +85,17 @@ impl Signals {
     }
 }
 
-/// Ends this process as the signal would have.
+/// The signals that whoever started us has ignored (nohup(1)), a bit for each: they stay ignored. As `/proc` tells; where
+/// there is none: none.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(mask.trim(), 16).unwrap_or_default()
+}
+
+/// Ends this process as the signal would have, without a core file beside that of the process whose end this mirrors.
 pub fn end_by(signal: i32) -> ! {
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if signal == SIGKILL {
         let _ = kill(Pid::this(), Signal::SIGKILL);
     }
