@@ -70,14 +70,14 @@ fn outages_back_off_and_parallel_failures_count_once() {
     let mut now = time("09:00:00");
     let waits = [1, 2, 4, 8, 15, 15];
     for minutes in waits {
-        let call = asked("", now);
+        let (call, end) = (asked("", now), now + SignedDuration::from_secs(1));
         for _ in 0..3 {
-            breaker.refused(&Verdict::of(Class::Overload), &call, now);
+            breaker.refused(&Verdict::of(Class::Overload), &call, end);
         }
-        let wait = breaker.conditions()[0].next_probe.duration_since(now);
+        let wait = breaker.conditions()[0].next_probe.duration_since(end);
         let most = SignedDuration::from_mins(minutes);
         assert!(wait <= most && wait >= most * 3 / 4, "{wait:?} of {most:?}");
-        now = now + most;
+        now = end + most;
     }
 }
 

@@ -272,8 +272,8 @@ mod tests {
     #[test]
     fn separators_are_written_out_and_backslashes_are_not_mistaken() {
         let table = [
-            (r#"{"a":"x\u2028y"}"#, r#"{"a":"x\\u2028y"}"#),
-            ("{\"a\":\"x\\u2028y\\u2029\"}", "{\"a\":\"x\u{2028}y\u{2029}\"}"),
+            (r#"{"a":"x\\u2028y"}"#, r#"{"a":"x\\u2028y"}"#),
+            (r#"{"a":"x\u2028y\u2029"}"#, "{\"a\":\"x\u{2028}y\u{2029}\"}"),
             (r#"{"a":"\n\ud83d"}"#, r#"{"a":"\n\ud83d"}"#),
             ("\\", "\\"),
         ];
