@@ -123,6 +123,8 @@ pub struct Watch<'a> {
     guard: Option<Guard>,
     signals: Signals,
     ended: UnixStream,
+    /// A child of ours has ended, and it was not looked which.
+    may_have_ended: bool,
     stdout: Option<ChildStdout>,
     /// What was read and is no whole line yet.
     unread: Vec<u8>,
@@ -194,6 +196,9 @@ impl<'a> Watch<'a> {
         {
             command.env(MAX_RETRIES, patience.retries.to_string());
         }
+        if has_begun {
+            stdin.rewind();
+        }
         let mut child = command.spawn().map_err(|error| real_claude::not_run(program.clone(), &error))?;
         let pid = Pid::from_raw(child.id().cast_signed());
         // After the start, so that it inherits no handlers of ours in place of what was ignored.
@@ -223,6 +228,8 @@ impl<'a> Watch<'a> {
             guard,
             signals,
             ended,
+            // It may have, before its signal was taken.
+            may_have_ended: true,
             stdout,
             unread: Vec::new(),
             stdin,
@@ -246,8 +253,7 @@ impl<'a> Watch<'a> {
     /// Watches until something happens that is not to be passed on alone.
     pub fn run(&mut self) -> Step {
         loop {
-            while let Some(end) = memchr::memchr(b'\n', &self.unread) {
-                let line: Vec<u8> = self.unread.drain(..=end).collect();
+            while let Some(line) = self.next_line() {
                 if let Some(step) = self.take(&line) {
                     return step;
                 }
@@ -258,31 +264,30 @@ impl<'a> Watch<'a> {
                 }
             }
             let (patience, begun) = (self.until_stall(), Instant::now());
-            let (has_output, has_ended) = self.wait(patience);
+            let has_output = self.wait(patience);
             // We were stopped ourselves, by a Ctrl-Z.
             if patience.is_some_and(|patience| begun.elapsed() > patience + Duration::from_secs(2)) {
                 self.last = Instant::now();
             }
             if has_output {
                 self.read();
-            } else if has_ended {
-                if let Ok(Some(status)) = self.child.try_wait() {
-                    // What it started may hold the pipe for longer; what it wrote itself is there.
-                    while self.stdout.is_some() && self.wait(Some(Duration::ZERO)).0 {
-                        self.read();
-                    }
+            } else if std::mem::take(&mut self.may_have_ended) {
+                // What it started may hold the pipe for longer; what it wrote itself has been read.
+                if let Ok(Some(_)) = self.child.try_wait() {
                     self.stdout = None;
-                    let left = std::mem::take(&mut self.unread);
-                    for line in left.split_inclusive(|byte| *byte == b'\n') {
-                        if let Some(step) = self.take(line) {
-                            return step;
-                        }
-                    }
-                    return self.finish(status);
                 }
-            } else if patience.is_some_and(|_| self.until_stall() == Some(Duration::ZERO)) {
+            } else if self.until_stall() == Some(Duration::ZERO) {
                 return self.give_up(Verdict::of(Class::Network));
             }
+        }
+    }
+
+    /// A line with its newline. The last one may have none.
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        match memchr::memchr(b'\n', &self.unread) {
+            Some(end) => Some(self.unread.drain(..=end).collect()),
+            None if self.stdout.is_none() && !self.unread.is_empty() => Some(std::mem::take(&mut self.unread)),
+            None => None,
         }
     }
 
@@ -383,24 +388,26 @@ impl<'a> Watch<'a> {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// Waits for output or for its end.
-    fn wait(&mut self, patience: Option<Duration>) -> (bool, bool) {
-        let timeout = patience.map_or(PollTimeout::NONE, |patience| {
-            PollTimeout::try_from(patience.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
-        });
-        let timeout = if patience == Some(Duration::ZERO) { PollTimeout::ZERO } else { timeout };
+    /// Waits for output, which there may be, or for its end, or for nothing any more.
+    fn wait(&mut self, patience: Option<Duration>) -> bool {
+        let timeout = match patience {
+            _ if self.may_have_ended => PollTimeout::ZERO,
+            None => PollTimeout::NONE,
+            Some(patience) => PollTimeout::try_from(patience.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX),
+        };
         let mut waited = vec![PollFd::new(self.ended.as_fd(), PollFlags::POLLIN)];
         waited.extend(self.stdout.as_ref().map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)));
         if poll(&mut waited, timeout).is_err() {
-            return (false, true);
+            return false;
         }
         let is_ready = |fd: Option<&PollFd>| fd.and_then(PollFd::any).unwrap_or(false);
         let (has_ended, has_output) = (is_ready(waited.first()), is_ready(waited.get(1)));
         drop(waited);
         if has_ended {
             let _ = self.ended.read(&mut [0; 64]);
+            self.may_have_ended = true;
         }
-        (has_output, has_ended)
+        has_output
     }
 
     fn read(&mut self) {
@@ -426,7 +433,8 @@ impl<'a> Watch<'a> {
     /// How long nothing may come from now on; none if that does not matter.
     fn until_stall(&self) -> Option<Duration> {
         let sees_life = self.version.is_some_and(Version::has_partials);
-        if self.mode == Mode::PassedOn || self.turn.has_begun || self.patience.has_watchdog || !sees_life || self.asks > 0 {
+        let is_waited_for = self.mode == Mode::Watched && !self.turn.has_begun && self.asks == 0 && !self.patience.has_watchdog;
+        if !is_waited_for || !sees_life || self.patience.stall.is_zero() {
             return None;
         }
         let mut last = self.last;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, Stdio};
@@ -70,6 +70,13 @@ impl Stdin {
                 thread::spawn(move || drop(pipe.write_all(&bytes)));
             }
             _ => {}
+        }
+    }
+
+    /// Puts a file back to where it was: another has read it since.
+    pub fn rewind(&mut self) {
+        if let Stdin::Inherited(Some((file, at))) = self {
+            let _ = file.seek(SeekFrom::Start(*at));
         }
     }
 
