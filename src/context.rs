@@ -105,9 +105,13 @@ impl Context {
     /// The folder for state other than the switch, not made yet. A drill gives its call another.
     ///
     /// # Errors
-    /// If there is no home folder.
+    /// If there is no home folder: none is made.
     pub fn state_dir(&self) -> Result<PathBuf> {
-        self.env(STATE_DIR).map_or_else(|| self.server_dir(), |dir| Ok(dir.into()))
+        match self.env(STATE_DIR) {
+            Some(dir) => Ok(dir.into()),
+            None if self.home()?.is_dir() => self.server_dir(),
+            None => Err(Error::NoHome),
+        }
     }
 
     /// Whether this is the call of a drill.

@@ -199,16 +199,15 @@ impl<'a> Watch<'a> {
         if has_begun {
             stdin.rewind();
         }
+        let (signals, ended) = match signals {
+            Some(taken) => taken,
+            None => Signals::take(Target::Next(vec![])).map_err(Error::file("take", "signals"))?,
+        };
+        // What was caught becomes the default again in the child, and what is ignored was not taken.
+        signals.give_to(Target::Next(vec![]));
         let mut child = command.spawn().map_err(|error| real_claude::not_run(program.clone(), &error))?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        // After the start, so that it inherits no handlers of ours in place of what was ignored.
-        let (signals, ended) = match signals {
-            Some((signals, ended)) => {
-                signals.give_to(Target::Child(pid));
-                (signals, ended)
-            }
-            None => Signals::take(Target::Child(pid)).map_err(Error::file("take", "signals"))?,
-        };
+        signals.give_to(Target::Child(pid));
         let guard = Guard::of(child.id()).ok();
         out.set_version(version);
         stdin.connect(child.stdin.take());
@@ -266,7 +265,7 @@ impl<'a> Watch<'a> {
             let (patience, begun) = (self.until_stall(), Instant::now());
             let has_output = self.wait(patience);
             // We were stopped ourselves, by a Ctrl-Z.
-            if patience.is_some_and(|patience| begun.elapsed() > patience + Duration::from_secs(2)) {
+            if patience.is_some_and(|patience| begun.elapsed().saturating_sub(patience) > Duration::from_secs(2)) {
                 self.last = Instant::now();
             }
             if has_output {

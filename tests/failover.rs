@@ -42,8 +42,8 @@ fn status_says_how_things_stand() {
     life.failover(&["start"]).expect(0, &format!("local server: UP (port {})\n", life.port), &life.waiting("llm-failover"));
     life.failover(&[]).expect(0, &status_text(&life, "local", "UP (port PORT)", since), "");
     switch_at_known_time(&life, "nonsense");
-    let warning = "llm-failover: warning: the switch `[HOME]/.local/state/llm-backend` says `nonsense`, which is neither \
-                   `claude` nor `local`: using claude\n";
+    let warning = "llm-failover: warning: the switch `[HOME]/.local/state/llm-backend` says `nonsense`, which is none of \
+                   `claude`, `local` and `auto`: using claude\n";
     life.failover(&[]).expect(0, &status_text(&life, "claude", "UP (port PORT)", since), warning);
 }
 
@@ -56,7 +56,7 @@ fn status_for_programs_is_one_line_of_json() {
         format!(
             "{{\"backend\":\"{backend}\",\"since\":{since},\"local_server\":{{\"state\":\"{state}\",\"detail\":null,\
              \"port\":{port},\"url\":\"http://127.0.0.1:{port}/v1/chat/completions\",\"supervisor\":\"child\"}},\
-             \"model\":null,\"real_claude\":null}}\n"
+             \"model\":null,\"real_claude\":null,\"conditions\":[],\"calls\":{{\"claude\":0,\"local\":0}}}}\n"
         )
     };
     for args in [&["--json"][..], &["status", "--json"], &["-q", "--json"]] {

@@ -321,7 +321,7 @@ fn without_persistence_nothing_is_kept() {
     let stub = echo();
     let sandbox = local(&stub.url());
     ask(&sandbox, "one", &["--no-session-persistence", "--session-id", A, "-n", "T"]);
-    assert!(!sandbox.path(".local/state/claude-failover").exists());
+    assert!(!sandbox.path(".local/state/claude-failover/sessions").exists());
     refused(&sandbox, &["-r", A], &not_found(A));
     ask(&sandbox, "two", &["--session-id", A]);
     let before = fs::read(ours(&sandbox, sandbox.home(), A)).unwrap();

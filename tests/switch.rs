@@ -71,11 +71,9 @@ fn junk_means_claude_and_one_warning() {
     ];
     for (word, shown) in cases {
         sandbox.switch(word);
-        let why = format!("says `{shown}`, which is neither `claude` nor `local`");
+        let why = format!("says `{shown}`, which is none of `claude`, `local` and `auto`");
         call(&sandbox).run().expect(0, REAL, &warning(&why));
     }
-    sandbox.switch("auto");
-    call(&sandbox).run().expect(0, REAL, &warning("says `auto`, which this version does not have yet"));
 }
 
 #[test]
@@ -83,7 +81,7 @@ fn what_is_no_such_file_means_claude() {
     let (sandbox, _stub) = sandbox();
     sandbox.switch("");
     let flag = sandbox.path(".local/state/llm-backend");
-    let huge = warning("says ``, which is neither `claude` nor `local`");
+    let huge = warning("says ``, which is none of `claude`, `local` and `auto`");
     type Make = fn(&Path);
     let cases: &[(&str, Make, &str)] = &[
         ("a folder", |flag| fs::create_dir(flag).unwrap(), &warning("cannot be read (is a directory)")),

@@ -20,6 +20,8 @@ use signal_hook::low_level::siginfo::Cause;
 
 /// Who is to have the signals.
 pub enum Target {
+    /// Whoever is next: they are kept.
+    Next(Vec<(i32, bool)>),
     /// The real Claude, which runs.
     Child(Pid),
     /// This process: they do what they do by themselves.
@@ -62,9 +64,12 @@ impl Signals {
         Ok((signals, ended))
     }
 
-    /// Gives the signals to another.
+    /// Gives the signals to another, with those that were kept.
     pub fn give_to(&self, target: Target) {
-        *self.target() = target;
+        let before = std::mem::replace(&mut *self.target(), target);
+        if let Target::Next(kept) = before {
+            kept.into_iter().for_each(|(signal, is_for_us)| self.handle(signal, is_for_us));
+        }
     }
 
     fn target(&self) -> MutexGuard<'_, Target> {
@@ -72,8 +77,9 @@ impl Signals {
     }
 
     fn handle(&self, signal: i32, is_for_us: bool) {
-        let target = self.target();
-        match &*target {
+        let mut target = self.target();
+        match &mut *target {
+            Target::Next(kept) => kept.push((signal, is_for_us)),
             Target::Child(pid) => {
                 if let (true, Ok(signal)) = (is_for_us, Signal::try_from(signal)) {
                     let _ = kill(*pid, signal);

@@ -6,10 +6,11 @@ use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -17,6 +18,9 @@ use crate::answer::blocking::Blocking;
 
 /// More than Claude Code takes, in bytes: beyond this nothing is kept, since nothing will be answered.
 const ENOUGH: usize = 32 << 20;
+
+/// How much may wait for the real Claude to read it, in bytes, before no more is read.
+const MOST_QUEUED: usize = 1 << 20;
 
 /// A call's stdin.
 pub enum Stdin {
@@ -118,15 +122,47 @@ fn read_from(file: &File, mut at: u64) -> io::Result<Vec<u8>> {
 #[derive(Clone, Default)]
 pub struct Pump {
     state: Arc<Mutex<State>>,
-    /// Not in the state: a write may wait for its reader. Locked before the state where both are.
+    /// Locked before the state where both are.
     pipe: Arc<Mutex<Pipe>>,
 }
 
+/// The way to the real Claude. A thread of its own writes, so that nobody else waits for a reader.
 #[derive(Default)]
 struct Pipe {
-    to_child: Option<ChildStdin>,
-    /// Up to which byte it was written to, or needs not be.
+    to_child: Option<Sender<Vec<u8>>>,
+    /// How many bytes are not written yet.
+    queued: Arc<AtomicUsize>,
+    /// Up to which byte it has been given what came, or needs not be.
     done: u64,
+}
+
+impl Pipe {
+    fn open(&mut self, mut to_child: ChildStdin) {
+        let (sender, chunks) = channel::<Vec<u8>>();
+        let queued = Arc::new(AtomicUsize::new(0));
+        (self.to_child, self.queued) = (Some(sender), queued.clone());
+        thread::spawn(move || {
+            for chunk in chunks {
+                // Whoever does not read any more has its reasons.
+                let is_read = to_child.write_all(&chunk).is_ok();
+                queued.fetch_sub(chunk.len(), SeqCst);
+                if !is_read {
+                    break;
+                }
+            }
+            queued.store(0, SeqCst);
+        });
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        if let Some(to_child) = self.to_child.as_ref().filter(|_| !bytes.is_empty()) {
+            self.queued.fetch_add(bytes.len(), SeqCst);
+            if to_child.send(bytes.to_vec()).is_err() {
+                self.queued.store(0, SeqCst);
+                self.to_child = None;
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -214,7 +250,7 @@ pub struct Feed {
 
 impl Pump {
     /// Passes on to `to_child` what came and what comes.
-    fn connect(&self, mut to_child: ChildStdin) {
+    fn connect(&self, to_child: ChildStdin) {
         let mut pipe = self.pipe();
         let mut state = self.state();
         state.taker = None;
@@ -224,8 +260,11 @@ impl Pump {
         pipe.done = state.length;
         let is_over = state.is_over;
         drop(state);
-        let _ = to_child.write_all(&before);
-        pipe.to_child = (!is_over).then_some(to_child);
+        pipe.open(to_child);
+        pipe.send(&before);
+        if is_over {
+            pipe.to_child = None;
+        }
         drop(pipe);
         self.begin();
     }
@@ -258,9 +297,7 @@ impl Pump {
         pipe.done = state.length;
         let is_over = state.is_over;
         drop(state);
-        if let Some(to_child) = pipe.to_child.as_mut() {
-            let _ = to_child.write_all(&missed);
-        }
+        pipe.send(&missed);
         if is_over {
             pipe.to_child = None;
         }
@@ -346,10 +383,13 @@ impl Pump {
             }
             drop(state);
             let mut pipe = self.pipe();
-            let is_new = until > pipe.done;
-            if let Some(to_child) = pipe.to_child.as_mut().filter(|_| is_new) {
-                // Whoever does not read any more has its reasons.
-                let _ = to_child.write_all(bytes);
+            if until > pipe.done {
+                pipe.send(bytes);
+            }
+            let queued = pipe.queued.clone();
+            drop(pipe);
+            while queued.load(SeqCst) > MOST_QUEUED {
+                sleep(Duration::from_millis(1));
             }
         }
     }

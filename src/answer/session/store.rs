@@ -48,9 +48,7 @@ impl Store {
     pub fn new(context: &Context) -> Result<Store> {
         let cwd = std::env::current_dir().map_err(Error::file("read", "."))?;
         let folder = folder_name(&cwd);
-        // A home that is not there is not ours to make.
-        let home = context.home().ok().filter(|home| home.is_dir()).ok_or(Error::NoHome)?;
-        let root = context.state_dir()?.join("sessions");
+        let (home, root) = (context.home()?, context.state_dir()?.join("sessions"));
         let claude = context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from);
         Ok(Store { folder, root, projects: claude.join("projects") })
     }
