@@ -26,14 +26,20 @@ pub const WATCH_OPTION: &str = "--unload-when-idle";
 /// How often the watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What the server was needed for: an answer,
+const ASKED: &str = "asked\n";
+
+/// or the hours that are to come.
+const WARMED: &str = "warmed\n";
+
 /// Keeps the server from being unloaded while it lives.
 pub struct InUse(Option<File>);
 
 /// The local server is about to be asked.
 pub fn in_use(context: &Context) -> InUse {
     let file = use_file(context).and_then(|path| private_file(&path).ok()).filter(|file| file.lock_shared().is_ok());
-    if let Some(mut file) = file.as_ref() {
-        let _ = file.write_all(b"asked\n");
+    if let Some(mut file) = file.as_ref().filter(|_| !uses(context).contains(ASKED)) {
+        let _ = file.write_all(ASKED.as_bytes());
     }
     InUse(file)
 }
@@ -52,7 +58,8 @@ pub fn when_idle(context: &Context) {
         return;
     }
     let Some(lock) = watcher_lock(context) else { return };
-    if lock.try_lock().is_ok() && !uses(context).is_empty() {
+    let is_ours = || Server::new(context).is_ok_and(|server| server.is_ours());
+    if lock.try_lock().is_ok() && !uses(context).is_empty() && is_ours() {
         drop(lock);
         start(&[WATCH_OPTION], &[]);
     }
@@ -62,7 +69,7 @@ pub fn when_idle(context: &Context) {
 pub fn prewarm(context: &Context) {
     if context.setting("LLM_PREWARM").is_some_and(|value| value == "1") {
         if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
-            let _ = file.write_all(b"warmed\n");
+            let _ = file.write_all(WARMED.as_bytes());
         }
         start(&["llm-failover"], &["--quiet", "start"]);
         when_idle(context);
@@ -102,7 +109,7 @@ pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
             if !auto::is_on(context) || uses.is_empty() {
                 break;
             }
-            let is_back = uses.contains("asked") && breaker.conditions().is_empty();
+            let is_back = uses.contains(ASKED) && breaker.conditions().is_empty();
             let is_idle = last_use(context).is_none_or(|age| minutes > 0 && age >= idle);
             if (is_back || is_idle) && unload(context)? {
                 break;

@@ -583,8 +583,9 @@ impl<'a> Watch<'a> {
             self.say_why_not(&verdict);
         }
         if verdict.class == Class::SignIn && self.mode == Mode::Watched {
-            say(&format!("{}: Claude Code is not signed in, and a local model is no cure for that", self.applet));
-            say("hint: run `claude` and `/login`, or `claude setup-token` for scripts; `llm-failover local` answers meanwhile");
+            say(
+                "hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile",
+            );
         }
         self.release();
         self.out.result(bytes, &ending);

@@ -143,10 +143,9 @@ fn a_sign_in_that_has_expired_is_told() {
     let failed = "Claude fails: Failed to authenticate. API Error: 401 OAuth token has expired. Please obtain a new token or \
                   refresh your existing token.\n";
     let why = "llm-failover: not answered locally, as it should be: who is not signed in has to be told\n";
-    let said = "stderr: claude: Claude Code is not signed in, and a local model is no cure for that\n";
-    let hint =
-        "stderr: hint: run `claude` and `/login`, or `claude setup-token` for scripts; `llm-failover local` answers meanwhile\n";
-    plays("signin", &[asked, asked, said, hint, failed, "the call ends with exit code 1\n"], 1, why);
+    let hint = "stderr: hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` \
+                answers meanwhile\n";
+    plays("signin", &[asked, asked, hint, failed, "the call ends with exit code 1\n"], 1, why);
 }
 
 #[test]
