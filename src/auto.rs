@@ -124,7 +124,7 @@ impl Call<'_> {
         loop {
             match watch.run() {
                 Step::Answering => {
-                    self.tell(&self.breaker.answered(&self.asked));
+                    self.tell(&self.breaker.answered(&self.asked, Timestamp::now()));
                     permit = None;
                 }
                 Step::NearLimit => unload::prewarm(self.context),
@@ -174,7 +174,8 @@ impl Call<'_> {
                 self.say_why_not(&error);
                 let exit = mirrored(watch.go_on());
                 if watch.verdict().class == Class::Fine {
-                    self.tell(&self.breaker.answered(&self.asked));
+                    let now = Timestamp::now();
+                    self.tell(&self.breaker.answered(&Asked { at: now, ..self.asked.clone() }, now));
                 }
                 self.keep_of_claude(&watch, exit);
                 exit.into()

@@ -4,7 +4,7 @@
 //! half-open: one call asks Claude, and all others stay local until that has an answer. A file that is torn, lost or
 //! from a clock that has jumped costs one call that asks Claude.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -59,7 +59,8 @@ pub enum Admission {
 
 /// The right to ask Claude while the breaker is half-open. It ends with the process, however that ends.
 pub struct Permit {
-    _lock: File,
+    /// None where none can be had: then each call asks, which is better than none.
+    _lock: Option<File>,
 }
 
 /// What a call's outcome has changed for everybody. One process alone is told of each change.
@@ -188,15 +189,16 @@ impl Breaker {
     }
 
     /// Claude answers a call.
-    pub fn answered(&self, asked: &Asked) -> Change {
+    pub fn answered(&self, asked: &Asked, now: Timestamp) -> Change {
         // Almost always: nothing is to be changed, and nothing is to be locked for it.
         if !self.read().conditions.iter().any(|condition| condition.concerns(asked)) {
             return Change::None;
         }
         self.change(|state| {
             let before = state.conditions.len();
-            // A call that began before a limit was met says nothing about it.
-            state.conditions.retain(|condition| !condition.concerns(asked) || asked.at < condition.since);
+            // A call that began before a limit was met says nothing about it, unless the clock has gone back since.
+            let is_older = |condition: &Condition| asked.at < condition.since && condition.since <= now;
+            state.conditions.retain(|condition| !condition.concerns(asked) || is_older(condition));
             if state.conditions.len() < before { Change::Closed } else { Change::None }
         })
     }
@@ -207,9 +209,11 @@ impl Breaker {
     }
 
     fn permit(&self) -> Option<Permit> {
-        let lock = private_file(&self.dir.join("probe.lock")).ok()?;
-        lock.try_lock().ok()?;
-        Some(Permit { _lock: lock })
+        let lock = private_file(&self.dir.join("probe.lock")).ok();
+        match lock.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => None,
+            _ => Some(Permit { _lock: lock }),
+        }
     }
 
     fn file(&self) -> PathBuf {

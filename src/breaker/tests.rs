@@ -45,8 +45,8 @@ fn a_limit_is_open_until_its_reset_with_early_probes() {
     breaker.refused(&verdict, &asked("", again), again);
     assert!(is_open(&breaker, "", time("10:09:59")));
     assert!(matches!(breaker.admit(&asked("", begun), time("10:10:00")), Admission::Probe(_)));
-    assert!(matches!(breaker.answered(&asked("", time("10:10:00"))), Change::Closed));
-    assert!(matches!(breaker.answered(&asked("", time("10:10:00"))), Change::None));
+    assert!(matches!(breaker.answered(&asked("", time("10:10:00")), time("10:10:01")), Change::Closed));
+    assert!(matches!(breaker.answered(&asked("", time("10:10:00")), time("10:10:01")), Change::None));
     assert!(is_closed(&breaker, "", time("10:10:01")));
 }
 
@@ -90,11 +90,14 @@ fn a_models_limit_is_for_that_model() {
     for (model, open) in [("opus", true), ("claude-opus-5-5", true), ("", true), ("sonnet", false), ("haiku", false)] {
         assert_eq!(is_open(&breaker, model, now), open, "{model}");
     }
-    assert!(matches!(breaker.answered(&asked("sonnet", now)), Change::None));
+    assert!(matches!(breaker.answered(&asked("sonnet", now), now), Change::None));
     assert!(is_open(&breaker, "opus", now));
     assert!(matches!(breaker.refused(&Verdict::of(Class::Overload), &asked("haiku", now), now), Change::Added(_)));
     assert!(is_open(&breaker, "sonnet", now));
-    assert!(matches!(breaker.answered(&asked("sonnet", now + SignedDuration::from_secs(1))), Change::Closed));
+    assert!(matches!(
+        breaker.answered(&asked("sonnet", now + SignedDuration::from_secs(1)), now + SignedDuration::from_secs(2)),
+        Change::Closed
+    ));
     assert!(is_open(&breaker, "opus", now) && is_closed(&breaker, "sonnet", now));
 }
 
@@ -121,7 +124,7 @@ fn an_answer_to_an_older_call_closes_nothing() {
     let (_dir, breaker) = breaker();
     let (before, now) = (time("08:59:00"), time("09:00:00"));
     breaker.refused(&Verdict::of(Class::Spend), &asked("", now), now);
-    assert!(matches!(breaker.answered(&asked("", before)), Change::None));
+    assert!(matches!(breaker.answered(&asked("", before), now), Change::None));
     assert!(is_open(&breaker, "", now));
 }
 
