@@ -23,7 +23,7 @@ use crate::ledger::Entry;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
 use crate::verdict::{Class, Verdict};
-use crate::watch::{Exit, Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch, mirrored};
+use crate::watch::{Exit, Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch};
 use crate::{notify, unload};
 use policy::Policy;
 
@@ -136,9 +136,8 @@ impl Call<'_> {
                         _ => Tried::Ended(self.take_over(watch, &verdict)),
                     };
                 }
-                Step::Ended(status) => {
+                Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
-                    let mut exit = mirrored(status);
                     if verdict.class.fails_over() {
                         self.tell(&self.breaker.refused(verdict, &self.asked, Timestamp::now()));
                         if mode == Mode::PassedOn && self.policy != Policy::Local {
@@ -172,7 +171,7 @@ impl Call<'_> {
             }
             Err(error) => {
                 self.say_why_not(&error);
-                let exit = mirrored(watch.go_on());
+                let exit = watch.go_on();
                 if watch.verdict().class == Class::Fine {
                     let now = Timestamp::now();
                     self.tell(&self.breaker.answered(&Asked { at: now, ..self.asked.clone() }, now));

@@ -29,7 +29,7 @@ use nix::unistd::Pid;
 
 use crate::answer;
 use crate::context::Context;
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result, report, say};
 use crate::invocation::Invocation;
 use crate::real_claude;
 use crate::verdict::{self, Class, Evidence, Verdict};
@@ -169,8 +169,8 @@ pub enum Step {
     NearLimit,
     /// Claude has refused, nothing has come of the call, and the refusal is withheld.
     Refused(Verdict),
-    /// It has ended.
-    Ended(ExitStatus),
+    /// It has ended, and this process is to end like that.
+    Ended(Exit),
 }
 
 impl<'a> Watch<'a> {
@@ -291,7 +291,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Nobody else could answer: passes on what was withheld and what comes.
-    pub fn go_on(&mut self) -> ExitStatus {
+    pub fn go_on(&mut self) -> Exit {
         self.mode = Mode::PassedOn;
         if let Some(pump) = self.stdin.pump() {
             pump.give_back();
@@ -309,8 +309,8 @@ impl<'a> Watch<'a> {
         }
         self.turn = Turn::default();
         loop {
-            if let Step::Ended(status) = self.run() {
-                return status;
+            if let Step::Ended(exit) = self.run() {
+                return exit;
             }
         }
     }
@@ -638,7 +638,14 @@ impl<'a> Watch<'a> {
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
-        Step::Ended(status)
+        let exit = mirrored(status);
+        Step::Ended(match self.out.fault() {
+            Some(error) => {
+                report(self.applet, &error);
+                if exit == Exit::Code(0) { Exit::Code(error.code()) } else { exit }
+            }
+            None => exit,
+        })
     }
 }
 
@@ -672,7 +679,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The end of this process that mirrors the real Claude's.
-pub fn mirrored(status: ExitStatus) -> Exit {
+fn mirrored(status: ExitStatus) -> Exit {
     match status.signal() {
         Some(signal) => Exit::Signal(signal),
         None => Exit::Code(status.code().unwrap_or_default() as u8),

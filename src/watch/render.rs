@@ -8,6 +8,7 @@ use super::trim;
 use super::version::Version;
 use crate::answer::blocking::Blocking;
 use crate::answer::output::{Format, harmless};
+use crate::error::Error;
 use crate::verdict::Ending;
 
 /// Stdout in the format that the caller asked for.
@@ -16,6 +17,7 @@ pub struct Rendered {
     is_terminal: bool,
     limits: Limits,
     stdout: Option<Blocking>,
+    fault: Option<io::Error>,
     version: Option<Version>,
     /// Whether the session has begun: what ends one that has not is told on stderr alone.
     has_begun: bool,
@@ -47,6 +49,7 @@ impl Rendered {
             is_terminal,
             limits,
             stdout,
+            fault: None,
             version: None,
             has_begun: false,
             kept: vec![],
@@ -179,11 +182,16 @@ impl Rendered {
         }
     }
 
-    /// A reader who has gone misses it: the real CLI goes on silently, too.
+    /// What went wrong with stdout. A reader who has gone is nothing: the real CLI goes on silently, too.
+    pub fn fault(&mut self) -> Option<Error> {
+        let fault = self.fault.take().filter(|fault| fault.kind() != io::ErrorKind::BrokenPipe)?;
+        Some(Error::file("write", "stdout")(fault))
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if let Some(stdout) = self.stdout.as_mut() {
-            if stdout.write_all(bytes).is_err() {
-                self.stdout = None;
+            if let Err(error) = stdout.write_all(bytes) {
+                (self.stdout, self.fault) = (None, Some(error));
             }
         }
     }
