@@ -19,7 +19,7 @@ use crate::support::stub::{Stub, end, json as json_answer, piece, sse};
 use crate::support::{Sandbox, deps, wait};
 
 /// What is printed in each case: a line `== CASE` or `== CASE [WHO…]`, and the lines below it. WHO is an SDK, `ours` or
-/// `real`; a section for fewer of them goes before one for more.
+/// `real` or `auto`; a section for fewer of them goes before one for more.
 const EXPECTED: &str = include_str!("sdk/expected.txt");
 
 /// How long all cases of an SDK may take together, in seconds, on a busy machine.
@@ -52,6 +52,11 @@ impl Sdk {
     /// Runs the cases in the folder `work` and gives the lines of each.
     #[track_caller]
     fn run(self, sandbox: &Sandbox, claude: &Path) -> BTreeMap<String, String> {
+        self.run_cases(sandbox, claude, self.cases())
+    }
+
+    #[track_caller]
+    fn run_cases(self, sandbox: &Sandbox, claude: &Path, cases: &[&str]) -> BTreeMap<String, String> {
         let script = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name);
         let python = |venv| sandbox.cmd(deps().join(venv).join("bin/python")).arg(script("cases.py"));
         let node = |folder| {
@@ -64,7 +69,7 @@ impl Sdk {
             Sdk::TypeScript => node("sdk-ts"),
             Sdk::OldTypeScript => node("sdk-ts-old"),
         };
-        let output = command.arg(claude).args(self.cases()).dir(sandbox.path("work")).limit(LIMIT).run();
+        let output = command.arg(claude).args(cases).dir(sandbox.path("work")).limit(LIMIT).run();
         assert_eq!(output.code(), 0, "{}{}", output.out(), output.err());
         sections(&output.out())
     }
@@ -99,6 +104,9 @@ fn compare(sdk: Sdk, whose: &str, seen: BTreeMap<String, String>) {
         .map(|(case, lines)| format!("== {case} [{} {whose}]\n{lines}\n-- expected\n{}\n", sdk.name(), expected(case)))
         .collect();
     assert!(faults.is_empty(), "{} of {} cases differ:\n{}", faults.len(), seen.len(), faults.concat());
+    if whose == "auto" {
+        return;
+    }
     let wanted = |case: &&str| if sdk.cases().is_empty() { !expected(case).is_empty() } else { sdk.cases().contains(case) };
     let names = all.keys().map(|key| key.split(' ').next().unwrap_or_default());
     let missing: Vec<&str> = names.filter(wanted).filter(|case| !seen.contains_key(*case)).collect();
@@ -217,6 +225,26 @@ fn ours(sdk: Sdk) {
     compare(sdk, "ours", sdk.run(&sandbox, &sandbox.path("bin/claude")));
 }
 
+/// Claude answers the first question of a conversation and is overloaded at the second: the same answers come all the
+/// same, from the local model, which knows what was said before.
+#[track_caller]
+fn taken_over(sdk: Sdk) {
+    let model = Model::default();
+    let api = messages_api::replying(move |question| match said(&question["messages"]) {
+        said if said.len() > 1 => Reply::Refuse(529),
+        said => model.reply(&texts(&question["system"]).join("\n"), &said),
+    });
+    let stub = openai();
+    let mut sandbox = real_cli::sandbox(&api);
+    sandbox.switch("auto");
+    sandbox.set("LOCAL_LLM_URL", stub.url());
+    sandbox.set("LOCAL_LLM_MODEL", "tiny");
+    let seen = sdk.run_cases(&sandbox, &sandbox.path("bin/claude"), &["remembers"]);
+    compare(sdk, "auto", seen);
+    assert_eq!(stub.chats().len(), 2, "the second question and the third");
+    assert_eq!(messages_api::questions(&api).iter().filter(|question| said(&question["messages"]).len() > 1).count(), 1);
+}
+
 /// So that what is expected of ours is what the real one does.
 #[track_caller]
 fn real_one(sdk: Sdk) {
@@ -259,6 +287,16 @@ fn typescript() {
 #[ignore = "drives the real Claude Code alone: for when a new version of it, or of an SDK, is taken"]
 fn typescript_on_the_real_one() {
     real_one(Sdk::TypeScript);
+}
+
+#[test]
+fn python_is_taken_over() {
+    taken_over(Sdk::Python);
+}
+
+#[test]
+fn typescript_is_taken_over() {
+    taken_over(Sdk::TypeScript);
 }
 
 #[test]
