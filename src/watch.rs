@@ -268,13 +268,16 @@ impl<'a> Watch<'a> {
             if patience.is_some_and(|patience| begun.elapsed().saturating_sub(patience) > Duration::from_secs(2)) {
                 self.last = Instant::now();
             }
-            if has_output {
-                self.read();
-            } else if std::mem::take(&mut self.may_have_ended) {
-                // What it started may hold the pipe for longer; what it wrote itself has been read.
-                if let Ok(Some(_)) = self.child.try_wait() {
-                    self.stdout = None;
+            if std::mem::take(&mut self.may_have_ended) && matches!(self.child.try_wait(), Ok(Some(_))) {
+                // What it wrote is in the pipe. What it started may hold that for longer, and write on.
+                let mut reads = 0;
+                while reads < LAST_READS && self.wait(Some(Duration::ZERO)) {
+                    self.read();
+                    reads += 1;
                 }
+                self.stdout = None;
+            } else if has_output {
+                self.read();
             } else if self.until_stall() == Some(Duration::ZERO) {
                 return self.give_up(Verdict::of(Class::Network));
             }
@@ -297,6 +300,7 @@ impl<'a> Watch<'a> {
             pump.give_back();
         }
         self.signals.give_to(Target::Child(self.pid()));
+        self.signals.keep_stopped(None);
         if std::mem::take(&mut self.is_stopped) {
             let _ = kill(self.pid(), Signal::SIGCONT);
         }
@@ -322,6 +326,7 @@ impl<'a> Watch<'a> {
         while matches!(self.child.try_wait(), Ok(None)) && !self.is_stopped && begun.elapsed() < LAST_WORK {
             sleep(Duration::from_millis(5));
         }
+        self.signals.keep_stopped(None);
         let pid = self.pid();
         let child = std::cell::RefCell::new(&mut self.child);
         guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
@@ -336,9 +341,10 @@ impl<'a> Watch<'a> {
 
     /// What ends it as soon as somebody else answers, while [`Watch`] still belongs to whoever waits for that.
     pub fn farewell(&self) -> impl FnOnce() + Send + 'static {
-        let (pid, is_stopped) = (self.pid(), self.is_stopped);
+        let (pid, is_stopped, signals) = (self.pid(), self.is_stopped, self.signals.clone());
         let pump = self.stdin.pump().cloned();
         move || {
+            signals.keep_stopped(None);
             if is_stopped {
                 let _ = kill(pid, Signal::SIGTERM);
                 let _ = kill(pid, Signal::SIGCONT);
@@ -559,6 +565,7 @@ impl<'a> Watch<'a> {
     /// Stops it where it is. It can go on from there, should nobody else be able to answer.
     fn give_up(&mut self, verdict: Verdict) -> Step {
         self.is_stopped = kill(self.pid(), Signal::SIGSTOP).is_ok();
+        self.signals.keep_stopped(Some(self.pid()));
         self.verdict = verdict.clone();
         Step::Refused(verdict)
     }
@@ -707,6 +714,9 @@ const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
+
+/// How often more is read after its end: more than a pipe holds.
+const LAST_READS: usize = 16;
 
 /// How long it may take to end by itself after it has refused.
 const LAST_WORK: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use std::thread;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
@@ -32,7 +32,13 @@ pub enum Target {
 
 /// Takes the process's signals until the process ends.
 #[derive(Clone)]
-pub struct Signals(Arc<Mutex<Target>>);
+pub struct Signals(Arc<Mutex<State>>);
+
+struct State {
+    target: Target,
+    /// A process that is stopped and is to stay so.
+    stopped: Option<Pid>,
+}
 
 impl Signals {
     /// Takes signals from now on. Gives also a stream on which a byte arrives for each child that ends.
@@ -44,20 +50,18 @@ impl Signals {
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let ignored = ignored();
-        let wanted = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+        let wanted = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
         let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| ignored >> (**signal - 1) & 1 == 0))?;
-        let signals = Signals(Arc::new(target.into()));
+        let signals = Signals(Arc::new(Mutex::new(State { target, stopped: None })));
         let taken = signals.clone();
         thread::spawn(move || {
             for origin in caught.forever() {
                 if origin.signal == SIGCHLD {
                     let _ = waker.write(&[0]);
                 } else {
-                    // A program outside of our container has no number here, and the kernel none on macOS. A terminal that
-                    // hangs up tells its session's leader alone.
+                    // A program outside of our container has no number here, and the kernel none on macOS.
                     let has_number = origin.process.as_ref().is_some_and(|process| process.pid != 0);
-                    let is_for_us = has_number || matches!(origin.cause, Cause::Sent(_)) || origin.signal == SIGHUP;
-                    taken.handle(origin.signal, is_for_us);
+                    taken.handle(origin.signal, has_number || matches!(origin.cause, Cause::Sent(_)));
                 }
             }
         });
@@ -66,20 +70,37 @@ impl Signals {
 
     /// Gives the signals to another, with those that were kept.
     pub fn give_to(&self, target: Target) {
-        let before = std::mem::replace(&mut *self.target(), target);
+        let before = std::mem::replace(&mut self.state().target, target);
         if let Target::Next(kept) = before {
-            kept.into_iter().for_each(|(signal, is_for_us)| self.handle(signal, is_for_us));
+            kept.into_iter().for_each(|(signal, is_by_program)| self.handle(signal, is_by_program));
         }
     }
 
-    fn target(&self) -> MutexGuard<'_, Target> {
+    /// A process that is stopped stays so, whoever wakes the process group up. None: it need not any more.
+    pub fn keep_stopped(&self, pid: Option<Pid>) {
+        self.state().stopped = pid;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handle(&self, signal: i32, is_for_us: bool) {
-        let mut target = self.target();
-        match &mut *target {
-            Target::Next(kept) => kept.push((signal, is_for_us)),
+    fn handle(&self, signal: i32, is_by_program: bool) {
+        let mut state = self.state();
+        if signal == SIGCONT {
+            if let Some(pid) = state.stopped {
+                let _ = kill(pid, Signal::SIGSTOP);
+            }
+            return;
+        }
+        // When a shell ends, the kernel hangs up its jobs in which a process is stopped, as ours has one.
+        if signal == SIGHUP && !is_by_program && state.stopped.is_some() {
+            return;
+        }
+        // A terminal that hangs up tells its session's leader alone.
+        let is_for_us = is_by_program || signal == SIGHUP;
+        match &mut state.target {
+            Target::Next(kept) => kept.push((signal, is_by_program)),
             Target::Child(pid) => {
                 if let (true, Ok(signal)) = (is_for_us, Signal::try_from(signal)) {
                     let _ = kill(*pid, signal);
