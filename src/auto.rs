@@ -356,7 +356,7 @@ impl Call<'_> {
         };
         let replays_always = self.context.setting("LLM_FAILOVER_REPLAY").is_some_and(|value| value == "always");
         Patience {
-            retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries") as u32,
+            retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries").try_into().unwrap_or(u32::MAX),
             stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
             replays_always,
             has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some(),
