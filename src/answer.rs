@@ -7,7 +7,7 @@ mod conversation;
 pub mod endpoint;
 mod exchange;
 pub mod failure;
-mod input;
+pub mod input;
 mod mentions;
 mod model;
 mod occasion;
@@ -93,7 +93,7 @@ fn prepare<'a>(
     invocation: &Invocation,
     occasion: Occasion,
 ) -> Result<(Conversation<'a>, Start)> {
-    let Occasion { mark, input, may_decline, on_answer, taken, interrupts } = occasion;
+    let Occasion { mark, input, may_decline, on_answer, taken, replied, interrupts } = occasion;
     if taken.is_none() {
         check::before_files(context, invocation)?;
     }
@@ -143,6 +143,8 @@ fn prepare<'a>(
         expands_mentions: !invocation.has("--bare"),
         replays: invocation.has("--replay-user-messages"),
         may_bypass_permissions: check::may_bypass_permissions(invocation),
+        tells_idle: taken.is_some_and(|taken| taken.is_running),
+        replied,
     };
     let shared = Shared {
         applet: applet.into(),
@@ -154,8 +156,7 @@ fn prepare<'a>(
         model: OnceLock::new(),
         has_warned: AtomicBool::new(false),
     };
-    let tells_idle = taken.is_some_and(|taken| taken.is_running);
-    Ok((Conversation::new(context, shared, session, options, interrupts, tells_idle), start))
+    Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }
 
 /// The format that the options ask for.

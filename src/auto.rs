@@ -2,11 +2,12 @@
 
 mod policy;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use crate::ledger::Entry;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
 use crate::verdict::{Class, Verdict};
-use crate::watch::{Exit, Limits, Mode, Patience, Process, Pump, Rendered, Signals, Start, Stdin, Step, Target, Watch};
+use crate::watch::{Exit, Limits, Mode, Patience, Process, Rendered, Signals, Start, Stdin, Step, Target, Watch};
 use crate::{notify, unload};
 use policy::Policy;
 
@@ -43,10 +44,12 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode
         context,
         invocation,
         breaker,
-        asked: Asked { model: model.unwrap_or_default(), at: Timestamp::now() },
+        model: model.unwrap_or_default(),
+        begun: Timestamp::now(),
         policy: Policy::of(applet, context),
         listens: answer::listens(invocation),
         is_quiet: context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0"),
+        replied: Arc::default(),
     };
     match real_claude::announce(applet, context) {
         Ok(program) => call.route(program),
@@ -61,10 +64,14 @@ struct Call<'a> {
     context: &'a Context,
     invocation: &'a Invocation,
     breaker: Breaker,
-    asked: Asked,
+    /// The model's name as the caller gave it; empty if none was given.
+    model: String,
+    begun: Timestamp,
     policy: Policy,
     listens: bool,
     is_quiet: bool,
+    /// The requests that were answered locally.
+    replied: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Why the local model answers.
@@ -89,7 +96,7 @@ impl Call<'_> {
         let mut has_said = false;
         loop {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let (permit, condition) = match self.breaker.admit(&self.asked, Timestamp::now()) {
+            let (permit, condition) = match self.breaker.admit(&self.asked(), Timestamp::now()) {
                 Admission::Closed => (None, None),
                 Admission::Probe(permit) => (Some(permit), None),
                 Admission::Open(condition) => (None, Some(condition)),
@@ -116,6 +123,7 @@ impl Call<'_> {
 
     /// Runs the real Claude, and answers in its place if it refuses.
     fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
+        let asked = self.asked();
         let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail };
         let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, self.rendered(), start) {
             Ok(watch) => watch,
@@ -124,12 +132,12 @@ impl Call<'_> {
         loop {
             match watch.run() {
                 Step::Answering => {
-                    self.tell(&self.breaker.answered(&self.asked, Timestamp::now()));
+                    self.tell(&self.breaker.answered(&asked, Timestamp::now()));
                     permit = None;
                 }
                 Step::NearLimit => unload::prewarm(self.context),
                 Step::Refused(verdict) => {
-                    self.tell(&self.breaker.refused(&verdict, &self.asked, Timestamp::now()));
+                    self.tell(&self.breaker.refused(&verdict, &asked, Timestamp::now()));
                     drop(permit.take());
                     return match self.policy {
                         Policy::Wait(_) => Tried::MustWait(watch.dismiss()),
@@ -139,7 +147,7 @@ impl Call<'_> {
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
                     if verdict.class.fails_over() {
-                        self.tell(&self.breaker.refused(verdict, &self.asked, Timestamp::now()));
+                        self.tell(&self.breaker.refused(verdict, &asked, Timestamp::now()));
                         if mode == Mode::PassedOn && self.policy != Policy::Local {
                             exit = Exit::Code(TRY_AGAIN_LATER);
                         }
@@ -171,10 +179,9 @@ impl Call<'_> {
             }
             Err(error) => {
                 self.say_why_not(&error);
-                let exit = watch.go_on();
+                let exit = watch.go_on(self.replied());
                 if watch.verdict().class == Class::Fine {
-                    let now = Timestamp::now();
-                    self.tell(&self.breaker.answered(&Asked { at: now, ..self.asked.clone() }, now));
+                    self.tell(&self.breaker.answered(&self.asked(), Timestamp::now()));
                 }
                 self.keep_of_claude(&watch, exit);
                 exit.into()
@@ -203,7 +210,7 @@ impl Call<'_> {
             Ok(answered) => self.keep_of_local("answer", &reason, answered),
             Err(error) => {
                 self.say_why_not(&error);
-                process.answered = process.stdin.pump().filter(|_| self.listens).map(Pump::settings).unwrap_or_default();
+                process.answered = self.replied();
                 match self.try_claude(process, Mode::PassedOn, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(_) => ExitCode::from(TRY_AGAIN_LATER),
@@ -224,8 +231,17 @@ impl Call<'_> {
         }
     }
 
+    /// What is asked of Claude now.
+    fn asked(&self) -> Asked {
+        Asked { model: self.model.clone(), at: Timestamp::now() }
+    }
+
+    fn replied(&self) -> HashSet<String> {
+        self.replied.lock().map(|replied| replied.clone()).unwrap_or_default()
+    }
+
     fn entry(&self, route: &'static str, backend: &'static str) -> Entry {
-        Entry::new(self.applet, self.asked.at, route, backend)
+        Entry::new(self.applet, self.begun, route, backend)
     }
 
     fn keep_of_claude(&self, watch: &Watch, exit: Exit) {
@@ -294,7 +310,8 @@ impl Call<'_> {
         };
         let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
         let mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
-        let occasion = Occasion { mark, input, may_decline: true, on_answer, taken, interrupts };
+        let replied = self.replied.clone();
+        let occasion = Occasion { mark, input, may_decline: true, on_answer, taken, replied, interrupts };
         match answer::run(self.applet, self.context, self.invocation, occasion) {
             Ok(Outcome::Answered(answered)) => {
                 unload::when_idle(self.context);

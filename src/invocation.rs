@@ -49,12 +49,16 @@ impl Invocation {
         given.flat_map(|(_, values)| values).map(String::as_str)
     }
 
-    /// The command line `args`, from which this was read, without these options and their values.
-    pub fn without(&self, names: &[&str], args: &[OsString]) -> Vec<OsString> {
+    /// The command line `args`, from which this was read, with the flag `flag` in the place of each of these options and
+    /// its values. Nothing in its place would let a variadic option before it take the word behind it.
+    pub fn replaced(&self, names: &[&str], flag: &str, args: &[OsString]) -> Vec<OsString> {
         let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
         let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
-        let stays = |at: &usize| !places.iter().any(|place| place.contains(at));
-        (0..args.len()).filter(stays).map(|at| args[at].clone()).collect()
+        let shown = |at: usize| match places.iter().find(|place| place.contains(&at)) {
+            Some(place) => (place.start == at).then(|| flag.into()),
+            None => Some(args[at].clone()),
+        };
+        (0..args.len()).filter_map(shown).collect()
     }
 
     /// The prompt argument: the first positional.

@@ -20,7 +20,7 @@ use crate::answer::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::files::private_file;
-pub use child::{is_claudes, own_path};
+pub use child::{close_inherited_files, is_claudes, own_path};
 pub use files::last_lines;
 pub use probe::State;
 pub use process::start_mark;

@@ -18,10 +18,13 @@ use crate::breaker::Breaker;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::files::private_file;
-use crate::server::{Server, own_path};
+use crate::server::{Server, close_inherited_files, own_path};
 
 /// The long option under which the binary runs itself as the watcher.
 pub const WATCH_OPTION: &str = "--unload-when-idle";
+
+/// Makes it start the server first.
+const WARM: &str = "--warm";
 
 /// How often the watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,7 +64,7 @@ pub fn when_idle(context: &Context) {
     let is_ours = || Server::new(context).is_ok_and(|server| server.is_ours());
     if lock.try_lock().is_ok() && !uses(context).is_empty() && is_ours() {
         drop(lock);
-        start(&[WATCH_OPTION], &[]);
+        start(&[WATCH_OPTION]);
     }
 }
 
@@ -71,17 +74,15 @@ pub fn prewarm(context: &Context) {
         if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
             let _ = file.write_all(WARMED.as_bytes());
         }
-        start(&["llm-failover"], &["--quiet", "start"]);
-        when_idle(context);
+        start(&[WATCH_OPTION, WARM]);
     }
 }
 
 /// Starts one of our own in the background. That it could not be started changes no answer.
-fn start(applet: &[&str], args: &[&str]) {
+fn start(args: &[&str]) {
     let Ok(us) = own_path() else { return };
     let _ = Command::new(us)
         .arg0(OWN_NAME)
-        .args(applet)
         .args(args)
         .current_dir("/")
         .process_group(0)
@@ -96,8 +97,14 @@ fn start(applet: &[&str], args: &[&str]) {
 /// # Errors
 /// If it was called wrongly, or the server cannot be stopped.
 pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
-    if !args.is_empty() {
+    let is_to_warm = args == [WARM];
+    if !args.is_empty() && !is_to_warm {
         return Err(Error::Usage(format!("`{WATCH_OPTION}` is for claude-failover itself")));
+    }
+    close_inherited_files();
+    if is_to_warm {
+        // A server that does not come up is told when it is needed.
+        let _ = Server::new(context)?.ensure_up(&|| auto::is_on(context), &mut |_| {});
     }
     let minutes: u64 = context.number("LLM_IDLE_UNLOAD", 15, "a number of minutes").unwrap_or(15);
     let idle = Duration::from_secs(minutes.saturating_mul(60));

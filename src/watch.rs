@@ -136,6 +136,7 @@ pub struct Watch<'a> {
     asks: usize,
     is_stopped: bool,
     has_answered: bool,
+    has_result: bool,
     /// How many of the user's lines are answered.
     answers: usize,
     /// How many of them the turn is about.
@@ -153,6 +154,8 @@ pub struct Watch<'a> {
 #[derive(Default)]
 struct Turn {
     evidence: Evidence,
+    /// The session has begun to work on it.
+    is_running: bool,
     /// A sign of an answer has come.
     has_begun: bool,
     has_tool: bool,
@@ -205,10 +208,13 @@ impl<'a> Watch<'a> {
         };
         // What was caught becomes the default again in the child, and what is ignored was not taken.
         signals.give_to(Target::Next(vec![]));
+        let mut guard = Guard::new().ok();
         let mut child = command.spawn().map_err(|error| real_claude::not_run(program.clone(), &error))?;
         let pid = Pid::from_raw(child.id().cast_signed());
         signals.give_to(Target::Child(pid));
-        let guard = Guard::of(child.id()).ok();
+        if let Some(guard) = guard.as_mut() {
+            guard.watch_over(child.id());
+        }
         out.set_version(version);
         stdin.connect(child.stdin.take());
         let stdout = child.stdout.take();
@@ -237,6 +243,7 @@ impl<'a> Watch<'a> {
             asks: 0,
             is_stopped: false,
             has_answered: false,
+            has_result: false,
             answers: 0,
             members: 1,
             has_warned: false,
@@ -258,9 +265,8 @@ impl<'a> Watch<'a> {
                 }
             }
             if self.stdout.is_none() {
-                if let Ok(status) = self.child.wait() {
-                    return self.finish(status);
-                }
+                let status = self.child.wait();
+                return self.finish(status.ok());
             }
             let (patience, begun) = (self.until_stall(), Instant::now());
             let has_output = self.wait(patience);
@@ -293,9 +299,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Nobody else could answer: passes on what was withheld and what comes.
-    pub fn go_on(&mut self) -> Exit {
+    /// Nobody else could answer: passes on what was withheld and what comes, but no second answer to these requests.
+    pub fn go_on(&mut self, answered: HashSet<String>) -> Exit {
         self.mode = Mode::PassedOn;
+        self.answered = answered;
         if let Some(pump) = self.stdin.pump() {
             pump.give_back();
         }
@@ -445,7 +452,7 @@ impl<'a> Watch<'a> {
         let mut last = self.last;
         if let Some(pump) = self.stdin.pump() {
             // What is still being said, or has been answered, is not waited for.
-            let is_said = if self.listens { pump.awaits_answer() } else { pump.is_over() || pump.last().is_none() };
+            let is_said = if self.listens { self.turn.is_running } else { pump.is_over() || pump.last().is_none() };
             if !is_said {
                 return None;
             }
@@ -534,6 +541,7 @@ impl<'a> Watch<'a> {
         self.session_id = line.session_id().or(self.session_id.take());
         self.model = line.model().or(self.model.take());
         self.asks = 0;
+        self.turn.is_running = true;
         let version = line.version().as_deref().and_then(Version::parse);
         if let Some(version) = version.filter(|version| Some(*version) != self.version) {
             self.version = Some(version);
@@ -572,7 +580,10 @@ impl<'a> Watch<'a> {
 
     fn may_be_answered_again(&self) -> bool {
         let is_kept = self.stdin.pump().is_none_or(Pump::is_complete);
-        is_kept && (self.patience.replays_always || !(self.turn.has_tool || self.turn.has_reached_caller))
+        // What was asked once has its answer; Claude Code has gone on by itself.
+        is_kept
+            && (self.listens || !self.has_result)
+            && (self.patience.replays_always || !(self.turn.has_tool || self.turn.has_reached_caller))
     }
 
     fn end_turn(&mut self, bytes: &[u8], line: &Line, ending: verdict::Ending) -> Option<Step> {
@@ -602,12 +613,19 @@ impl<'a> Watch<'a> {
             let waiting = pump.said().saturating_sub(self.answers);
             self.members = if self.version.is_some_and(Version::joins_what_waits) { waiting.max(1) } else { 1 };
         }
+        self.has_result = true;
         self.turn = Turn::default();
         None
     }
 
     fn say_why_not(&self, verdict: &Verdict) {
-        let what = if self.turn.has_tool { "tools have run" } else { "a part of the answer was printed" };
+        let what = if self.has_result && !self.listens {
+            "it has answered before"
+        } else if self.turn.has_tool {
+            "tools have run"
+        } else {
+            "a part of the answer was printed"
+        };
         let resume = match &self.session_id {
             Some(id) => format!("; go on later with `claude --resume {id}`"),
             None => String::new(),
@@ -639,13 +657,14 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn finish(&mut self, status: ExitStatus) -> Step {
+    fn finish(&mut self, status: Option<ExitStatus>) -> Step {
         self.release();
         self.out.finish();
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
-        let exit = mirrored(status);
+        // Somebody has taken its status away from us, and nobody can know it.
+        let exit = status.map_or(Exit::Code(1), mirrored);
         Step::Ended(match self.out.fault() {
             Some(error) => {
                 report(self.applet, &error);
@@ -706,7 +725,7 @@ fn arguments(context: &Context, invocation: &Invocation, version: Option<Version
         arguments.extend(["--resume".into(), id.into()]);
         left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
     }
-    arguments.extend(invocation.without(&left_out, &context.args));
+    arguments.extend(invocation.replaced(&left_out, "--verbose", &context.args));
     arguments
 }
 

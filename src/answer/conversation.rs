@@ -8,8 +8,8 @@ mod control;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,6 @@ pub struct Conversation<'a> {
     /// The ids of all messages so far: one that comes twice is answered once.
     known: HashSet<String>,
     interrupts: Option<Receiver<()>>,
-    /// The caller waits to hear that the session is idle.
-    tells_idle: bool,
     /// Why the first turn is left to somebody else.
     declined: Option<Error>,
 }
@@ -84,6 +82,10 @@ pub struct Options {
     pub replays: bool,
     /// Whether all permissions may be given; without tools that changes a word.
     pub may_bypass_permissions: bool,
+    /// Whether the caller waits to hear that the session is idle.
+    pub tells_idle: bool,
+    /// Takes the ids of the requests that were answered.
+    pub replied: Arc<Mutex<HashSet<String>>>,
 }
 
 /// The turn that runs.
@@ -109,7 +111,6 @@ impl<'a> Conversation<'a> {
         session: Session,
         options: Options,
         interrupts: Option<Receiver<()>>,
-        tells_idle: bool,
     ) -> Conversation<'a> {
         let (sender, events) = channel();
         Conversation {
@@ -126,7 +127,6 @@ impl<'a> Conversation<'a> {
             is_over: false,
             known: HashSet::new(),
             interrupts,
-            tells_idle,
             declined: None,
         }
     }
@@ -381,7 +381,7 @@ impl<'a> Conversation<'a> {
         for message in &messages {
             self.tell_lifecycle(message, state);
         }
-        if self.tells_idle {
+        if self.options.tells_idle {
             self.tell(&json!({
                 "type": "system", "subtype": "session_state_changed", "state": "idle", "sdk_host_only": true,
                 "uuid": wire::uuid(), "session_id": self.session.id,
@@ -406,6 +406,9 @@ impl<'a> Conversation<'a> {
     fn control(&mut self, id: Option<Value>, request: &Value) {
         let answered = control::answer(self, request);
         answered.before.iter().for_each(|message| self.tell(message));
+        if let (Some(id), Ok(mut replied)) = (id.as_ref().and_then(Value::as_str), self.options.replied.lock()) {
+            replied.insert(id.into());
+        }
         self.shared.reporter().output.message_now(&answered.reply.message(id));
         answered.after.iter().for_each(|message| self.tell(message));
         if answered.interrupts {

@@ -97,14 +97,28 @@ pub fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        let line = String::from_utf8_lossy(&line);
-        let line = line.strip_prefix('\u{feff}').unwrap_or(&line);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        if !line.trim().is_empty() && !take(parse(line)?) {
+        if !is_blank(&line) && !take(parse_line(&line)?) {
             break;
         }
     }
     Ok(())
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    String::from_utf8_lossy(line).trim_start_matches('\u{feff}').trim().is_empty()
+}
+
+/// Reads a line.
+///
+/// # Errors
+/// The real CLI's text for one that it cannot read.
+pub fn parse_line(line: &[u8]) -> Result<Input, String> {
+    if is_blank(line) {
+        return Ok(Input::Nothing);
+    }
+    let line = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+    let line = line.strip_prefix('\u{feff}').unwrap_or(&line);
+    parse(line.strip_suffix('\r').unwrap_or(line))
 }
 
 fn parse(line: &str) -> Result<Input, String> {

@@ -1,6 +1,8 @@
 //! How it comes that a call is answered here.
 
+use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ pub struct Occasion {
     pub on_answer: Option<Box<dyn FnOnce() + Send>>,
     /// The real Claude has begun the call, so it has been checked.
     pub taken: Option<Taken>,
+    /// Takes the ids of the requests that were answered.
+    pub replied: Arc<Mutex<HashSet<String>>>,
     /// What interrupts the turn, if this process does not look out for it itself.
     pub interrupts: Option<Receiver<()>>,
 }
@@ -50,6 +54,7 @@ impl Occasion {
             may_decline: false,
             on_answer: None,
             taken: None,
+            replied: Arc::default(),
             interrupts: None,
         }
     }

@@ -214,8 +214,8 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
 }
 
-/// The caller's lock files and pipes must not stay open as long as the server lives.
-fn close_inherited_files() {
+/// The caller's lock files and pipes must not stay open as long as one of our processes in the background lives.
+pub fn close_inherited_files() {
     let entries = fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {

@@ -1,10 +1,11 @@
 //! A process that ends the real Claude if we die without a word.
 //!
 //! Linux could have the kernel do that, macOS could not; this is the same on both, and costs a small process beside a
-//! large one. It holds the other end of a pipe: a byte means that all is well, an end without one that we are gone.
+//! large one. It holds the other end of a pipe, and is told on it whom to guard and that all is well. An end without that
+//! means that we are gone.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
@@ -15,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::applet::OWN_NAME;
 use crate::error::{Error, Result};
-use crate::server::{own_path, start_mark};
+use crate::server::{close_inherited_files, own_path, start_mark};
 
 /// The long option under which the binary runs itself as the guard.
 pub const GUARD_OPTION: &str = "--guard";
@@ -30,16 +31,15 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Guards `pid`. It is in a process group of its own: what ends ours must not end it.
+    /// A guard, in a process group of its own: what ends ours must not end it.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn of(pid: u32) -> io::Result<Guard> {
+    pub fn new() -> io::Result<Guard> {
         let us = own_path().map_err(|error| io::Error::other(error.to_string()))?;
         let mut process = Command::new(us)
             .arg0(OWN_NAME)
             .arg(GUARD_OPTION)
-            .arg(pid.to_string())
             .env_clear()
             .current_dir("/")
             .process_group(0)
@@ -51,9 +51,14 @@ impl Guard {
         Ok(Guard { process, pipe })
     }
 
+    /// Tells it whom to guard. That it is gone is no reason to do without Claude.
+    pub fn watch_over(&mut self, pid: u32) {
+        let _ = self.pipe.write_all(format!("{pid}\n").as_bytes());
+    }
+
     /// The guarded process has ended, and its number may be another's soon.
     pub fn dismiss(mut self) {
-        let _ = self.pipe.write_all(b"\n");
+        let _ = self.pipe.write_all(b"done\n");
         drop(self.pipe);
         let _ = self.process.wait();
     }
@@ -64,14 +69,16 @@ impl Guard {
 /// # Errors
 /// If it was called wrongly.
 pub fn stand(args: &[OsString]) -> Result<()> {
-    let pid = match args {
-        [pid] => pid.to_str().and_then(|pid| pid.parse().ok()),
-        _ => None,
-    };
-    let pid: i32 = pid.ok_or_else(|| Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")))?;
-    let mark = start_mark(pid);
-    if io::stdin().read(&mut [0]).is_ok_and(|length| length == 0) && mark.is_some() {
-        end(Pid::from_raw(pid), || start_mark(pid) == mark);
+    if !args.is_empty() {
+        return Err(Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")));
+    }
+    close_inherited_files();
+    let mut guarded = None;
+    for line in io::stdin().lines().map_while(|line| line.ok()) {
+        guarded = line.parse().ok().and_then(|pid: i32| Some((pid, start_mark(pid)?)));
+    }
+    if let Some((pid, mark)) = guarded {
+        end(Pid::from_raw(pid), || start_mark(pid).as_ref() == Some(&mark));
     }
     Ok(())
 }

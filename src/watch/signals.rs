@@ -50,8 +50,10 @@ impl Signals {
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let ignored = ignored();
+        // Without the end of its child nobody would know of it.
+        let is_taken = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
         let wanted = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-        let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| ignored >> (**signal - 1) & 1 == 0))?;
+        let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| is_taken(**signal)))?;
         let signals = Signals(Arc::new(Mutex::new(State { target, stopped: None })));
         let taken = signals.clone();
         thread::spawn(move || {

@@ -12,9 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::answer::blocking::Blocking;
+use crate::answer::input::{self, Input};
 
 /// More than Claude Code takes, in bytes: beyond this nothing is kept, since nothing will be answered.
 const ENOUGH: usize = 32 << 20;
@@ -189,6 +188,8 @@ struct Kept {
     said: Vec<Vec<u8>>,
     /// How many of the user's lines came before those.
     answered: usize,
+    /// The ids of all of them: what comes twice is answered once.
+    known: HashSet<String>,
     /// The end of it, which is no whole line yet. Of what is no list of lines: all.
     rest: Vec<u8>,
     is_in_lines: bool,
@@ -211,27 +212,20 @@ impl Kept {
     }
 
     fn add_line(&mut self, line: Vec<u8>) {
-        #[derive(Deserialize)]
-        struct Line {
-            #[serde(rename = "type")]
-            kind: String,
-            request: Option<Request>,
-        }
-        #[derive(Deserialize)]
-        struct Request {
-            subtype: String,
-        }
-        let Ok(parsed) = serde_json::from_slice::<Line>(&line) else {
+        match input::parse_line(&line) {
             // Whoever answers it shall say what is wrong with it.
-            return self.said.push(line);
-        };
-        match (parsed.kind.as_str(), parsed.request) {
-            ("user" | "assistant", _) => self.said.push(line),
-            ("control_request", Some(Request { subtype })) if subtype.starts_with("set_") || subtype == "initialize" => {
-                self.settings.retain(|(kind, _)| *kind != subtype);
-                self.settings.push((subtype, line));
+            Err(_) => self.said.push(line),
+            Ok(Input::User(message)) if message.uuid.as_ref().is_none_or(|uuid| self.known.insert(uuid.clone())) => {
+                self.said.push(line);
             }
-            _ => {}
+            Ok(Input::Control { request, .. }) => {
+                let subtype = request["subtype"].as_str().unwrap_or_default();
+                if subtype.starts_with("set_") || subtype == "initialize" {
+                    self.settings.retain(|(kind, _)| kind != subtype);
+                    self.settings.push((subtype.into(), line));
+                }
+            }
+            Ok(_) => {}
         }
     }
 
@@ -303,17 +297,6 @@ impl Pump {
         }
     }
 
-    /// The ids of the requests that set something.
-    pub fn settings(&self) -> HashSet<String> {
-        #[derive(Deserialize)]
-        struct Line {
-            request_id: String,
-        }
-        let state = self.state();
-        let ids = state.kept.settings.iter().filter_map(|(_, line)| serde_json::from_slice::<Line>(line).ok());
-        ids.map(|line| line.request_id).collect()
-    }
-
     /// How many lines the user has said.
     pub fn said(&self) -> usize {
         let state = self.state();
@@ -326,11 +309,6 @@ impl Pump {
         let done = count.saturating_sub(state.kept.answered).min(state.kept.said.len());
         state.kept.said.drain(..done);
         state.kept.answered += done;
-    }
-
-    /// Whether something was said that is not answered.
-    pub fn awaits_answer(&self) -> bool {
-        !self.state().kept.said.is_empty()
     }
 
     /// Whether all of it is there.
