@@ -3,6 +3,7 @@
 mod policy;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -92,7 +93,7 @@ enum Tried {
 impl Call<'_> {
     fn route(&self, program: PathBuf) -> ExitCode {
         let mut process = Process::new(program, self.listens);
-        let deadline = self.policy.patience().and_then(|patience| Instant::now().checked_add(patience));
+        let deadline = self.policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
         let mut has_said = false;
         loop {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -116,7 +117,11 @@ impl Call<'_> {
             };
             match self.try_claude(process, mode, permit) {
                 Tried::Ended(code) => return code,
-                Tried::MustWait(again) => process = again,
+                Tried::MustWait(again) => {
+                    process = again;
+                    // Where the breaker cannot be kept, nothing else would slow this down.
+                    sleep(LOOK);
+                }
             }
         }
     }
@@ -139,6 +144,12 @@ impl Call<'_> {
                 Step::Refused(verdict) => {
                     self.tell(&self.breaker.refused(&verdict, &asked, Timestamp::now()));
                     drop(permit.take());
+                    // Whoever has sent a signal wants an end, and not another answer.
+                    if watch.signals().is_to_end() {
+                        let exit = watch.go_on(HashSet::new());
+                        self.keep_of_claude(&watch, exit);
+                        return Tried::Ended(exit.into());
+                    }
                     return match self.policy {
                         Policy::Wait(_) => Tried::MustWait(watch.dismiss()),
                         _ => Tried::Ended(self.take_over(watch, &verdict)),
@@ -376,13 +387,18 @@ impl Call<'_> {
             retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries").try_into().unwrap_or(u32::MAX),
             stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
             replays_always,
-            has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some(),
+            has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some_and(|value| is_yes(&value)),
         }
     }
 }
 
 fn exit_code(has_failed: bool) -> ExitCode {
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// As Claude Code takes its variables.
+fn is_yes(value: &OsStr) -> bool {
+    matches!(value.to_string_lossy().trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
 }
 
 /// Whether the switch says `auto`.

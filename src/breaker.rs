@@ -19,6 +19,9 @@ use crate::verdict::{Class, Verdict};
 /// one call 0.3 s.
 const EARLY_PROBE: SignedDuration = SignedDuration::from_mins(30);
 
+/// When Claude is asked after a stated reset; up to twice that.
+const JUST_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
 /// The waits after failures one after the other, in minutes.
 const BACKOFF: [i64; 5] = [1, 2, 4, 8, 15];
 
@@ -148,12 +151,16 @@ impl Breaker {
         let Some(last) = in_the_way.max_by_key(|condition| (!condition.is_due(now), condition.next_probe)) else {
             return Admission::Closed;
         };
-        if last.is_due(now) {
-            if let Some(permit) = self.permit() {
-                return Admission::Probe(permit);
-            }
+        if !last.is_due(now) {
+            return Admission::Open(last);
         }
-        Admission::Open(last)
+        match self.permit() {
+            // Whoever had it before may just have been refused.
+            Some(permit) if self.read().conditions.iter().all(|there| !there.concerns(asked) || there.is_due(now)) => {
+                Admission::Probe(permit)
+            }
+            _ => Admission::Open(last),
+        }
     }
 
     /// What stands between calls and Claude.
@@ -244,7 +251,8 @@ impl Condition {
     fn meet_again(&mut self, verdict: &Verdict, asked: &Asked, now: Timestamp) {
         // Calls that were under way at the same time tell one thing many times.
         if asked.at >= self.updated || now < self.updated {
-            self.failures += 1;
+            let is_long_ago = now.duration_since(self.updated) > SignedDuration::from_hours(1);
+            self.failures = if is_long_ago { 1 } else { self.failures + 1 };
         }
         let latest = self.since + self.class.window();
         if latest <= now || now < self.since {
@@ -264,14 +272,19 @@ fn bounded(class: Class, until: Option<Timestamp>, since: Timestamp) -> Option<T
 }
 
 fn next_probe(class: Class, until: Option<Timestamp>, failures: usize, now: Timestamp) -> Timestamp {
-    let early = now + EARLY_PROBE;
-    if class.is_limit() {
-        return until.filter(|until| *until > now).map_or(early, |until| until.min(early));
-    }
-    let minutes = BACKOFF[failures.clamp(1, BACKOFF.len()) - 1];
     // Many machines must not come back at the same second.
-    let jitter = i64::from(uuid::Uuid::new_v4().as_bytes()[0]) * minutes * 60 * 1000 / 4 / 255;
-    now + SignedDuration::from_mins(minutes) - SignedDuration::from_millis(jitter)
+    let share_of = |span: SignedDuration| span * i32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255;
+    if class.is_limit() {
+        let early = now + EARLY_PROBE;
+        return match until {
+            Some(until) if until > now => early.min(until + JUST_AFTER + share_of(JUST_AFTER)),
+            // Two clocks differ, and what is told to the minute is rounded.
+            Some(until) if now.duration_since(until) < SignedDuration::from_mins(5) => now + SignedDuration::from_mins(1),
+            _ => early,
+        };
+    }
+    let wait = SignedDuration::from_mins(BACKOFF[failures.clamp(1, BACKOFF.len()) - 1]);
+    now + wait - share_of(wait / 4)
 }
 
 #[cfg(test)]

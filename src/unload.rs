@@ -18,7 +18,7 @@ use crate::breaker::Breaker;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::files::private_file;
-use crate::server::{Server, close_inherited_files, own_path};
+use crate::server::{Server, State, close_inherited_files, own_path};
 
 /// The long option under which the binary runs itself as the watcher.
 pub const WATCH_OPTION: &str = "--unload-when-idle";
@@ -71,10 +71,22 @@ pub fn when_idle(context: &Context) {
 /// Starts the server in the background, if the user wants that before it is needed.
 pub fn prewarm(context: &Context) {
     if context.setting("LLM_PREWARM").is_some_and(|value| value == "1") {
-        if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
-            let _ = file.write_all(WARMED.as_bytes());
-        }
+        mark_warmed(context);
         start(&[WATCH_OPTION, WARM]);
+    }
+}
+
+/// A server that runs already is unloaded in time, too.
+pub fn adopt(context: &Context) {
+    if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != State::Down) {
+        mark_warmed(context);
+        when_idle(context);
+    }
+}
+
+fn mark_warmed(context: &Context) {
+    if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
+        let _ = file.write_all(WARMED.as_bytes());
     }
 }
 

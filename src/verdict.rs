@@ -130,8 +130,6 @@ pub struct Evidence {
     pub error: Option<String>,
     /// The limit that was said to be reached.
     pub rejected: Option<Limit>,
-    /// The last retry that was announced.
-    pub retry: Option<Retry>,
 }
 
 /// What a `result` message says.
@@ -203,7 +201,6 @@ pub fn of_retries(retry: &Retry) -> Verdict {
         (Some(529), _) | (_, "overloaded") => Class::Overload,
         (Some(429), _) | (_, "rate_limit") => Class::Throttle,
         (Some(401 | 403), _) | (_, "authentication_failed") => Class::SignIn,
-        (Some(500..), _) => Class::ServerError,
         (Some(_), _) => Class::ServerError,
         (None, _) => Class::Network,
     })

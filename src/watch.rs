@@ -132,7 +132,7 @@ pub struct Watch<'a> {
     turn: Turn,
     /// When something last came from it or went to it.
     last: Instant,
-    /// How many questions of its own wait for the caller.
+    /// How many questions of its own it has asked the caller.
     asks: usize,
     is_stopped: bool,
     has_answered: bool,
@@ -156,6 +156,8 @@ struct Turn {
     evidence: Evidence,
     /// The session has begun to work on it.
     is_running: bool,
+    /// It says that it does something else before it answers: it compacts the conversation.
+    is_busy: bool,
     /// A sign of an answer has come.
     has_begun: bool,
     has_tool: bool,
@@ -334,6 +336,7 @@ impl<'a> Watch<'a> {
             sleep(Duration::from_millis(5));
         }
         self.signals.keep_stopped(None);
+        self.signals.give_to(Target::Us);
         let pid = self.pid();
         let child = std::cell::RefCell::new(&mut self.child);
         guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
@@ -341,7 +344,6 @@ impl<'a> Watch<'a> {
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
-        self.signals.give_to(Target::Us);
         let Watch { program, stdin, signals, ended, answered, .. } = self;
         Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true }
     }
@@ -445,12 +447,16 @@ impl<'a> Watch<'a> {
     /// How long nothing may come from now on; none if that does not matter.
     fn until_stall(&self) -> Option<Duration> {
         let sees_life = self.version.is_some_and(Version::has_partials);
-        let is_waited_for = self.mode == Mode::Watched && !self.turn.has_begun && self.asks == 0 && !self.patience.has_watchdog;
-        if !is_waited_for || !sees_life || self.patience.stall.is_zero() {
+        let is_waited_for =
+            self.mode == Mode::Watched && !self.turn.has_begun && !self.turn.is_busy && !self.patience.has_watchdog;
+        if !is_waited_for || !sees_life || self.patience.stall.is_zero() || !self.may_be_answered_again() {
             return None;
         }
         let mut last = self.last;
         if let Some(pump) = self.stdin.pump() {
+            if self.asks > pump.responses() {
+                return None;
+            }
             // What is still being said, or has been answered, is not waited for.
             let is_said = if self.listens { self.turn.is_running } else { pump.is_over() || pump.last().is_none() };
             if !is_said {
@@ -473,6 +479,9 @@ impl<'a> Watch<'a> {
         if line.is_system("init") {
             self.begin_turn(&line);
         }
+        if line.is_system("status") {
+            self.turn.is_busy = line.is_busy();
+        }
         if line.is_system("session_state_changed") {
             self.state_is_running = !line.has_state("idle");
         }
@@ -492,8 +501,8 @@ impl<'a> Watch<'a> {
             self.turn.evidence.error = line.error();
             self.hold(bytes);
         } else if is_event || line.is("assistant") || line.is("user") {
-            self.take_content(bytes, &line, is_event);
-            let is_first = self.turn.has_begun && !std::mem::replace(&mut self.has_answered, self.turn.has_begun);
+            let is_piece = self.take_content(bytes, &line, is_event);
+            let is_first = is_piece && !std::mem::replace(&mut self.has_answered, true);
             return is_first.then_some(Step::Answering);
         } else if self.out.has_partials() || !line.has_status("requesting") {
             self.pass(bytes);
@@ -502,21 +511,25 @@ impl<'a> Watch<'a> {
         is_first.then_some(Step::NearLimit)
     }
 
-    fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) {
+    /// Gives whether it is a piece of an answer.
+    fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) -> bool {
         // 1.0.128 does not say that it is one.
         if line.is_replay() || line.is("user") && self.listens && !self.turn.has_begun && !self.turn.has_tool {
             // What the caller says itself is no sign of an answer.
-            return if self.replays {
-                self.hold(bytes)
-            };
+            if self.replays {
+                self.hold(bytes);
+            }
+            return false;
         }
         self.turn.has_begun = true;
+        // The frame of an answer is not yet a part of it: Anthropic may say there that it is overloaded.
+        let is_frame = is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping"));
         if is_event && !self.out.has_partials() {
-            return;
+            return !is_frame;
         }
-        // The frame of an answer is not yet a part of it.
-        if is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping")) {
-            return self.hold(bytes);
+        if is_frame {
+            self.hold(bytes);
+            return false;
         }
         if line.is("assistant") {
             (self.turn.evidence.is_synthetic, self.turn.evidence.error) = (false, None);
@@ -524,11 +537,14 @@ impl<'a> Watch<'a> {
         self.turn.has_reached_caller |= self.out.is_live();
         self.release();
         self.out.line(bytes);
+        true
     }
 
     fn take_control(&mut self, bytes: &[u8], line: &Line) -> Option<Step> {
         if line.is("control_request") {
             self.asks += 1;
+        } else if line.is("control_cancel_request") {
+            self.asks = self.asks.saturating_sub(1);
         }
         let is_known = line.answered_request().is_some_and(|request| self.answered.remove(&request));
         if !is_known {
@@ -540,7 +556,6 @@ impl<'a> Watch<'a> {
     fn begin_turn(&mut self, line: &Line) {
         self.session_id = line.session_id().or(self.session_id.take());
         self.model = line.model().or(self.model.take());
-        self.asks = 0;
         self.turn.is_running = true;
         let version = line.version().as_deref().and_then(Version::parse);
         if let Some(version) = version.filter(|version| Some(*version) != self.version) {
@@ -552,7 +567,6 @@ impl<'a> Watch<'a> {
 
     fn take_retry(&mut self, attempt: u32, retry: verdict::Retry) -> Option<Step> {
         let verdict = verdict::of_retries(&retry);
-        self.turn.evidence.retry = Some(retry);
         let is_outage = matches!(verdict.class, Class::Overload | Class::ServerError | Class::Network);
         if attempt <= self.patience.retries || self.mode == Mode::PassedOn || !is_outage || !self.may_be_answered_again() {
             return None;

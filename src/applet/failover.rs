@@ -20,6 +20,7 @@ use crate::real_claude;
 use crate::server::{Progress, Server, State, Stopped, last_lines};
 use crate::status::{self, Status};
 use crate::switch::{Backend, Switch};
+use crate::unload;
 
 const NAME: &str = "llm-failover";
 
@@ -283,7 +284,9 @@ impl Acting<'_> {
             let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
             warn(NAME, &format!("{error}: calls that Claude refuses will fail{hint}"));
         }
-        self.flip(Backend::Auto)
+        self.flip(Backend::Auto)?;
+        unload::adopt(self.context);
+        Ok(())
     }
 
     /// What was learned of Claude is forgotten: whoever sets the switch knows better.

@@ -29,7 +29,7 @@ impl Policy {
     }
 
     /// How long a call waits; none if that is no question of time.
-    pub fn patience(self) -> Option<Duration> {
+    pub fn longest_wait(self) -> Option<Duration> {
         match self {
             Policy::Wait(patience) => patience,
             Policy::Local | Policy::Fail => None,

@@ -43,11 +43,15 @@ fn a_limit_is_open_until_its_reset_with_early_probes() {
     assert!(is_open(&breaker, "", time("09:59:00")));
     let again = time("10:00:02");
     breaker.refused(&verdict, &asked("", again), again);
-    assert!(is_open(&breaker, "", time("10:09:59")));
-    assert!(matches!(breaker.admit(&asked("", begun), time("10:10:00")), Admission::Probe(_)));
-    assert!(matches!(breaker.answered(&asked("", time("10:10:00")), time("10:10:01")), Change::Closed));
-    assert!(matches!(breaker.answered(&asked("", time("10:10:00")), time("10:10:01")), Change::None));
-    assert!(is_closed(&breaker, "", time("10:10:01")));
+    assert!(is_open(&breaker, "", time("10:10:04")));
+    assert!(matches!(breaker.admit(&asked("", begun), time("10:10:10")), Admission::Probe(_)));
+    // A clock that is a little ahead: not half an hour is lost.
+    let again = time("10:10:11");
+    breaker.refused(&verdict, &asked("", again), again);
+    assert!(matches!(breaker.admit(&asked("", begun), time("10:11:11")), Admission::Probe(_)));
+    assert!(matches!(breaker.answered(&asked("", time("10:11:12")), time("10:11:13")), Change::Closed));
+    assert!(matches!(breaker.answered(&asked("", time("10:11:12")), time("10:11:13")), Change::None));
+    assert!(is_closed(&breaker, "", time("10:11:14")));
 }
 
 #[test]

@@ -49,7 +49,8 @@ pub fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
             let is_long_past = first < now - 48.hours();
             if year.is_none() && is_long_past { in_year(here.year() + 1) } else { Some(first) }
         }
-        _ => on(here.date()).filter(|first| *first > now).or_else(|| on(here.date().tomorrow().ok()?)),
+        // Told to the minute, it may just have passed.
+        _ => on(here.date()).filter(|first| *first > now - 2.minutes()).or_else(|| on(here.date().tomorrow().ok()?)),
     }
 }
 

@@ -146,6 +146,11 @@ impl<'a> Line<'a> {
         self.is_system("status") && is_word(self.status, status)
     }
 
+    /// Whether it is a `status` message of work other than asking the model.
+    pub fn is_busy(&self) -> bool {
+        read::<String>(self.status).is_some_and(|status| status != "requesting")
+    }
+
     /// Whether it repeats what was said.
     pub fn is_replay(&self) -> bool {
         read(self.is_replay).unwrap_or(false)

@@ -38,6 +38,8 @@ struct State {
     target: Target,
     /// A process that is stopped and is to stay so.
     stopped: Option<Pid>,
+    /// Somebody has wanted the end of it.
+    is_to_end: bool,
 }
 
 impl Signals {
@@ -54,7 +56,7 @@ impl Signals {
         let is_taken = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
         let wanted = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
         let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| is_taken(**signal)))?;
-        let signals = Signals(Arc::new(Mutex::new(State { target, stopped: None })));
+        let signals = Signals(Arc::new(Mutex::new(State { target, stopped: None, is_to_end: false })));
         let taken = signals.clone();
         thread::spawn(move || {
             for origin in caught.forever() {
@@ -83,6 +85,11 @@ impl Signals {
         self.state().stopped = pid;
     }
 
+    /// Whether somebody has wanted the real Claude to end: then nobody waits for another answer.
+    pub fn is_to_end(&self) -> bool {
+        self.state().is_to_end
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,6 +108,7 @@ impl Signals {
         }
         // A terminal that hangs up tells its session's leader alone.
         let is_for_us = is_by_program || signal == SIGHUP;
+        state.is_to_end |= matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM);
         match &mut state.target {
             Target::Next(kept) => kept.push((signal, is_by_program)),
             Target::Child(pid) => {

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,8 +23,8 @@ const MOST_QUEUED: usize = 1 << 20;
 
 /// A call's stdin.
 pub enum Stdin {
-    /// The real Claude has it as it is: a terminal or a device, which hold nothing, or a file, which can be read again from
-    /// where it was.
+    /// The real Claude has it as it is: a terminal, a device or a folder, which hold nothing, or a file, which can be read
+    /// again from where it was.
     Inherited(Option<(File, u64)>),
     /// It was read already.
     Read(Vec<u8>),
@@ -39,15 +39,13 @@ impl Stdin {
         let file = stdin.as_fd().try_clone_to_owned().map(File::from).ok();
         let metadata = file.as_ref().and_then(|file| file.metadata().ok());
         let is_regular = metadata.as_ref().is_some_and(|metadata| metadata.is_file());
-        let is_device = metadata.is_some_and(|metadata| std::os::unix::fs::FileTypeExt::is_char_device(&metadata.file_type()));
-        if stdin.is_terminal() || is_device {
-            return Stdin::Inherited(None);
-        }
+        let is_stream = metadata.is_some_and(|metadata| metadata.file_type().is_fifo() || metadata.file_type().is_socket());
         match file {
             Some(mut file) if is_regular && !listens => match file.stream_position() {
                 Ok(at) => Stdin::Inherited(Some((file, at))),
                 Err(_) => Stdin::Inherited(None),
             },
+            _ if !(is_stream || is_regular) => Stdin::Inherited(None),
             _ => {
                 let pump = Pump::default();
                 pump.state().kept.is_in_lines = listens;
@@ -190,6 +188,8 @@ struct Kept {
     answered: usize,
     /// The ids of all of them: what comes twice is answered once.
     known: HashSet<String>,
+    /// How many of the real Claude's own questions the caller has answered.
+    responses: usize,
     /// The end of it, which is no whole line yet. Of what is no list of lines: all.
     rest: Vec<u8>,
     is_in_lines: bool,
@@ -225,7 +225,7 @@ impl Kept {
                     self.settings.push((subtype.into(), line));
                 }
             }
-            Ok(_) => {}
+            Ok(_) => self.responses += usize::from(memchr::memmem::find(&line, b"\"control_response\"").is_some()),
         }
     }
 
@@ -295,6 +295,11 @@ impl Pump {
         if is_over {
             pipe.to_child = None;
         }
+    }
+
+    /// How many of the real Claude's own questions the caller has answered.
+    pub fn responses(&self) -> usize {
+        self.state().kept.responses
     }
 
     /// How many lines the user has said.

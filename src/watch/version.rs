@@ -4,9 +4,12 @@
 //! afterwards corrects what is remembered.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +59,9 @@ const PARTIALS_SINCE: Version = Version(1, 0, 128);
 const RETRIES_SINCE: Version = Version(2, 1, 110);
 const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);
 const RESULTS_PRINTED_SINCE: Version = Version(2, 1, 198);
+
+/// How long it may take to say which version it is.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// A program, and what it says that it is.
 #[derive(Serialize, Deserialize)]
@@ -118,6 +124,16 @@ fn by_its_place(path: &Path) -> Option<Version> {
 }
 
 fn by_asking(path: &Path) -> Option<Version> {
-    let output = Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    Version::parse(&String::from_utf8_lossy(&output.stdout))
+    let mut child =
+        Command::new(path).arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let begun = Instant::now();
+    while child.try_wait().ok()?.is_none() {
+        if begun.elapsed() > LONGEST_ANSWER {
+            let _ = child.kill();
+        }
+        sleep(Duration::from_millis(2));
+    }
+    let mut said = String::new();
+    child.stdout?.read_to_string(&mut said).ok()?;
+    Version::parse(&said)
 }
