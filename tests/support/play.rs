@@ -106,6 +106,15 @@ impl Stage {
         until(20, &format!("Claude makes {name}"), || self.path("real").join(name).exists());
     }
 
+    /// Waits until the first run has said so, and is watched and guarded.
+    #[track_caller]
+    pub fn wait_for_watch(&self) -> Run {
+        self.wait_for("ready");
+        let run = self.run(1);
+        until(20, "it is guarded", || guard_of(run.pid).is_some());
+        run
+    }
+
     /// Waits until Claude has got these signals, and fails if there were others.
     #[track_caller]
     pub fn wait_for_signals(&self, names: &str) {

@@ -12,7 +12,7 @@ use crate::support::until;
 
 /// Never answers.
 fn silent_server() -> Stub {
-    Stub::waiting("/nowhere".into(), "")
+    Stub::waiting("/no/where".into(), "")
 }
 
 fn too_many_retries() -> Vec<String> {
@@ -37,8 +37,7 @@ fn claude_does_not_outlive_us_at_work() {
     stage.play_in(1, &acts(&[&init(), &act("make ready"), &act("wait never")]));
     stage.play(&answered("fine"));
     let call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
-    until(10, "it is guarded", || guard_of(stage.run(1).pid).is_some());
+    stage.wait_for_watch();
     kill_us(&stage, call);
     stage.ask("again").expect(0, "fine\n", "");
 }
@@ -49,8 +48,7 @@ fn not_even_one_that_will_not_end() {
     let stage = Stage::bare();
     stage.play(&acts(&[&init(), &["trap TERM -", "make ready", "wait never"].map(String::from)]));
     let call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
-    until(10, "it is guarded", || guard_of(stage.run(1).pid).is_some());
+    stage.wait_for_watch();
     kill_us(&stage, call);
     assert_eq!(stage.left("signals"), "TERM\n");
 }
@@ -84,7 +82,7 @@ fn claudes_death_is_ours() {
     stage.play_in(1, &acts(&[&init(), &answer("half an answer")[..3], &act("make ready"), &act("wait never")]));
     stage.play(&answered("fine"));
     let call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     let pid = stage.run(1).pid;
     signal(pid, "KILL");
     assert_eq!(finish(call), (137, String::new(), String::new()));
@@ -138,9 +136,8 @@ fn the_call_goes_on_without_its_guard() {
     let stage = Stage::bare();
     stage.play(&acts(&[&init(), &act("make ready"), &act("wait go"), &answer("fine"), &act("exit 7")]));
     let call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     let pid = stage.run(1).pid;
-    until(10, "it is guarded", || guard_of(pid).is_some());
     let guard = guard_of(pid).unwrap();
     signal(guard, "KILL");
     until(10, "the guard is dead", || state(guard).is_none());
@@ -164,7 +161,7 @@ fn what_claude_leaves_behind_is_not_waited_for_however_late_we_look() {
     let stage = Stage::bare();
     stage.play(&acts(&[&init(), &["make ready", "wait end", "hold go"].map(String::from), &answer("fine"), &act("exit 7")]));
     let mut call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     let run = stage.run(1);
     signal(run.parent, "STOP");
     stage.make("end");

@@ -26,7 +26,7 @@ fn what_is_sent_to_us_alone_is_passed_on_once() {
     for name in ["HUP", "INT", "QUIT", "USR1", "TERM"] {
         let stage = noting(&[name, "USR2"]);
         let call = stage.begin("claude", &["-p", "hi"]);
-        stage.wait_for("ready");
+        stage.wait_for_watch();
         signal(call.id().cast_signed(), name);
         stage.wait_for_signals(&format!("{name}\n"));
         // A second one of the first kind would have come before this.
@@ -43,7 +43,7 @@ fn a_signal_ends_us_as_it_ends_claude() {
         let stage = Stage::bare();
         stage.play(&acts(&[&init(), &act(format!("trap {name} {code}")), &act("make ready"), &act("wait never")]));
         let call = stage.begin("claude", &["-p", "hi"]);
-        stage.wait_for("ready");
+        stage.wait_for_watch();
         signal(call.id().cast_signed(), name);
         assert_eq!(finish(call), (code, String::new(), String::new()), "{name}");
     }
@@ -83,7 +83,7 @@ fn crashes_are_claudes_own() {
 fn the_interrupt_key_reaches_claude_once() {
     let stage = noting(&["INT", "USR2"]);
     let mut pty = stage.at_terminal("claude", &["-p", "hi"]);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     pty.send("\u{3}");
     stage.wait_for_signals("INT\n");
     signal(stage.run(1).parent, "USR2");
@@ -102,7 +102,7 @@ fn a_terminal_that_hangs_up_reaches_claude() {
     let mut cmd = stage.cmd(compiled("terminal")).arg(stage.path("bin/claude")).args(&["-p", "hi"]).in_our_group();
     let mut call = cmd.command().stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
     drop(cmd);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     drop(ends);
     stage.wait_for_signals("HUP\n");
     stage.make("go");
@@ -115,7 +115,7 @@ fn the_stop_key_stops_both_and_they_go_on() {
     stage.play(&acts(&[&init(), &["make ready", "wait go"].map(String::from), &answer("fine"), &act("exit 7")]));
     let script = "set -m; claude -p hi; echo stopped; fg >/dev/null; echo code $?";
     let mut pty = stage.at_terminal("/bin/bash", &["-c", script]);
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     let run = stage.run(1);
     pty.send("\u{1a}");
     pty.wait_for("\nstopped\n");
@@ -128,7 +128,7 @@ fn the_stop_key_stops_both_and_they_go_on() {
 #[test]
 fn while_the_local_model_answers_signals_are_ours() {
     for name in ["TERM", "HUP", "INT", "QUIT"] {
-        let stub = Stub::waiting("/nowhere".into(), "");
+        let stub = Stub::waiting("/no/where".into(), "");
         let stage = Stage::new(&stub, &refused());
         let mut call = stage.begin("claude", &["-p", "hi"]);
         until(20, "the local model is asked", || !stub.chats().is_empty());
@@ -160,7 +160,7 @@ fn what_the_caller_ignores_claude_ignores() {
     let stage = Stage::bare();
     stage.play(&acts(&[&["make ready", "wait go"].map(String::from), &answered("fine")]));
     let call = stage.cmd("/bin/sh").args(&["-c", "trap '' HUP USR1; exec \"$0\" -p hi"]).arg(stage.path("bin/claude")).spawn();
-    stage.wait_for("ready");
+    stage.wait_for_watch();
     for name in ["HUP", "USR1"] {
         signal(call.id().cast_signed(), name);
     }

@@ -129,7 +129,7 @@ fn what_was_read_for_a_local_answer_is_claudes_if_there_is_none() {
     let stage = stage(&stub);
     stage.open_breaker(false);
     let text = long_text();
-    let why = "claude: no local answer: the local server refused: HTTP 500; what follows is Claude's\n";
+    let why = "claude: no local answer: the local server refused: HTTP 500 and no reason; what follows is Claude's\n";
     let output = stage.cmd("claude").args(&["-p", "hi"]).stdin(&text).run();
     output.expect(1, &format!("{OVERLOADED}\n"), why);
     assert!(stage.left("stdin.1") == text);

@@ -150,7 +150,7 @@ fn a_request_that_we_have_answered_is_not_answered_again() {
     assert_eq!(talk.result(), "eins");
     talk.say(&user("two"));
     assert_eq!(talk.result(), "zwei");
-    let why = "claude: no local answer: the local server refused: HTTP 500; what follows is Claude's\n";
+    let why = "claude: no local answer: the local server refused: HTTP 500 and no reason; what follows is Claude's\n";
     assert_eq!(talk.end(), (Some(0), String::new(), why.into()));
     assert_eq!(stage.left("stdin.1"), INITIALIZE.to_string() + &user("one") + &user("two"));
 }
@@ -164,7 +164,7 @@ fn if_nobody_answers_here_claude_goes_on() {
     assert_eq!(talk.result(), OVERLOADED);
     talk.say(&user("two"));
     assert_eq!(talk.result(), "zwei");
-    let why = "claude: no local answer: the local server refused: HTTP 500; what follows is Claude's\n";
+    let why = "claude: no local answer: the local server refused: HTTP 500 and no reason; what follows is Claude's\n";
     assert_eq!(talk.end(), (Some(7), String::new(), why.into()));
     assert_eq!(stage.left("stdin.1"), user("one") + &user("two"));
 }
