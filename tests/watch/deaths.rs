@@ -172,6 +172,18 @@ fn what_claude_leaves_behind_is_not_waited_for_however_late_we_look() {
     assert_eq!(status.and_then(|status| status.code()), Some(7));
 }
 
+/// What it does without a stdout is its own affair, and its exit code counts.
+#[test]
+fn one_that_closes_its_stdout_is_waited_for() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &answer("fine"), &["close", "make ready", "wait go", "exit 7"].map(String::from)]));
+    let mut call = stage.begin("claude", &["-p", "hi"]);
+    stage.wait_for_watch();
+    assert!(call.try_wait().unwrap().is_none());
+    stage.make("go");
+    assert_eq!(finish(call), (7, "fine\n".into(), String::new()));
+}
+
 #[test]
 fn half_a_line_is_passed_on() {
     let stage = Stage::bare();

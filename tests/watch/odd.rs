@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::support::play::{SAID, Stage, act, acts, answer, answered, init, refused, say};
+use crate::support::play::{OVERLOADED, SAID, Stage, act, acts, answer, answered, init, refused, say};
 use crate::support::stub::Stub;
 use crate::support::until;
 
@@ -22,7 +22,7 @@ fn with_wrapper(stub: &Stub, play: &[String], script: &str) -> Stage {
 
 const WRAPPERS: [&str; 3] = [
     "#!/bin/sh\nexec claude \"$@\"\n",
-    "#!/bin/sh\nclaude \"$@\"\n",
+    "#!/bin/sh\n\"$HOME/real/claude\" \"$@\"\n",
     "#!/bin/sh\nexport WRAPPED=1\nexec \"$HOME/real/claude\" \"$@\"\n",
 ];
 
@@ -79,6 +79,16 @@ fn without_a_home_claude_is_as_it_is() {
     stage.set("HOME", "no/home");
     // It is not asked for its stream, and says so.
     stage.ask("hi").expect(99, "", "not asked for its stream\n");
+}
+
+#[test]
+fn the_other_name_and_the_settings_file_do_the_same() {
+    let stub = Stub::answering("from here");
+    let stage = Stage::new(&stub, &refused());
+    let call = |name: &str| stage.cmd(name).args(&["-p", "hi"]).run();
+    call("agent-llm").expect(0, "from here\n", &SAID.replace("claude:", "agent-llm:"));
+    stage.write(".config/claude-failover/config.env", "LLM_FAILOVER_POLICY=fail\n");
+    call("claude").expect(75, &format!("{OVERLOADED}\n"), "");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
 
 use crate::support::life::signal;
-use crate::support::play::{Stage, act, acts, answer, answered, finish, init, refused, state, wait_for_end, SAID};
+use crate::support::play::{Stage, act, acts, answer, answered, finish, init, refused, retry, state, wait_for_end, SAID};
 use crate::support::real::compiled;
 use crate::support::stub::Stub;
 use crate::support::{until, wait};
@@ -153,6 +153,46 @@ fn what_the_caller_ignores_harms_no_local_answer() {
     signal(call.id().cast_signed(), "HUP");
     stage.write("go-on", "");
     assert_eq!(finish(call), (0, "from here\n".into(), SAID.into()));
+}
+
+/// The system tells a process group of which one is stopped when the shell that has made it ends.
+#[test]
+fn a_shell_that_ends_ends_no_local_answer() {
+    let mut stage = Stage::bare();
+    let stub = Stub::waiting(stage.path("go-on"), "from here");
+    stage.set("LOCAL_LLM_URL", stub.url());
+    stage.play(&acts(&[&init(), &retry(3), &act("wait never")]));
+    let script = "set -m; claude -p hi >out 2>err </dev/null & while [ ! -e leave ]; do sleep 0.01; done";
+    let shell = stage.cmd("/bin/bash").args(&["-c", script]).spawn();
+    until(20, "the local model is asked", || !stub.chats().is_empty());
+    until(20, "Claude is stopped", || state(stage.run(1).pid) == Some('T'));
+    stage.write("leave", "");
+    assert_eq!(finish(shell).0, 0);
+    stage.write("go-on", "");
+    until(20, "it is answered", || std::fs::read_to_string(stage.path("out")).is_ok_and(|out| out == "from here\n"));
+    stage.assert_nothing_runs();
+}
+
+/// Or it would do again what the local model does.
+#[test]
+fn a_claude_that_was_given_up_stays_stopped() {
+    let mut stage = Stage::bare();
+    let stub = Stub::waiting(stage.path("go-on"), "from here");
+    stage.set("LOCAL_LLM_URL", stub.url());
+    stage.play(&acts(&[&init(), &retry(3), &act("wait never")]));
+    let script = "set -m; claude -p hi; echo stopped; while [ ! -e fg ]; do sleep 0.01; done; fg >/dev/null; echo code $?";
+    let mut pty = stage.at_terminal("/bin/bash", &["-c", script]);
+    until(20, "the local model is asked", || !stub.chats().is_empty());
+    let run = stage.run(1);
+    until(20, "Claude is stopped", || state(run.pid) == Some('T'));
+    pty.send("\u{1a}");
+    pty.wait_for("stopped\n");
+    stage.write("fg", "");
+    until(20, "it goes on", || state(run.parent).is_some_and(|state| state != 'T'));
+    until(20, "Claude is stopped again", || state(run.pid) == Some('T'));
+    stage.write("go-on", "");
+    let (_, shown) = pty.end();
+    assert!(shown.ends_with("from here\ncode 0\n"), "{shown:?}");
 }
 
 #[test]

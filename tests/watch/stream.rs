@@ -219,6 +219,27 @@ fn a_caller_who_says_nothing_gets_nothing() {
     assert_eq!(asked(&stub).len(), 0);
 }
 
+/// A caller who thinks is no stall, and a stall in a later turn is one.
+#[test]
+fn a_silence_of_the_callers_is_no_stall() {
+    let stub = Stub::answering("from here");
+    let play = acts(&[&act("line"), &init(), &answer("eins"), &act("line"), &init(), &act("wait never")]);
+    let mut stage = Stage::new(&stub, &play);
+    stage.set("LLM_FAILOVER_STALL", "1");
+    let mut talk = Talk::new(&stage);
+    std::thread::sleep(Duration::from_millis(1500));
+    talk.say(&user("one"));
+    assert_eq!(talk.result(), "eins");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(asked(&stub).len(), 0);
+    talk.say(&user("two"));
+    assert_eq!(talk.result(), "from here");
+    let said = "claude: Claude cannot be reached; the local model answers\n";
+    assert_eq!(talk.end(), (Some(0), String::new(), said.into()));
+    assert_eq!(asked(&stub), ["two"]);
+    stage.assert_nothing_runs();
+}
+
 /// Input that nobody can read is refused as Claude would have refused it.
 #[test]
 fn a_line_that_is_no_line_is_claudes_to_refuse() {
