@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::support::life::processes_at_home;
-use crate::support::play::{BREAKER, SAID, Stage, act, acts, answered, finish, refused};
+use crate::support::life::{processes_at_home, processes_naming, signal};
+use crate::support::play::{BREAKER, SAID, Stage, act, acts, answered, finish, refused, wait_for_end};
 use crate::support::stub::Stub;
 use crate::support::until;
 
@@ -119,6 +119,27 @@ fn a_server_that_nobody_asks_for_a_while_is_unloaded() {
     until(20, "nothing is left", || processes_at_home(stage.home()).is_empty());
 }
 
+#[test]
+fn a_watcher_that_was_killed_is_replaced_by_the_next_call() {
+    let mut stage = Stage::with_server("ok", &refused());
+    stage.set("LLM_IDLE_UNLOAD", "30");
+    let watcher = || {
+        let ours = processes_at_home(stage.home());
+        processes_naming("--unload-when-idle").into_iter().map(|(pid, _)| pid).find(|pid| ours.contains(pid))
+    };
+    assert_eq!(stage.ask("one").out(), "echo: one\n");
+    until(20, "it is watched", || watcher().is_some());
+    let first = watcher().unwrap();
+    signal(first, "KILL");
+    wait_for_end(first);
+    assert_eq!(stage.ask("two").out(), "echo: two\n");
+    until(20, "it is watched again", || watcher().is_some());
+    let uses = fs::File::options().append(true).open(stage.path(".local/state/claude-failover/server.use")).unwrap();
+    uses.set_modified(SystemTime::now() - Duration::from_secs(31 * 60)).unwrap();
+    until(20, "nothing is left", || processes_at_home(stage.home()).is_empty());
+    assert_eq!(stage.started().len(), 1);
+}
+
 /// The worst that a lost file costs is one call that asks Claude.
 #[test]
 fn a_file_that_is_torn_or_lost_asks_claude() {
@@ -129,7 +150,8 @@ fn a_file_that_is_torn_or_lost_asks_claude() {
         fs::read(stage.path(BREAKER)).unwrap()
     };
     let torn = &whole[..whole.len() / 2];
-    let others: [&[u8]; 7] = [torn, b"", b"null", b"[]", b"\xff\xfe", b"{\"conditions\":{}}", b"{\"conditions\":[{\"class\":\"new\"}]}"];
+    let others: [&[u8]; 7] =
+        [torn, b"", b"null", b"[]", b"\xff\xfe", b"{\"conditions\":{}}", b"{\"conditions\":[{\"class\":\"new\"}]}"];
     for (number, bytes) in others.iter().enumerate() {
         stage.write(BREAKER, bytes);
         stage.ask("hi").expect(0, "from here\n", SAID);

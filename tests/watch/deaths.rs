@@ -4,8 +4,8 @@ use std::io::Write;
 
 use crate::support::life::signal;
 use crate::support::play::{
-    BREAKER, OVERLOADED, SAID, Stage, act, acts, answer, answered, finish, guard_of, init, overload, overload_lines, refused, result_line,
-    retry, say, state, wait_for_end,
+    BREAKER, OVERLOADED, SAID, Stage, act, acts, answer, answered, finish, guard_of, init, overload, overload_lines, refused,
+    result_line, retry, say, state, wait_for_end,
 };
 use crate::support::stub::{Stub, piece, sse};
 use crate::support::until;

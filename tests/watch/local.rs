@@ -1,7 +1,9 @@
 //! Nobody answers here, either: what the caller gets is what Claude says, with one line more on stderr.
 
 use crate::support::free_port;
-use crate::support::play::{OVERLOADED, Stage, act, acts, answer, answered, init, init_line, overload_lines, refused, result_line};
+use crate::support::play::{
+    OVERLOADED, Stage, act, acts, answer, answered, init, init_line, overload_lines, refused, result_line,
+};
 use crate::support::stub::{Stub, end, sse};
 
 /// A way of not answering: the server, what is set, the prompt, and what is said of it.

@@ -126,7 +126,8 @@ fn settings_that_are_no_text_are_named() {
 #[test]
 fn nothing_is_added_to_what_claude_has_open() {
     let stage = Stage::bare();
-    stage.play(&acts(&[&act("sh for n in 3 4 5 6 7 8 9; do (: <&$n) 2>/dev/null && echo $n >>$0/open; done"), &answered("fine")]));
+    stage
+        .play(&acts(&[&act("sh for n in 3 4 5 6 7 8 9; do (: <&$n) 2>/dev/null && echo $n >>$0/open; done"), &answered("fine")]));
     let script = "exec 3>&- 4>&- 5</dev/null 6>&- 7>&- 8>&- 9>&-; exec claude -p hi </dev/null";
     stage.cmd("/bin/sh").args(&["-c", script]).run().expect(0, "fine\n", "");
     assert_eq!(stage.left("open"), "5\n");
@@ -137,7 +138,7 @@ fn long_arguments_arrive_and_too_long_ones_are_refused_as_ever() {
     let stage = Stage::bare();
     stage.play(&answered("fine"));
     let long = "x".repeat(120_000);
-    stage.cmd("claude").arg("-p").args(&vec![&long; 8]).run().expect(0, "fine\n", "");
+    stage.cmd("claude").arg("-p").args(&[&long; 8]).run().expect(0, "fine\n", "");
     let run = stage.run(1);
     assert!(run.args[5..] == vec![long; 8], "{} arguments", run.args.len());
     // Such as a stray file that is no program.

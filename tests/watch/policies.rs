@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use crate::support::play::{
-    OVERLOADED, SAID, SESSION, Stage, act, acts, answer, answered, finish, first_words, init, limit, opening, overload,
-    piece, refused, result_line, retry, say, tool,
+    OVERLOADED, SAID, SESSION, Stage, act, acts, answer, answered, finish, first_words, init, limit, opening, overload, piece,
+    refused, result_line, retry, say, tool,
 };
 use crate::support::stub::Stub;
 use crate::support::until;
@@ -122,7 +122,10 @@ fn retries_are_counted() {
     for (setting, shown) in [("0", 1), ("1", 2), ("2", 3), ("", 3), ("7", 8)] {
         let stub = on();
         let retries: Vec<String> = (1..=shown).flat_map(retry).collect();
-        let mut stage = Stage::new(&stub, &acts(&[&init(), &retries[..retries.len() - 1], &act("wait go"), &retries[retries.len() - 1..], &act("wait never")]));
+        let mut stage = Stage::new(
+            &stub,
+            &acts(&[&init(), &retries[..retries.len() - 1], &act("wait go"), &retries[retries.len() - 1..], &act("wait never")]),
+        );
         stage.set("LLM_FAILOVER_RETRIES", setting);
         let call = stage.begin("claude", &["-p", "hi"]);
         stage.run(1);
@@ -222,7 +225,11 @@ fn settings_that_make_no_sense_are_named_and_the_defaults_used() {
         stage.ask("hi").expect(0, "fine\n", &format!("claude: warning: {key} is `{value}`: {rest}\n"));
         stage.unset(key);
     }
-    for (key, value) in [("LLM_FAILOVER_STALL", "18446744073709551615"), ("LLM_FAILOVER_RETRIES", "4294967297"), ("LLM_FAILOVER_POLICY", "wait:18446744073709551615")] {
+    for (key, value) in [
+        ("LLM_FAILOVER_STALL", "18446744073709551615"),
+        ("LLM_FAILOVER_RETRIES", "4294967297"),
+        ("LLM_FAILOVER_POLICY", "wait:18446744073709551615"),
+    ] {
         stage.set(key, value);
         stage.play(&acts(&[&init(), &retry(1), &answer("fine")]));
         stage.ask("hi").expect(0, "fine\n", "");

@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
 
 use crate::support::life::signal;
-use crate::support::play::{Stage, act, acts, answer, answered, finish, init, refused, retry, state, wait_for_end, SAID};
+use crate::support::play::{SAID, Stage, act, acts, answer, answered, finish, init, refused, retry, state, wait_for_end};
 use crate::support::real::compiled;
 use crate::support::stub::Stub;
 use crate::support::{until, wait};

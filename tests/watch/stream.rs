@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::play::{OVERLOADED, SAID, Stage, act, acts, answer, answered, assistant_line, init, overload, result_line, say};
+use crate::support::play::{
+    OVERLOADED, SAID, Stage, act, acts, answer, answered, assistant_line, init, overload, result_line, say,
+};
 use crate::support::stub::Stub;
 use crate::support::wait;
 
 const LINES: [&str; 6] = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
 
 fn user(text: &str) -> String {
-    json!({"type": "user", "message": {"role": "user", "content": text}, "parent_tool_use_id": null, "session_id": ""}).to_string()
+    json!({"type": "user", "message": {"role": "user", "content": text}, "parent_tool_use_id": null, "session_id": ""})
+        .to_string()
         + "\n"
 }
 
@@ -138,7 +141,8 @@ fn a_request_that_claude_has_answered_is_not_answered_again() {
 #[test]
 fn a_request_that_we_have_answered_is_not_answered_again() {
     let stub = Stub::raw("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
-    let play = acts(&[&act("line"), &initialized(), &act("line"), &init(), &answer("eins"), &act("line"), &init(), &answer("zwei")]);
+    let play =
+        acts(&[&act("line"), &initialized(), &act("line"), &init(), &answer("eins"), &act("line"), &init(), &answer("zwei")]);
     let stage = Stage::new(&stub, &play);
     stage.open_breaker(false);
     let mut talk = Talk::new(&stage);
@@ -158,7 +162,8 @@ fn a_request_that_we_have_answered_is_not_answered_again() {
 #[test]
 fn if_nobody_answers_here_claude_goes_on() {
     let stub = Stub::raw("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
-    let stage = Stage::new(&stub, &acts(&[&act("line"), &init(), &overload(), &act("line"), &init(), &answer("zwei"), &act("exit 7")]));
+    let stage =
+        Stage::new(&stub, &acts(&[&act("line"), &init(), &overload(), &act("line"), &init(), &answer("zwei"), &act("exit 7")]));
     let mut talk = Talk::new(&stage);
     talk.say(&user("one"));
     assert_eq!(talk.result(), OVERLOADED);
