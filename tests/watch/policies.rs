@@ -1,13 +1,16 @@
 //! What is done with a refusal: by policy, patience and what had come of the call before.
 
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
+use crate::support::life::signal;
 use crate::support::play::{
     OVERLOADED, SAID, SESSION, Stage, act, acts, answer, answered, finish, first_words, init, limit, opening, overload, piece,
     refused, result_line, retry, say, tool,
 };
 use crate::support::stub::Stub;
-use crate::support::until;
+use crate::support::wait;
 
 fn on() -> Stub {
     Stub::answering("from here")
@@ -103,18 +106,18 @@ fn a_wait_that_is_over_asks_once_more_and_passes_on_what_comes() {
 /// A call that waits and is not wanted any more ends at once.
 #[test]
 fn a_call_that_waits_can_be_ended() {
-    use std::os::unix::process::ExitStatusExt;
     let mut stage = Stage::bare();
     stage.set("LLM_FAILOVER_POLICY", "wait");
     stage.play(&refused());
-    for is_open in [false, true] {
+    // Refused first, and with the breaker open.
+    for _ in 0..2 {
         let mut call = stage.begin("claude", &["-p", "hi"]);
-        until(20, "the breaker is open", || stage.breaker().is_some());
-        until(20, "Claude has ended", || is_open || crate::support::play::state(stage.run(1).pid).is_none());
-        crate::support::life::signal(call.id().cast_signed(), "TERM");
-        let status = crate::support::wait(&mut call, std::time::Duration::from_secs(20)).expect("an end");
+        assert_eq!(first_words(&mut call), WAITS);
+        signal(call.id().cast_signed(), "TERM");
+        let status = wait(&mut call, Duration::from_secs(20)).expect("an end");
         assert_eq!(status.signal(), Some(15), "{status:?}");
     }
+    assert_eq!(stage.runs(), 1);
 }
 
 #[test]
