@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::life::{Life, processes_naming};
+use super::life::Life;
 use super::stub::Stub;
 use super::{copy, real, until, wait};
 
@@ -111,7 +111,7 @@ impl Stage {
     pub fn wait_for_watch(&self) -> Run {
         self.wait_for("ready");
         let run = self.run(1);
-        until(20, "it is guarded", || guard_of(run.pid).is_some());
+        until(20, "it is guarded", || guard_of(run.parent).is_some());
         run
     }
 
@@ -191,10 +191,15 @@ pub fn wait_for_end(pid: i32) {
     until(15, &format!("{pid} is gone"), || state(pid).is_none());
 }
 
-/// The process of ours that ends `pid` should its parent die.
-pub fn guard_of(pid: i32) -> Option<i32> {
-    let option = format!("--guard {pid}");
-    processes_naming(&option).into_iter().find(|(_, args)| args.ends_with(&option)).map(|(guard, _)| guard)
+/// The process that `us` has started to end Claude should we die.
+pub fn guard_of(us: i32) -> Option<i32> {
+    let output = Command::new("ps").args(["-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="]).output().expect("ps");
+    let of_us = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (pid, parent) = (words.next()?.parse().ok()?, words.next()?.parse::<i32>().ok()?);
+        (parent == us && words.any(|word| word == "--guard")).then_some(pid)
+    };
+    String::from_utf8_lossy(&output.stdout).lines().find_map(of_us)
 }
 
 /// A line of its stream.

@@ -22,7 +22,7 @@ fn too_many_retries() -> Vec<String> {
 /// Kills the call and waits until nothing of it is left.
 fn kill_us(stage: &Stage, call: std::process::Child) {
     let run = stage.run(1);
-    let guard = guard_of(run.pid).expect("a guard");
+    let guard = guard_of(run.parent).expect("a guard");
     assert_eq!(run.parent, call.id().cast_signed());
     signal(run.parent, "KILL");
     assert_eq!(finish(call).0, 137);
@@ -83,10 +83,11 @@ fn claudes_death_is_ours() {
     stage.play(&answered("fine"));
     let call = stage.begin("claude", &["-p", "hi"]);
     stage.wait_for_watch();
-    let pid = stage.run(1).pid;
-    signal(pid, "KILL");
+    let run = stage.run(1);
+    let guard = guard_of(run.parent).unwrap();
+    signal(run.pid, "KILL");
     assert_eq!(finish(call), (137, String::new(), String::new()));
-    assert_eq!(guard_of(pid), None);
+    wait_for_end(guard);
     stage.ask("again").expect(0, "fine\n", "");
 }
 
@@ -137,8 +138,7 @@ fn the_call_goes_on_without_its_guard() {
     stage.play(&acts(&[&init(), &act("make ready"), &act("wait go"), &answer("fine"), &act("exit 7")]));
     let call = stage.begin("claude", &["-p", "hi"]);
     stage.wait_for_watch();
-    let pid = stage.run(1).pid;
-    let guard = guard_of(pid).unwrap();
+    let guard = guard_of(stage.run(1).parent).unwrap();
     signal(guard, "KILL");
     until(10, "the guard is dead", || state(guard).is_none());
     stage.make("go");
