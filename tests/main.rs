@@ -29,3 +29,4 @@ mod sessions;
 mod shim;
 mod supervisors;
 mod switch;
+mod watch;

@@ -149,7 +149,7 @@ impl Drop for Life {
 }
 
 /// The processes that live in this home, by their environment: a real engine does not name it in its arguments.
-fn processes_at_home(home: &Path) -> Vec<i32> {
+pub fn processes_at_home(home: &Path) -> Vec<i32> {
     let variable = format!("HOME={}", home.display());
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let lives_here = |pid: &i32| {

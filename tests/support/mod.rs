@@ -2,6 +2,7 @@
 
 pub mod life;
 pub mod messages_api;
+pub mod play;
 pub mod pty;
 pub mod real;
 pub mod stub;
@@ -204,6 +205,11 @@ impl Cmd {
     /// Starts it with pipes on all three streams and leaves it running.
     pub fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.start()
+    }
+
+    /// Starts it with the streams that the command was given.
+    pub fn start(&mut self) -> Child {
         start(&mut self.command).expect("the program starts")
     }
 

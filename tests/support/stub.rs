@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -82,6 +84,20 @@ impl Stub {
                 true => stream.write_all(sse(&body).as_bytes()),
                 false => stream.write_all(json(200, r#"{"status":"ok"}"#).as_bytes()),
             };
+        })
+    }
+
+    /// A server that answers with `text` once there is a file at `path`, and never if there is none for a while.
+    pub fn waiting(path: PathBuf, text: &str) -> Stub {
+        let body = completion(text);
+        Stub::new(move |_, stream| {
+            let begun = Instant::now();
+            while !path.exists() && begun.elapsed() < Duration::from_secs(60) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            if path.exists() {
+                let _ = stream.write_all(sse(&body).as_bytes());
+            }
         })
     }
 
