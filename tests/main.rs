@@ -12,6 +12,7 @@ mod options;
 
 mod answer;
 mod applets;
+mod auto;
 mod drill;
 mod failover;
 mod golden;
