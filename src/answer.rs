@@ -45,6 +45,7 @@ pub use occasion::{Occasion, Source, Taken};
 use output::{Format, Output};
 use reporter::Reporter;
 use schema::Schema;
+pub use session::Role;
 use session::{Choice, Session, Unknown, is_uuid};
 use settings::Settings;
 use turn::Shared;
@@ -124,8 +125,9 @@ fn prepare<'a>(
     if let Some(id) = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|id| *id != session.id) {
         session.fork(Some(id));
     }
-    if taken.is_some() {
+    if let Some(taken) = &taken {
         session.drop_unanswered();
+        session.catch_up(&taken.said);
     }
     reporter.identity.session_id.clone_from(&session.id);
     match &start {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::answer::output::Format;
 use crate::answer::{self, Answered, Occasion, Outcome, Source, Taken, prompt};
-use crate::breaker::{Admission, Asked, Breaker, Change, Condition, Permit};
+use crate::breaker::{Admission, Asked, Breaker, Change, Condition, Permit, clock};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say, warn};
 use crate::invocation::Invocation;
@@ -87,7 +87,7 @@ struct Reason {
 enum Tried {
     Ended(ExitCode),
     /// Claude refused, and the call is to wait; with its stdin for the next try.
-    MustWait(Process),
+    MustWait(Process, Verdict),
 }
 
 impl Call<'_> {
@@ -95,6 +95,13 @@ impl Call<'_> {
         let mut process = Process::new(program, self.listens);
         let deadline = self.policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
         let mut has_said = false;
+        let mut wait = |said: &str| {
+            if !std::mem::replace(&mut has_said, true) {
+                self.say(&format!("Claude {said}; this call waits for it"));
+            }
+            let left = deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            sleep(LOOK.min(left));
+        };
         loop {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let (permit, condition) = match self.breaker.admit(&self.asked(), Timestamp::now()) {
@@ -105,10 +112,7 @@ impl Call<'_> {
             let mode = match (&condition, self.policy) {
                 (Some(condition), Policy::Local) => return self.answer_first(condition, process),
                 (Some(condition), Policy::Wait(_)) if !is_late => {
-                    if !std::mem::replace(&mut has_said, true) {
-                        self.say(&format!("Claude {}; this call waits for it", condition.said(Timestamp::now())));
-                    }
-                    sleep(LOOK);
+                    wait(&condition.said(Timestamp::now()));
                     continue;
                 }
                 (_, Policy::Fail) => Mode::PassedOn,
@@ -117,10 +121,10 @@ impl Call<'_> {
             };
             match self.try_claude(process, mode, permit) {
                 Tried::Ended(code) => return code,
-                Tried::MustWait(again) => {
+                Tried::MustWait(again, verdict) => {
                     process = again;
                     // Where the breaker cannot be kept, nothing else would slow this down.
-                    sleep(LOOK);
+                    wait(&said(&verdict));
                 }
             }
         }
@@ -151,7 +155,7 @@ impl Call<'_> {
                         return Tried::Ended(exit.into());
                     }
                     return match self.policy {
-                        Policy::Wait(_) => Tried::MustWait(watch.dismiss()),
+                        Policy::Wait(_) => Tried::MustWait(watch.dismiss(), verdict),
                         _ => Tried::Ended(self.take_over(watch, &verdict)),
                     };
                 }
@@ -176,13 +180,10 @@ impl Call<'_> {
             Some(pump) => Source::Feed(pump.take()),
             None => Source::Read(watch.stdin().kept()),
         };
-        let taken = Taken { session_id: watch.session_id().map(str::to_string), is_running: watch.state_is_running() };
-        let said = match verdict.until {
-            Some(until) => format!("{} until {}", verdict.class.said(), crate::breaker::clock(until, Timestamp::now())),
-            None => verdict.class.said().into(),
-        };
+        let session_id = watch.session_id().map(str::to_string);
+        let taken = Taken { session_id, said: watch.said(), is_running: watch.state_is_running() };
         let signals = watch.signals().clone();
-        let reason = Reason { said, class: verdict.class, until: verdict.until };
+        let reason = Reason { said: said(verdict), class: verdict.class, until: verdict.until };
         match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
             Ok(answered) => {
                 watch.dismiss();
@@ -224,7 +225,7 @@ impl Call<'_> {
                 process.answered = self.replied();
                 match self.try_claude(process, Mode::PassedOn, None) {
                     Tried::Ended(code) => code,
-                    Tried::MustWait(_) => ExitCode::from(TRY_AGAIN_LATER),
+                    Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
             }
         }
@@ -394,6 +395,14 @@ impl Call<'_> {
 
 fn exit_code(has_failed: bool) -> ExitCode {
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// As people say it, after "Claude ".
+fn said(verdict: &Verdict) -> String {
+    match verdict.until {
+        Some(until) => format!("{} until {}", verdict.class.said(), clock(until, Timestamp::now())),
+        None => verdict.class.said().into(),
+    }
 }
 
 /// As Claude Code takes its variables.

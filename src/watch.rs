@@ -27,7 +27,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::answer;
+use crate::answer::{self, Role};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say};
 use crate::invocation::Invocation;
@@ -144,6 +144,8 @@ pub struct Watch<'a> {
     has_warned: bool,
     said_watchdog: bool,
     state_is_running: bool,
+    /// What was said in the turns that are over, the newest of it: the transcript is written later.
+    said: Vec<(Role, String)>,
     session_id: Option<String>,
     model: Option<String>,
     usage: Usage,
@@ -162,6 +164,8 @@ struct Turn {
     has_begun: bool,
     has_tool: bool,
     has_reached_caller: bool,
+    /// What the assistant has said.
+    texts: Vec<String>,
     /// What waits for the verdict, or for the first piece of an answer.
     held: Vec<u8>,
 }
@@ -251,6 +255,7 @@ impl<'a> Watch<'a> {
             has_warned: false,
             said_watchdog: false,
             state_is_running: false,
+            said: Vec::new(),
             session_id: None,
             usage: Usage::default(),
             model: None,
@@ -376,6 +381,11 @@ impl<'a> Watch<'a> {
     /// The session that it has named.
     pub fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()
+    }
+
+    /// What was said in the turns that are over, the newest of it.
+    pub fn said(&self) -> Vec<(Role, String)> {
+        self.said.clone()
     }
 
     /// The model that it has named.
@@ -532,6 +542,7 @@ impl<'a> Watch<'a> {
             return false;
         }
         if line.is("assistant") {
+            self.turn.texts.extend(line.text().filter(|_| self.listens));
             (self.turn.evidence.is_synthetic, self.turn.evidence.error) = (false, None);
         }
         self.turn.has_reached_caller |= self.out.is_live();
@@ -623,7 +634,11 @@ impl<'a> Watch<'a> {
         self.out.result(bytes, &ending);
         if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
             self.answers += self.members;
-            pump.answered(self.answers);
+            let asked = pump.answered(self.answers).into_iter().map(|text| (Role::User, text));
+            let answered = std::mem::take(&mut self.turn.texts).into_iter().map(|text| (Role::Assistant, text));
+            self.said.extend(asked.chain(answered));
+            let excess = self.said.len().saturating_sub(MOST_SAID);
+            self.said.drain(..excess);
             let waiting = pump.said().saturating_sub(self.answers);
             self.members = if self.version.is_some_and(Version::joins_what_waits) { waiting.max(1) } else { 1 };
         }
@@ -747,6 +762,9 @@ const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
+
+/// How many messages of a conversation are kept in memory.
+const MOST_SAID: usize = 100;
 
 /// How often more is read after its end: more than a pipe holds.
 const LAST_READS: usize = 16;

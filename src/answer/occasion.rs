@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use super::session::Role;
 use crate::watch::Feed;
 
 /// What is special about a call that is answered here.
@@ -41,6 +42,8 @@ pub enum Source {
 pub struct Taken {
     /// The session's id.
     pub session_id: Option<String>,
+    /// What was said in it, as far as the session's transcript may not have it yet.
+    pub said: Vec<(Role, String)>,
     /// That the session is at work: the caller waits to hear that it is idle.
     pub is_running: bool,
 }

@@ -167,6 +167,16 @@ impl Session {
         }
     }
 
+    /// Adds what was said last, as far as it is not there yet.
+    pub fn catch_up(&mut self, said: &[(Role, String)]) {
+        let is_same = |(entry, (role, text)): (&Entry, &(Role, String))| entry.role == *role && entry.text.trim() == text.trim();
+        let overlaps = |count: &usize| self.entries[self.entries.len() - count..].iter().zip(said).all(is_same);
+        let known = (0..=said.len().min(self.entries.len())).rev().find(overlaps).unwrap_or_default();
+        let at = Timestamp::now().as_millisecond();
+        let missing = said[known..].iter().filter(|(_, text)| !text.is_empty());
+        self.entries.extend(missing.map(|(role, text)| Entry { role: *role, text: text.clone(), at }));
+    }
+
     /// What was said, with nothing said twice in a row by the same side: strict templates want turns. A question that was
     /// asked again, since the first time nobody answered, stands there once.
     pub fn messages(&self) -> Vec<Message> {

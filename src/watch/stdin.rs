@@ -308,12 +308,16 @@ impl Pump {
         state.kept.answered + state.kept.said.len()
     }
 
-    /// The first `count` of the user's lines are answered.
-    pub fn answered(&self, count: usize) {
+    /// The first `count` of the user's lines are answered. Gives what those say that were not before.
+    pub fn answered(&self, count: usize) -> Vec<String> {
         let mut state = self.state();
         let done = count.saturating_sub(state.kept.answered).min(state.kept.said.len());
-        state.kept.said.drain(..done);
         state.kept.answered += done;
+        let text = |line: Vec<u8>| match input::parse_line(&line) {
+            Ok(Input::User(message)) => Some(message.as_text()),
+            _ => None,
+        };
+        state.kept.said.drain(..done).filter_map(text).collect()
     }
 
     /// Whether all of it is there.
