@@ -132,7 +132,7 @@ impl Call<'_> {
 
     /// Runs the real Claude, and answers in its place if it refuses.
     fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
-        let asked = self.asked();
+        let (mut asked, mut is_told) = (self.asked(), false);
         let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail };
         let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, self.rendered(), start) {
             Ok(watch) => watch,
@@ -147,22 +147,25 @@ impl Call<'_> {
                 Step::NearLimit => unload::prewarm(self.context),
                 Step::Refused(verdict) => {
                     self.tell(&self.breaker.refused(&verdict, &asked, Timestamp::now()));
+                    is_told = true;
                     drop(permit.take());
                     // Whoever has sent a signal wants an end, and not another answer.
                     if watch.signals().is_to_end() {
-                        let exit = watch.go_on(HashSet::new());
-                        self.keep_of_claude(&watch, exit);
-                        return Tried::Ended(exit.into());
+                        watch.go_on(HashSet::new());
+                    } else if matches!(self.policy, Policy::Wait(_)) {
+                        return Tried::MustWait(watch.dismiss(), verdict);
+                    } else if let Some(code) = self.take_over(&mut watch, &verdict) {
+                        watch.dismiss();
+                        return Tried::Ended(code);
                     }
-                    return match self.policy {
-                        Policy::Wait(_) => Tried::MustWait(watch.dismiss(), verdict),
-                        _ => Tried::Ended(self.take_over(watch, &verdict)),
-                    };
+                    asked = self.asked();
                 }
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
                     if verdict.class.fails_over() {
-                        self.tell(&self.breaker.refused(verdict, &asked, Timestamp::now()));
+                        if !is_told {
+                            self.tell(&self.breaker.refused(verdict, &asked, Timestamp::now()));
+                        }
                         if mode == Mode::PassedOn && self.policy != Policy::Local {
                             exit = Exit::Code(TRY_AGAIN_LATER);
                         }
@@ -174,8 +177,8 @@ impl Call<'_> {
         }
     }
 
-    /// Answers a call that the real Claude has begun and refused.
-    fn take_over(&self, mut watch: Watch, verdict: &Verdict) -> ExitCode {
+    /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
+    fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens) {
             Some(pump) => Source::Feed(pump.take()),
             None => Source::Read(watch.stdin().kept()),
@@ -185,18 +188,11 @@ impl Call<'_> {
         let signals = watch.signals().clone();
         let reason = Reason { said: said(verdict), class: verdict.class, until: verdict.until };
         match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
-            Ok(answered) => {
-                watch.dismiss();
-                self.keep_of_local("watch", &reason, answered)
-            }
+            Ok(answered) => Some(self.keep_of_local("watch", &reason, answered)),
             Err(error) => {
                 self.say_why_not(&error);
-                let exit = watch.go_on(self.replied());
-                if watch.verdict().class == Class::Fine {
-                    self.tell(&self.breaker.answered(&self.asked(), Timestamp::now()));
-                }
-                self.keep_of_claude(&watch, exit);
-                exit.into()
+                watch.go_on(self.replied());
+                None
             }
         }
     }

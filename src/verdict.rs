@@ -128,6 +128,8 @@ pub struct Evidence {
     pub is_synthetic: bool,
     /// The `error` of that message.
     pub error: Option<String>,
+    /// Whether the caller has ended it.
+    pub is_interrupted: bool,
     /// The limit that was said to be reached.
     pub rejected: Option<Limit>,
 }
@@ -170,8 +172,8 @@ pub struct Retry {
 /// The verdict on a turn that has ended by itself.
 pub fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
     let Some(ending) = &evidence.result else { return Verdict::of(Class::Caller) };
-    // A stream that was cut in the middle of an answer, up to 2.1.20; an interrupt has no result there.
-    if ending.subtype == "error_during_execution" && !ending.is_error {
+    // A stream that was cut in the middle of an answer, up to 2.1.20.
+    if ending.subtype == "error_during_execution" && !ending.is_error && !evidence.is_interrupted {
         return Verdict::of(Class::Network);
     }
     if ending.subtype != "success" || !(ending.is_error || evidence.is_synthetic) {

@@ -51,12 +51,15 @@ pub struct Process {
     /// The requests of the caller that were answered by somebody else.
     pub answered: HashSet<String>,
     has_begun: bool,
+    /// The conversation that the try before this had, if that came to something.
+    session_id: Option<String>,
 }
 
 impl Process {
     /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
     pub fn new(program: PathBuf, listens: bool) -> Process {
-        Process { program, stdin: Stdin::of_process(listens), signals: None, answered: HashSet::new(), has_begun: false }
+        let (stdin, answered) = (Stdin::of_process(listens), HashSet::new());
+        Process { program, stdin, signals: None, answered, has_begun: false, session_id: None }
     }
 
     /// Takes the process's signals.
@@ -137,6 +140,8 @@ pub struct Watch<'a> {
     is_stopped: bool,
     has_answered: bool,
     has_result: bool,
+    /// The turn's refusal is passed on: nobody else could answer.
+    passes_turn: bool,
     /// How many of the user's lines are answered.
     answers: usize,
     /// How many of them the turn is about.
@@ -164,6 +169,8 @@ struct Turn {
     has_begun: bool,
     has_tool: bool,
     has_reached_caller: bool,
+    /// How many of the user's lines had been said when it last went on.
+    heard: usize,
     /// What the assistant has said.
     texts: Vec<String>,
     /// What waits for the verdict, or for the first piece of an answer.
@@ -195,11 +202,15 @@ impl<'a> Watch<'a> {
         mut out: Rendered,
         start: Start,
     ) -> Result<Watch<'a>> {
-        let Process { program, mut stdin, signals, answered, has_begun } = process;
+        let Process { program, mut stdin, signals, answered, has_begun, session_id } = process;
         let Start { mode, patience, limits_retries } = start;
         let version = version::of(context, &program);
+        let made = invocation.last("--session-id").filter(|_| has_begun).map(str::to_string);
         let mut command = Command::new(&program);
-        command.args(arguments(context, invocation, version, has_begun)).stdin(stdin.for_child()).stdout(Stdio::piped());
+        command
+            .args(arguments(context, invocation, version, session_id.as_deref().or(made.as_deref())))
+            .stdin(stdin.for_child())
+            .stdout(Stdio::piped());
         let announces = version.is_some_and(Version::announces_retries);
         if (limits_retries || !announces && mode == Mode::Watched) && !patience.has_watchdog && context.env(MAX_RETRIES).is_none()
         {
@@ -250,6 +261,7 @@ impl<'a> Watch<'a> {
             is_stopped: false,
             has_answered: false,
             has_result: false,
+            passes_turn: false,
             answers: 0,
             members: 1,
             has_warned: false,
@@ -306,9 +318,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Nobody else could answer: passes on what was withheld and what comes, but no second answer to these requests.
-    pub fn go_on(&mut self, answered: HashSet<String>) -> Exit {
-        self.mode = Mode::PassedOn;
+    /// Nobody else could answer: passes on what was withheld, and lets it go on with the turn. The caller gets no second
+    /// answer to these requests.
+    pub fn go_on(&mut self, answered: HashSet<String>) {
+        self.passes_turn = true;
         self.answered = answered;
         if let Some(pump) = self.stdin.pump() {
             pump.give_back();
@@ -321,14 +334,11 @@ impl<'a> Watch<'a> {
         let held = std::mem::take(&mut self.turn.held);
         for line in held.split_inclusive(|byte| *byte == b'\n') {
             match Line::parse(line).ending() {
-                Some(ending) => self.out.result(line, &ending),
+                Some(ending) => {
+                    self.out.result(line, &ending);
+                    self.close_turn();
+                }
                 None => self.out.line(line),
-            }
-        }
-        self.turn = Turn::default();
-        loop {
-            if let Step::Ended(exit) = self.run() {
-                return exit;
             }
         }
     }
@@ -343,14 +353,19 @@ impl<'a> Watch<'a> {
         self.signals.keep_stopped(None);
         self.signals.give_to(Target::Us);
         let pid = self.pid();
+        if self.is_stopped {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
         let child = std::cell::RefCell::new(&mut self.child);
         guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
         let _ = self.child.wait();
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
-        let Watch { program, stdin, signals, ended, answered, .. } = self;
-        Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true }
+        let Watch { program, stdin, signals, ended, session_id, answers, .. } = self;
+        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
+        let session_id = session_id.filter(|_| answers > 0);
+        Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id }
     }
 
     /// What ends it as soon as somebody else answers, while [`Watch`] still belongs to whoever waits for that.
@@ -359,9 +374,9 @@ impl<'a> Watch<'a> {
         let pump = self.stdin.pump().cloned();
         move || {
             signals.keep_stopped(None);
+            // Asked to end, it would wake up first, try again what it was at, and run what tools that asks for.
             if is_stopped {
-                let _ = kill(pid, Signal::SIGTERM);
-                let _ = kill(pid, Signal::SIGCONT);
+                let _ = kill(pid, Signal::SIGKILL);
             } else if let Some(pump) = pump {
                 pump.close();
             }
@@ -457,8 +472,7 @@ impl<'a> Watch<'a> {
     /// How long nothing may come from now on; none if that does not matter.
     fn until_stall(&self) -> Option<Duration> {
         let sees_life = self.version.is_some_and(Version::has_partials);
-        let is_waited_for =
-            self.mode == Mode::Watched && !self.turn.has_begun && !self.turn.is_busy && !self.patience.has_watchdog;
+        let is_waited_for = self.is_watched() && !self.turn.has_begun && !self.turn.is_busy && !self.patience.has_watchdog;
         if !is_waited_for || !sees_life || self.patience.stall.is_zero() || !self.may_be_answered_again() {
             return None;
         }
@@ -496,7 +510,12 @@ impl<'a> Watch<'a> {
             self.state_is_running = !line.has_state("idle");
         }
         let (is_event, is_synthetic) = (line.is("stream_event"), line.is("assistant") && line.is_synthetic());
-        self.turn.has_tool |= line.has_tool();
+        self.turn.evidence.is_interrupted |= line.is_interrupt();
+        if line.has_tool() {
+            self.turn.has_tool = true;
+            // What is said while a tool runs, Claude Code hears with the tool's result.
+            self.turn.heard = self.stdin.pump().filter(|_| line.is("user")).map_or(self.turn.heard, Pump::said);
+        }
         if let Some(limit) = line.rejected() {
             self.turn.evidence.rejected = Some(limit);
             self.hold(bytes);
@@ -523,8 +542,9 @@ impl<'a> Watch<'a> {
 
     /// Gives whether it is a piece of an answer.
     fn take_content(&mut self, bytes: &[u8], line: &Line, is_event: bool) -> bool {
-        // 1.0.128 does not say that it is one.
-        if line.is_replay() || line.is("user") && self.listens && !self.turn.has_begun && !self.turn.has_tool {
+        // 1.0.128 does not say what is one.
+        let is_replay = line.is("user") && self.listens && !self.turn.has_begun && !self.turn.has_tool && !line.is_interrupt();
+        if line.is_replay() || is_replay {
             // What the caller says itself is no sign of an answer.
             if self.replays {
                 self.hold(bytes);
@@ -579,7 +599,7 @@ impl<'a> Watch<'a> {
     fn take_retry(&mut self, attempt: u32, retry: verdict::Retry) -> Option<Step> {
         let verdict = verdict::of_retries(&retry);
         let is_outage = matches!(verdict.class, Class::Overload | Class::ServerError | Class::Network);
-        if attempt <= self.patience.retries || self.mode == Mode::PassedOn || !is_outage || !self.may_be_answered_again() {
+        if attempt <= self.patience.retries || !self.is_watched() || !is_outage || !self.may_be_answered_again() {
             return None;
         }
         if self.patience.has_watchdog {
@@ -597,10 +617,19 @@ impl<'a> Watch<'a> {
 
     /// Stops it where it is. It can go on from there, should nobody else be able to answer.
     fn give_up(&mut self, verdict: Verdict) -> Step {
-        self.is_stopped = kill(self.pid(), Signal::SIGSTOP).is_ok();
-        self.signals.keep_stopped(Some(self.pid()));
+        self.stop();
         self.verdict = verdict.clone();
         Step::Refused(verdict)
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = kill(self.pid(), Signal::SIGSTOP).is_ok();
+        self.signals.keep_stopped(Some(self.pid()));
+    }
+
+    /// Whether a refusal is withheld.
+    fn is_watched(&self) -> bool {
+        self.mode == Mode::Watched && !self.passes_turn
     }
 
     fn may_be_answered_again(&self) -> bool {
@@ -618,33 +647,41 @@ impl<'a> Watch<'a> {
         self.turn.evidence.result = Some(ending.clone());
         let verdict = verdict::of_turn(&self.turn.evidence, Timestamp::now());
         self.verdict = verdict.clone();
-        if verdict.class.fails_over() && self.mode == Mode::Watched {
+        if verdict.class.fails_over() && self.is_watched() {
             if self.may_be_answered_again() {
                 self.turn.held.extend_from_slice(bytes);
+                // It would go on with what waits, beside whoever answers in its place.
+                if self.listens && self.stdin.pump().is_some_and(|pump| pump.said() > self.answers + self.members) {
+                    self.stop();
+                }
                 return Some(Step::Refused(verdict));
             }
             self.say_why_not(&verdict);
         }
-        if verdict.class == Class::SignIn && self.mode == Mode::Watched {
+        if verdict.class == Class::SignIn && self.is_watched() {
             say(
                 "hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile",
             );
         }
         self.release();
         self.out.result(bytes, &ending);
+        self.close_turn();
+        None
+    }
+
+    fn close_turn(&mut self) {
         if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
-            self.answers += self.members;
-            let asked = pump.answered(self.answers).into_iter().map(|text| (Role::User, text));
+            self.answers = (self.answers + self.members).max(self.turn.heard).min(pump.said());
             let answered = std::mem::take(&mut self.turn.texts).into_iter().map(|text| (Role::Assistant, text));
-            self.said.extend(asked.chain(answered));
+            self.said.extend(pump.answered(self.answers).into_iter().chain(answered));
             let excess = self.said.len().saturating_sub(MOST_SAID);
             self.said.drain(..excess);
             let waiting = pump.said().saturating_sub(self.answers);
             self.members = if self.version.is_some_and(Version::joins_what_waits) { waiting.max(1) } else { 1 };
         }
         self.has_result = true;
+        self.passes_turn = false;
         self.turn = Turn::default();
-        None
     }
 
     fn say_why_not(&self, verdict: &Verdict) {
@@ -743,14 +780,14 @@ fn mirrored(status: ExitStatus) -> Exit {
 
 /// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
 /// option can take it.
-fn arguments(context: &Context, invocation: &Invocation, version: Option<Version>, has_begun: bool) -> Vec<OsString> {
+fn arguments(context: &Context, invocation: &Invocation, version: Option<Version>, session: Option<&str>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["--output-format", "stream-json", "--verbose"].map(OsString::from).into();
     if version.is_some_and(Version::has_partials) && !invocation.has("--include-partial-messages") {
         arguments.push("--include-partial-messages".into());
     }
     let mut left_out = vec!["--output-format"];
     // The first try has made the session.
-    if let Some(id) = invocation.last("--session-id").filter(|id| has_begun && answer::session_exists(context, id)) {
+    if let Some(id) = session.filter(|id| answer::session_exists(context, id)) {
         arguments.extend(["--resume".into(), id.into()]);
         left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
     }

@@ -158,6 +158,8 @@ fn ends_that_are_no_refusal() {
         let result = evidence.result.as_mut().expect("a result");
         (result.subtype, result.is_error) = (subtype.into(), is_error);
         assert_eq!(of_turn(&evidence, now()).class, expected, "{subtype} {is_error}");
+        evidence.is_interrupted = true;
+        assert_eq!(of_turn(&evidence, now()).class, Class::Fine, "{subtype} {is_error}, interrupted");
     }
 }
 

@@ -119,6 +119,12 @@ impl<'a> Line<'a> {
         (read(self.kind).unwrap_or_default(), read(self.subtype).unwrap_or_default())
     }
 
+    /// Whether it says that the caller has ended the turn.
+    pub fn is_interrupt(&self) -> bool {
+        let said = self.message.map(RawValue::get).unwrap_or_default();
+        self.is("user") && !self.is_replay() && said.contains("\"[Request interrupted by user")
+    }
+
     /// The text of the assistant's message, if it is no subagent's.
     pub fn text(&self) -> Option<String> {
         #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use crate::answer::Role;
 use crate::answer::blocking::Blocking;
 use crate::answer::input::{self, Input};
 
@@ -182,9 +183,11 @@ struct State {
 struct Kept {
     /// The lines that set something, each the last of its kind, without their newline.
     settings: Vec<(String, Vec<u8>)>,
-    /// The user's lines that are not answered.
+    /// The user's lines that are not answered, and what stands between them.
     said: Vec<Vec<u8>>,
-    /// How many of the user's lines came before those.
+    /// How many of the user's lines came so far.
+    asked: usize,
+    /// How many of them are answered.
     answered: usize,
     /// The ids of all of them: what comes twice is answered once.
     known: HashSet<String>,
@@ -217,7 +220,9 @@ impl Kept {
             Err(_) => self.said.push(line),
             Ok(Input::User(message)) if message.uuid.as_ref().is_none_or(|uuid| self.known.insert(uuid.clone())) => {
                 self.said.push(line);
+                self.asked += 1;
             }
+            Ok(Input::Said(..)) => self.said.push(line),
             Ok(Input::Control { request, .. }) => {
                 let subtype = request["subtype"].as_str().unwrap_or_default();
                 if subtype.starts_with("set_") || subtype == "initialize" {
@@ -305,19 +310,34 @@ impl Pump {
     /// How many lines the user has said.
     pub fn said(&self) -> usize {
         let state = self.state();
-        state.kept.answered + state.kept.said.len()
+        state.kept.asked
     }
 
     /// The first `count` of the user's lines are answered. Gives what those say that were not before.
-    pub fn answered(&self, count: usize) -> Vec<String> {
+    pub fn answered(&self, count: usize) -> Vec<(Role, String)> {
+        let mut said = Vec::new();
         let mut state = self.state();
-        let done = count.saturating_sub(state.kept.answered).min(state.kept.said.len());
-        state.kept.answered += done;
-        let text = |line: Vec<u8>| match input::parse_line(&line) {
-            Ok(Input::User(message)) => Some(message.as_text()),
+        let kept = &mut state.kept;
+        while kept.answered < count && !kept.said.is_empty() {
+            match input::parse_line(&kept.said.remove(0)) {
+                Ok(Input::User(message)) => {
+                    said.push((Role::User, message.as_text()));
+                    kept.answered += 1;
+                }
+                Ok(Input::Said(_, text)) => said.push((Role::Assistant, text)),
+                _ => {}
+            }
+        }
+        said
+    }
+
+    /// The ids of the requests that set something.
+    pub fn settings(&self) -> HashSet<String> {
+        let id = |line: &[u8]| match input::parse_line(line) {
+            Ok(Input::Control { id, .. }) => id?.as_str().map(str::to_string),
             _ => None,
         };
-        state.kept.said.drain(..done).filter_map(text).collect()
+        self.state().kept.settings.iter().filter_map(|(_, line)| id(line)).collect()
     }
 
     /// Whether all of it is there.
