@@ -167,11 +167,16 @@ impl Session {
         }
     }
 
-    /// Adds what was said last, as far as it is not there yet.
+    /// Adds what was said last, as far as it is not there yet. Tools put more between the messages here than there.
     pub fn catch_up(&mut self, said: &[(Role, String)]) {
-        let is_same = |(entry, (role, text)): (&Entry, &(Role, String))| entry.role == *role && entry.text.trim() == text.trim();
-        let overlaps = |count: &usize| self.entries[self.entries.len() - count..].iter().zip(said).all(is_same);
-        let known = (0..=said.len().min(self.entries.len())).rev().find(overlaps).unwrap_or_default();
+        let is_same = |entry: &Entry, (role, text): &(Role, String)| entry.role == *role && entry.text.trim() == text.trim();
+        let ends_with = |count: &usize| {
+            let end = &self.entries[self.entries.len() - count..];
+            end.iter().zip(said).all(|(entry, said)| is_same(entry, said))
+        };
+        let overlap = (1..=said.len().min(self.entries.len())).rev().find(ends_with);
+        let last = || said.iter().rposition(|said| self.entries.last().is_some_and(|entry| is_same(entry, said)));
+        let known = overlap.or_else(|| last().map(|at| at + 1)).unwrap_or_default();
         let at = Timestamp::now().as_millisecond();
         let missing = said[known..].iter().filter(|(_, text)| !text.is_empty());
         self.entries.extend(missing.map(|(role, text)| Entry { role: *role, text: text.clone(), at }));
@@ -209,4 +214,35 @@ impl Session {
 /// Whether `text` is a UUID as the real CLI takes it: in groups, and in whatever case.
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_yet_is_added_once() {
+        let of = |texts: &str| -> Vec<(Role, String)> {
+            let role = |text: &str| if text.starts_with('q') { Role::User } else { Role::Assistant };
+            texts.split_whitespace().map(|text| (role(text), text.to_string())).collect()
+        };
+        let table = [
+            ("", "q1 a1", "q1 a1"),
+            ("q0 a0", "q1 a1", "q0 a0 q1 a1"),
+            ("q0 a0 q1", "q1 a1", "q0 a0 q1 a1"),
+            ("q0 a0 q1 a1", "q1 a1", "q0 a0 q1 a1"),
+            ("q0 ok", "q0 ok q1 ok", "q0 ok q1 ok"),
+            ("q1 tool a1", "q1 q2 a1", "q1 tool a1"),
+            ("q1 tool a1", "q1 q2 a1 q3 a3", "q1 tool a1 q3 a3"),
+            ("q0 a0", "", "q0 a0"),
+        ];
+        for (known, said, expected) in table {
+            let entries = of(known).into_iter().map(|(role, text)| Entry { role, text, at: 0 }).collect();
+            let (unkept, unkept_title, kept) = (vec![], None, None);
+            let mut session = Session { id: String::new(), entries, unkept, unkept_title, kept, applet: String::new() };
+            session.catch_up(&of(said));
+            let texts: Vec<&str> = session.entries.iter().map(|entry| entry.text.as_str()).collect();
+            assert_eq!(texts.join(" "), expected, "{known} + {said}");
+        }
+    }
 }
