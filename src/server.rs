@@ -23,7 +23,7 @@ use crate::files::private_file;
 pub use child::{close_inherited_files, is_claudes, own_path};
 pub use files::last_lines;
 pub use probe::State;
-pub use process::start_mark;
+pub use process::{is_stopped, start_mark};
 pub use progress::Progress;
 use supervisor::{Running, SOMEBODY_ELSE, Supervisor};
 

@@ -23,6 +23,14 @@ fn start_mark_by_ps(pid: Pid) -> Option<String> {
     (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
 }
 
+/// Whether a process is stopped, by SIGSTOP or Ctrl-Z.
+pub fn is_stopped(pid: Pid) -> bool {
+    if has_proc() {
+        return Stat::of(pid).is_some_and(|stat| stat.state == "T");
+    }
+    ps(&["-o", "stat=", "-p", &pid.to_string()]).is_some_and(|state| state.trim_start().starts_with('T'))
+}
+
 /// The memory of a process and its process group that would come back if they ended, in bytes: the resident sets.
 pub fn group_memory(pid: Pid) -> Option<u64> {
     let table = table()?;

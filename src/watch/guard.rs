@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::applet::OWN_NAME;
 use crate::error::{Error, Result};
-use crate::server::{close_inherited_files, own_path, start_mark};
+use crate::server::{close_inherited_files, is_stopped, own_path, start_mark};
 
 /// The long option under which the binary runs itself as the guard.
 pub const GUARD_OPTION: &str = "--guard";
@@ -78,19 +78,22 @@ pub fn stand(args: &[OsString]) -> Result<()> {
         guarded = line.parse().ok().and_then(|pid: i32| Some((pid, start_mark(pid)?)));
     }
     if let Some((pid, mark)) = guarded {
+        // One that was given up must not wake up and go on with what it was at.
+        if is_stopped(pid) && start_mark(pid).as_ref() == Some(&mark) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
         end(Pid::from_raw(pid), || start_mark(pid).as_ref() == Some(&mark));
     }
     Ok(())
 }
 
-/// Asks a process to end, stopped or not, and kills it if it does not.
+/// Asks a process to end, and kills it if it does not.
 pub fn end(pid: Pid, is_alive: impl Fn() -> bool) {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         if !is_alive() {
             return;
         }
         let _ = kill(pid, signal);
-        let _ = kill(pid, Signal::SIGCONT);
         let begun = Instant::now();
         while is_alive() && begun.elapsed() < GRACE {
             sleep(Duration::from_millis(10));

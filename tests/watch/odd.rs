@@ -193,3 +193,24 @@ fn a_server_is_started_ahead_if_the_user_wants_that() {
     assert_eq!(stage.started().len(), 1);
     stage.failover(&["stop"]);
 }
+
+/// Nothing may stand behind a variadic option that was not there before.
+#[test]
+fn a_prompt_behind_the_format_stays_a_prompt() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &answer("fine")]));
+    let args = ["-p", "--allowedTools", "Read", "--output-format", "text", "what is this"];
+    stage.cmd("claude").args(&args).run().expect(0, "fine\n", "");
+    let given = stage.run(1).args;
+    let expected = ["-p", "--allowedTools", "Read", "--verbose", "what is this"];
+    assert_eq!(given[given.len() - expected.len()..], expected);
+}
+
+/// The kernel tells nobody of the end of our child, if whoever started us does not want to know of theirs.
+#[test]
+fn a_caller_who_ignores_the_ends_of_children_gets_its_answer() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &answer("fine"), &act("exit 7")]));
+    let script = "trap '' CHLD; exec claude -p hi";
+    stage.cmd("/bin/bash").args(&["-c", script]).run().expect(7, "fine\n", "");
+}

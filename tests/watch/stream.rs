@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::play::{
-    OVERLOADED, SAID, Stage, act, acts, answer, answered, assistant_line, init, overload, result_line, say,
+    OVERLOADED, SAID, Stage, act, acts, answer, answered, assistant_line, init, overload, result_line, say, state, tool,
 };
 use crate::support::stub::Stub;
-use crate::support::wait;
+use crate::support::{until, wait};
 
 const LINES: [&str; 6] = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
 
@@ -254,4 +254,82 @@ fn a_line_that_is_no_line_is_claudes_to_refuse() {
     stage.cmd("claude").args(&LINES).stdin("xyz\n").run().expect(1, "", &format!("{said}\n"));
     stage.open_breaker(false);
     stage.cmd("claude").args(&LINES).stdin("xyz\n").run().expect(1, "", &format!("{said}\n"));
+}
+
+/// What is said while a tool runs, Claude Code hears with the tool's result, and answers in the same turn.
+#[test]
+fn what_was_said_while_a_tool_ran_is_not_answered_again() {
+    let stub = Stub::answering("from here");
+    let play = acts(&[
+        &act("line"),
+        &init(),
+        &act("wait said"),
+        &act("line"),
+        &tool(),
+        &answer("eins und zwei"),
+        &act("line"),
+        &init(),
+        &overload(),
+        &act("read"),
+    ]);
+    let stage = Stage::new(&stub, &play);
+    let mut talk = Talk::new(&stage);
+    talk.say(&user("one"));
+    talk.say(&user("two"));
+    stage.make("said");
+    assert_eq!(talk.result(), "eins und zwei");
+    talk.say(&user("three"));
+    assert_eq!(talk.result(), "from here");
+    assert_eq!(talk.end(), (Some(0), String::new(), SAID.into()));
+    assert_eq!(asked(&stub), ["three"]);
+    let told = stub.chats()[0].json()["messages"].to_string();
+    assert!(told.contains("eins und zwei"), "it remembers: {told}");
+}
+
+/// Up to 2.1.20 an interrupted turn ends as one whose stream was cut.
+#[test]
+fn an_interrupt_is_no_outage() {
+    let stub = Stub::answering("from here");
+    let text = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
+    let said = json!({"type": "user", "message": {"role": "user", "content": text}, "parent_tool_use_id": null});
+    let end = json!({"type": "result", "subtype": "error_during_execution", "is_error": false, "num_turns": 2, "errors": []});
+    let stage = Stage::new(&stub, &acts(&[&act("line"), &init(), &[say(&said), say(&end)]]));
+    let output = stage.cmd("claude").args(&LINES).stdin(user("one")).run();
+    assert_eq!((output.code(), output.err().as_str()), (0, ""));
+    assert_eq!(kinds(&output.out()), ["init", "user", "result "]);
+    assert_eq!((stub.chats().len(), stage.breaker()), (0, None));
+}
+
+/// With a line in its queue it would go on by itself, beside the local answer to the same line.
+#[test]
+fn a_refused_claude_does_not_go_on_with_what_waits() {
+    let mut stage = Stage::bare();
+    let stub = Stub::waiting(stage.path("real/go"), "from here");
+    stage.set("LOCAL_LLM_URL", stub.url());
+    stage.play(&acts(&[&act("line"), &act("line"), &init(), &overload(), &act("wait go"), &act("make effect")]));
+    let mut talk = Talk::new(&stage);
+    talk.say(&(user("one") + &user("two")));
+    until(20, "the local model is asked", || !stub.chats().is_empty());
+    let claude = stage.run(1).pid;
+    until(20, "it is stopped", || state(claude) == Some('T'));
+    stage.make("go");
+    assert_eq!(talk.result(), "from here");
+    assert_eq!(talk.result(), "from here");
+    assert_eq!(talk.end().0, Some(0));
+    assert!(!stage.path("real/effect").exists());
+}
+
+/// It compacts the conversation, and says so.
+#[test]
+fn work_before_an_answer_is_no_stall() {
+    let stub = Stub::answering("from here");
+    let busy = json!({"type": "system", "subtype": "status", "status": "compacting", "session_id": "s"});
+    let play = acts(&[&act("line"), &init(), &[say(&busy)], &act("sleep 1800"), &answer("eins")]);
+    let mut stage = Stage::new(&stub, &play);
+    stage.set("LLM_FAILOVER_STALL", "1");
+    let mut talk = Talk::new(&stage);
+    talk.say(&user("one"));
+    assert_eq!(talk.result(), "eins");
+    assert_eq!(talk.end(), (Some(0), String::new(), String::new()));
+    assert_eq!(stub.chats().len(), 0);
 }
