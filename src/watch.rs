@@ -3,8 +3,10 @@
 //!
 //! It is asked for its typed stream whatever the caller asked for, and that is rendered back.
 
+mod exit;
 mod guard;
 pub mod line;
+mod process;
 mod render;
 mod signals;
 mod stdin;
@@ -12,13 +14,11 @@ mod trim;
 mod version;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,56 +27,23 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::answer::{self, Role};
+use crate::answer::Role;
 use crate::context::Context;
 use crate::error::{Error, Result, report, say};
 use crate::invocation::Invocation;
 use crate::real_claude;
 use crate::verdict::{self, Class, Evidence, Verdict};
+pub use exit::Exit;
+use exit::mirrored;
 use guard::Guard;
 pub use guard::{GUARD_OPTION, stand};
 use line::{Line, Usage};
+pub use process::Process;
+use process::arguments;
 pub use render::{Limits, Rendered};
-use signals::end_by;
 pub use signals::{Signals, Target};
 pub use stdin::{Feed, Pump, Stdin};
 use version::Version;
-
-/// What a call needs of this process, for one try after another.
-pub struct Process {
-    program: PathBuf,
-    /// Its stdin.
-    pub stdin: Stdin,
-    signals: Option<(Signals, UnixStream)>,
-    /// The requests of the caller that were answered by somebody else.
-    pub answered: HashSet<String>,
-    has_begun: bool,
-    /// The conversation that the try before this had, if that came to something.
-    session_id: Option<String>,
-}
-
-impl Process {
-    /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
-    pub fn new(program: PathBuf, listens: bool) -> Process {
-        let (stdin, answered) = (Stdin::of_process(listens), HashSet::new());
-        Process { program, stdin, signals: None, answered, has_begun: false, session_id: None }
-    }
-
-    /// Takes the process's signals.
-    ///
-    /// # Errors
-    /// If the system has no means left for it.
-    pub fn signals(&mut self, target: Target) -> Result<Signals> {
-        let (signals, _) = match &self.signals {
-            Some(taken) => {
-                taken.0.give_to(target);
-                taken
-            }
-            None => self.signals.insert(Signals::take(target).map_err(Error::file("take", "signals"))?),
-        };
-        Ok(signals.clone())
-    }
-}
 
 /// How the real Claude is run.
 pub struct Start {
@@ -739,60 +706,6 @@ impl<'a> Watch<'a> {
             None => exit,
         })
     }
-}
-
-/// How this process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// With this code.
-    Code(u8),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// The code, as a shell has it.
-    pub fn code(self) -> i32 {
-        match self {
-            Exit::Code(code) => code.into(),
-            Exit::Signal(signal) => 128 + signal,
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    /// Ends the process, if that is by a signal.
-    fn from(exit: Exit) -> ExitCode {
-        match exit {
-            Exit::Code(code) => ExitCode::from(code),
-            Exit::Signal(signal) => end_by(signal),
-        }
-    }
-}
-
-/// The end of this process that mirrors the real Claude's.
-fn mirrored(status: ExitStatus) -> Exit {
-    match status.signal() {
-        Some(signal) => Exit::Signal(signal),
-        None => Exit::Code(status.code().unwrap_or_default() as u8),
-    }
-}
-
-/// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
-/// option can take it.
-fn arguments(context: &Context, invocation: &Invocation, version: Option<Version>, session: Option<&str>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["--output-format", "stream-json", "--verbose"].map(OsString::from).into();
-    if version.is_some_and(Version::has_partials) && !invocation.has("--include-partial-messages") {
-        arguments.push("--include-partial-messages".into());
-    }
-    let mut left_out = vec!["--output-format"];
-    // The first try has made the session.
-    if let Some(id) = session.filter(|id| answer::session_exists(context, id)) {
-        arguments.extend(["--resume".into(), id.into()]);
-        left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
-    }
-    arguments.extend(invocation.replaced(&left_out, "--verbose", &context.args));
-    arguments
 }
 
 const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
