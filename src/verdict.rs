@@ -193,6 +193,8 @@ pub fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
             by_text().filter(|verdict| verdict.class == Class::Credit).unwrap_or(Verdict::of(Class::Caller))
         }
         (Some("server_error"), _) => by_text().unwrap_or(Verdict::of(Class::ServerError)),
+        // What 2.0.14 has to say about a model's weekly limit.
+        (None, None) if ending.is_error && ending.text == "No response requested." => Verdict::of(Class::Usage),
         _ => by_text().unwrap_or_else(|| Verdict::of(if ending.is_error { Class::Caller } else { Class::Fine })),
     }
 }

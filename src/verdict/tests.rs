@@ -56,6 +56,7 @@ fn texts_of_versions_without_types() {
         ("You've hit your monthly spend limit", Class::Spend),
         ("You've hit your fast limit", Class::Caller),
         ("You've used 91% of your weekly limit", Class::Caller),
+        ("No response requested.", Class::Usage),
         ("Credit balance is too low", Class::Credit),
         (
             "API Error: 529 {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",

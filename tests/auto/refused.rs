@@ -72,8 +72,6 @@ impl Refusal {
             Refusal::CutOff => version <= (2, 0, 76) && format != Format::Partials,
             // Without partial messages an answer that grows is silent, too.
             Refusal::Silent => Format::Partials.is_in(version),
-            // That one says `No response requested.`
-            Refusal::Opus => version != (2, 0, 14),
             _ => true,
         }
     }
@@ -96,6 +94,8 @@ impl Refusal {
         let (day, days) = (Some(in_two_hours()), Some(in_two_days()));
         match self {
             Refusal::FiveHour => ("five_hour", day),
+            // That one says `No response requested.`
+            Refusal::Opus if version == (2, 0, 14) => ("usage", None),
             Refusal::Opus if version < (2, 0, 76) => ("seven_day", days),
             Refusal::Spend if version < (2, 1, 45) => ("seven_day", days),
             Refusal::Weekly => ("seven_day", days),
@@ -128,6 +128,7 @@ fn said(class: &str) -> &'static str {
     match class {
         "five_hour" => "is at its 5-hour limit",
         "seven_day" => "is at its weekly limit",
+        "usage" => "is at its usage limit",
         "model" => "is at this model's weekly limit",
         "spend" => "is at its spend limit",
         "credit" => "is out of credit",
