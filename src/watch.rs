@@ -421,13 +421,9 @@ impl<'a> Watch<'a> {
         let from = self.unread.len();
         self.unread.resize(from + CHUNK, 0);
         let length = match stdout.read(&mut self.unread[from..]) {
-            Ok(0) => {
-                self.stdout = None;
-                0
-            }
-            Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
-            Err(_) => {
+            Ok(length) if length > 0 => length,
+            _ => {
                 self.stdout = None;
                 0
             }
@@ -465,7 +461,8 @@ impl<'a> Watch<'a> {
             return self.end_turn(bytes, &line, ending);
         }
         if line.is("control_request") || line.is("control_response") || line.is("control_cancel_request") {
-            return self.take_control(bytes, &line);
+            self.take_control(bytes, &line);
+            return None;
         }
         if line.is_system("init") {
             self.begin_turn(&line);
@@ -538,7 +535,7 @@ impl<'a> Watch<'a> {
         true
     }
 
-    fn take_control(&mut self, bytes: &[u8], line: &Line) -> Option<Step> {
+    fn take_control(&mut self, bytes: &[u8], line: &Line) {
         if line.is("control_request") {
             self.asks += 1;
         } else if line.is("control_cancel_request") {
@@ -548,7 +545,6 @@ impl<'a> Watch<'a> {
         if !is_known {
             self.out.line(bytes);
         }
-        None
     }
 
     fn begin_turn(&mut self, line: &Line) {

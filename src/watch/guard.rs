@@ -22,7 +22,7 @@ use crate::server::{close_inherited_files, is_stopped, own_path, start_mark};
 pub const GUARD_OPTION: &str = "--guard";
 
 /// How long the real Claude may take to end before it is killed: it ends its own children first.
-pub const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The guard of one process.
 pub struct Guard {

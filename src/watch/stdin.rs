@@ -170,7 +170,7 @@ struct State {
     /// Where it goes in the real Claude's place.
     taker: Option<Sender<Vec<u8>>>,
     is_over: bool,
-    /// When the last of it came.
+    /// When the last of it, or its end, came.
     last: Option<Instant>,
     /// How many bytes came.
     length: u64,
@@ -181,7 +181,7 @@ struct State {
 /// What was said and may have to be said again.
 #[derive(Default)]
 struct Kept {
-    /// The lines that set something, each the last of its kind, without their newline.
+    /// The lines that set something, each the last of its kind.
     settings: Vec<(String, Vec<u8>)>,
     /// The user's lines that are not answered, and what stands between them.
     said: Vec<Vec<u8>>,
@@ -309,8 +309,7 @@ impl Pump {
 
     /// How many lines the user has said.
     pub fn said(&self) -> usize {
-        let state = self.state();
-        state.kept.asked
+        self.state().kept.asked
     }
 
     /// The first `count` of the user's lines are answered. Gives what those say that were not before.
@@ -345,7 +344,7 @@ impl Pump {
         !self.state().kept.is_too_much
     }
 
-    /// When the last of it came; none if none came, or if its end has come.
+    /// When the last of it, or its end, came; none if nothing did.
     pub fn last(&self) -> Option<Instant> {
         self.state().last
     }
