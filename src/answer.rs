@@ -3,27 +3,28 @@
 pub mod blocking;
 pub mod chat;
 mod check;
+pub mod chunk;
 mod conversation;
 pub mod endpoint;
-mod exchange;
+pub mod exchange;
 pub mod failure;
 pub mod input;
 mod mentions;
-mod model;
+pub mod model;
 mod occasion;
 pub mod output;
 mod problem;
 pub mod prompt;
-mod reasoning;
+pub mod reasoning;
 mod reporter;
 mod schema;
 mod session;
-mod settings;
-mod sse;
+pub mod settings;
+pub mod sse;
 pub mod surrogates;
 mod turn;
-mod window;
-mod wire;
+pub mod window;
+pub mod wire;
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
@@ -81,6 +82,12 @@ enum Start {
 /// Whether a session of this id is known in this working directory.
 pub fn session_exists(context: &Context, id: &str) -> bool {
     Session::exists(context, id)
+}
+
+/// Whether the session of this id or title, or else the last one of this working directory, is one that Claude Code has and
+/// we have not.
+pub fn session_is_claudes(context: &Context, name: Option<&str>) -> bool {
+    Session::is_claudes(context, name)
 }
 
 /// Whether the input of a call is a stream of messages.

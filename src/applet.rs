@@ -52,6 +52,7 @@ fn long_form(context: &Context) -> ExitCode {
         },
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
         Some(crate::watch::GUARD_OPTION) => crate::watch::stand(rest),
+        Some(crate::gateway::OPTION) => crate::gateway::accompany(context, rest),
         Some(crate::unload::WATCH_OPTION) => crate::unload::watch(context, rest),
         Some(option) if option.starts_with('-') => Err(Error::Usage(format!("unknown option `{option}`"))),
         Some(name) if NAMES.contains(&name) => return run_named(name, &context.for_applet(name, rest)),

@@ -406,6 +406,13 @@ fn is_yes(value: &OsStr) -> bool {
     matches!(value.to_string_lossy().trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
 }
 
+/// Whether Claude is known to be away, and it is not time yet to ask it again.
+pub fn is_away(context: &Context) -> bool {
+    let model = context.env("ANTHROPIC_MODEL").and_then(|model| model.into_string().ok()).unwrap_or_default();
+    let now = Timestamp::now();
+    Breaker::new(context).is_ok_and(|breaker| breaker.is_open(&Asked { model, at: now }, now))
+}
+
 /// Whether the switch says `auto`.
 pub fn is_on(context: &Context) -> bool {
     Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)

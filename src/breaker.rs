@@ -163,6 +163,12 @@ impl Breaker {
         }
     }
 
+    /// Whether Claude is known to be away for a session that cannot try it: a stated end counts, however often others look.
+    pub fn is_open(&self, asked: &Asked, now: Timestamp) -> bool {
+        let is_on = |condition: &Condition| !condition.is_due(now) || condition.until.is_some_and(|until| until > now);
+        self.read().conditions.iter().any(|condition| condition.concerns(asked) && is_on(condition))
+    }
+
     /// What stands between calls and Claude.
     pub fn conditions(&self) -> Vec<Condition> {
         self.read().conditions

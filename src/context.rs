@@ -177,7 +177,7 @@ impl Context {
 pub const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
 /// The settings, as the README lists them.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 26] = [
     "LLM_BACKEND_FLAG",
     "CLAUDE_BIN",
     "LOCAL_LLM_URL",
@@ -188,6 +188,7 @@ const SETTINGS: [&str; 23] = [
     "LOCAL_LLM_API_KEY",
     "LOCAL_LLM_IDLE_TIMEOUT",
     "LOCAL_LLM_EXTRA_BODY",
+    "LOCAL_LLM_AGENT",
     "LLM_PORT",
     "LLM_LAUNCHAGENT",
     "LLM_SUPERVISOR",
@@ -200,7 +201,9 @@ const SETTINGS: [&str; 23] = [
     "LLM_FAILOVER_RETRIES",
     "LLM_FAILOVER_STALL",
     "LLM_FAILOVER_REPLAY",
+    "LLM_FAILOVER_RESUME",
     "LLM_FAILOVER_QUIET",
+    "LLM_GATEWAY_TOKEN",
 ];
 
 /// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.

@@ -6,7 +6,7 @@ mod early;
 mod eaten;
 mod suggest;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -52,6 +52,11 @@ impl Invocation {
     /// The command line `args`, from which this was read, with the flag `flag` in the place of each of these options and
     /// its values. Nothing in its place would let a variadic option before it take the word behind it.
     pub fn replaced(&self, names: &[&str], flag: &str, args: &[OsString]) -> Vec<OsString> {
+        self.replaced_by(names, flag.as_ref(), args)
+    }
+
+    /// The same for a word that is no text.
+    pub fn replaced_by(&self, names: &[&str], flag: &OsStr, args: &[OsString]) -> Vec<OsString> {
         let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
         let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
         let shown = |at: usize| match places.iter().find(|place| place.contains(&at)) {

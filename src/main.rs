@@ -3,6 +3,7 @@
 //! One binary under three names. `claude` and `agent-llm` become the real Claude Code, or answer the same call from
 //! a model on the user's own machine; `llm-failover` is the switch between the two.
 
+mod agent;
 mod answer;
 mod applet;
 mod auto;
@@ -11,6 +12,7 @@ mod context;
 mod drill;
 mod error;
 mod files;
+mod gateway;
 mod invocation;
 mod ledger;
 mod notify;

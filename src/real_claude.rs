@@ -111,12 +111,20 @@ pub fn before_us_on_path(context: &Context) -> Option<PathBuf> {
 /// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
 /// restores what its own start-up changed.
 pub fn become_claude(applet: &str, context: &Context) -> Error {
-    let path = match choose(applet, context, "") {
+    let path = match announce_exec(applet, context) {
         Ok(path) => path,
         Err(error) => return error,
     };
     let error = Command::new(&path).args(&context.args).exec();
     not_run(path, &error)
+}
+
+/// The real Claude Code for this process to become, with the [`Trail`] in our environment.
+///
+/// # Errors
+/// If there is none.
+pub fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> {
+    choose(applet, context, "")
 }
 
 /// The real Claude Code for a child of this process, with the [`Trail`] in our environment for it to inherit.

@@ -6,17 +6,17 @@
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
-use crate::answer::endpoint::{Endpoint, Patience, error_line, short_body};
+use crate::answer::chunk::Chunk;
+pub use crate::answer::chunk::Usage;
+use crate::answer::endpoint::{Endpoint, Patience, short_body};
 use crate::answer::failure::{Failure, before_answer, refusal, transport_line};
 use crate::answer::reasoning::{Filter, without_unopened};
 use crate::answer::sse::Parser;
-use crate::answer::surrogates::mended;
 
 /// What is asked of the server.
 #[derive(Clone, Serialize)]
@@ -94,26 +94,6 @@ pub struct Answer {
     pub usage: Usage,
 }
 
-/// Tokens as the server counted them; zero where it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Of the prompt, without those that the server had in its cache.
-    pub input: u64,
-    /// Of the prompt, from the server's cache.
-    pub cached: u64,
-    /// Of the answer, thinking included.
-    pub output: u64,
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, other: Usage) {
-        // A server may say any number.
-        self.input = self.input.saturating_add(other.input);
-        self.cached = self.cached.saturating_add(other.cached);
-        self.output = self.output.saturating_add(other.output);
-    }
-}
-
 /// Who takes the answer's text as it comes.
 pub trait Listener {
     /// Takes a piece of it. `Break` cancels the rest.
@@ -183,35 +163,23 @@ impl<'a> Reply<'a> {
         if data == b"[DONE]" {
             self.is_done = true;
         } else if !data.is_empty() {
-            match serde_json::from_slice::<Chunk>(data) {
-                Ok(chunk) => self.take_chunk(chunk),
-                Err(_) if may_be_cut => {}
-                // A byte that is no text spoils itself, not the answer.
-                Err(_) => match serde_json::from_str(&String::from_utf8_lossy(data)) {
-                    Ok(chunk) => self.take_chunk(chunk),
-                    Err(_) => self.error = Some("an event is not the JSON of a chat completion".into()),
-                },
+            match Chunk::read(data, |chunk| self.take_chunk(chunk)) {
+                Err(_) if !may_be_cut => self.error = Some("an event is not the JSON of a chat completion".into()),
+                _ => {}
             }
         }
         self.goes_on()
     }
 
     fn take_chunk(&mut self, chunk: Chunk) {
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            let line = error_line(0, &serde_json::json!({ "error": error }).to_string());
-            self.error = Some(line.trim_start_matches("HTTP 0: ").to_string());
-        }
-        for choice in chunk.choices.unwrap_or_default().into_iter().take(1) {
-            if let Some(content) = choice.delta.or(choice.message).and_then(|delta| delta.content) {
-                let visible = self.filter.push(&text_of(content));
+        self.error = chunk.error().or(self.error.take());
+        self.usage = chunk.usage().unwrap_or(self.usage);
+        if let Some(choice) = chunk.choice() {
+            if let Some(text) = choice.text() {
+                let visible = self.filter.push(&text);
                 self.show(&visible);
             }
             self.finish = choice.finish_reason.or(self.finish.take());
-        }
-        // llama.cpp gives its timings without being asked for them, and both in the end.
-        let counted = chunk.usage.and_then(read_as::<UsageField>).map(Usage::from);
-        if let Some(usage) = counted.or_else(|| chunk.timings.and_then(read_as::<Timings>).map(Usage::from)) {
-            self.usage = usage;
         }
     }
 
@@ -279,121 +247,19 @@ fn read_whole(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq::
     let mut bytes = Vec::new();
     match response.body_mut().as_reader().take(64 << 20).read_to_end(&mut bytes) {
         Err(error) => return Some(ureq::Error::from(error)),
-        Ok(_) => match serde_json::from_slice(&bytes) {
-            Ok(chunk) => reply.take_chunk(chunk),
-            Err(_) => reply.error = Some("the answer is not the JSON of a chat completion".into()),
-        },
+        Ok(_) => {
+            if Chunk::read(&bytes, |chunk| reply.take_chunk(chunk)).is_err() {
+                reply.error = Some("the answer is not the JSON of a chat completion".into());
+            }
+        }
     }
     reply.is_done = true;
     None
 }
 
-/// The fields of a chunk that matter. Any of them may be missing or null, `choices` may be empty; unknown ones, such
-/// as `reasoning` (mlx-lm) and `reasoning_content` (llama.cpp, vLLM), are passed over.
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    timings: Option<&'a RawValue>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    message: Option<Delta<'a>>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct UsageField {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Timings {
-    prompt_n: Option<u64>,
-    cache_n: Option<u64>,
-    predicted_n: Option<u64>,
-}
-
-impl From<UsageField> for Usage {
-    fn from(field: UsageField) -> Usage {
-        let cached = field.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default();
-        let prompt = field.prompt_tokens.unwrap_or_default();
-        Usage { input: prompt.saturating_sub(cached), cached, output: field.completion_tokens.unwrap_or_default() }
-    }
-}
-
-impl From<Timings> for Usage {
-    fn from(timings: Timings) -> Usage {
-        Usage {
-            input: timings.prompt_n.unwrap_or_default(),
-            cached: timings.cache_n.unwrap_or_default(),
-            output: timings.predicted_n.unwrap_or_default(),
-        }
-    }
-}
-
-/// What some server means otherwise is no reason to drop its answer.
-fn read_as<T: serde::de::DeserializeOwned>(field: &RawValue) -> Option<T> {
-    serde_json::from_str::<Option<T>>(field.get()).ok().flatten()
-}
-
-/// A string, or a list of parts with text. Half of a surrogate pair, which no text can hold, becomes U+FFFD.
-fn text_of(content: &RawValue) -> String {
-    #[derive(Deserialize)]
-    struct Part {
-        text: Option<String>,
-    }
-    let json = content.get();
-    match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mended(json)).unwrap_or_default()),
-        Some(b'[') => {
-            let parts: Vec<Part> = serde_json::from_str(json).unwrap_or_default();
-            parts.into_iter().filter_map(|part| part.text).collect()
-        }
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn content_of_every_shape() {
-        let table = [
-            (r#""a\n\ud83d\ude00""#, "a\n😀"),
-            (r#""a\ud800b""#, "a\u{fffd}b"),
-            (r#"[{"text":"a"},{"type":"x"},{"text":"b"}]"#, "ab"),
-            ("null", ""),
-            ("7", ""),
-            ("{}", ""),
-        ];
-        for (json, expected) in table {
-            let content: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(text_of(content), expected, "{json}");
-        }
-    }
 
     #[test]
     fn extra_keys_replace_ours() {

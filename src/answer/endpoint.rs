@@ -63,12 +63,27 @@ impl Endpoint {
 
     /// The port, given or implied.
     pub fn port(&self) -> u16 {
-        self.uri.port_u16().unwrap_or(if self.uri.scheme_str() == Some("https") { 443 } else { 80 })
+        self.uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 })
     }
 
     /// The host as a name or an address, without brackets.
     pub fn host(&self) -> &str {
         self.uri.host().unwrap_or_default().trim_matches(['[', ']'])
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+
+    /// The address to send to.
+    pub fn url(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// The bearer token that it wants.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Whether the server is on this machine.

@@ -83,7 +83,10 @@ pub fn exchange(
 }
 
 /// The model to name to a server that needs a name, when the user gave none.
-fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
+///
+/// # Errors
+/// If there is not just one.
+pub fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
     let served = served_models(endpoint);
     let names: Vec<&str> = served.iter().filter_map(|model| model["id"].as_str()).collect();
     if let (None, [only]) = (&settings.model, names.as_slice()) {

@@ -76,10 +76,18 @@ pub fn missing() -> Error {
 /// The real CLI's texts for files that cannot be read.
 pub fn system(invocation: &Invocation) -> Result<Option<String>> {
     let own = joined(invocation, "--system-prompt", "--system-prompt-file", "system prompt file")?;
-    let appended = joined(invocation, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")?;
+    let appended = appended(invocation)?;
     let parts = [own, appended].into_iter().flatten().filter(|part| !part.is_empty());
     let whole = parts.collect::<Vec<_>>().join("\n\n");
     Ok((!whole.is_empty()).then_some(whole))
+}
+
+/// What the options add to the system prompt, if anything.
+///
+/// # Errors
+/// The real CLI's texts for files that cannot be read.
+pub fn appended(invocation: &Invocation) -> Result<Option<String>> {
+    joined(invocation, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
 }
 
 /// The file's text first, then the option's.

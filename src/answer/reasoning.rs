@@ -12,6 +12,7 @@ pub struct Filter {
     state: State,
     held: String,
     has_thought: bool,
+    thought: String,
 }
 
 #[derive(Default, PartialEq)]
@@ -45,6 +46,7 @@ impl Filter {
                 }
                 State::Thinking => match self.held.find(CLOSE) {
                     Some(at) => {
+                        self.thought.push_str(self.held[..at].trim_start().trim_start_matches(OPEN));
                         self.held.drain(..at + CLOSE.len());
                         self.state = State::Start;
                     }
@@ -61,6 +63,11 @@ impl Filter {
             State::Thinking => String::new(),
             _ => self.take_held(),
         }
+    }
+
+    /// The thinking that has ended since this was last asked.
+    pub fn take_thought(&mut self) -> String {
+        std::mem::take(&mut self.thought)
     }
 
     fn take_held(&mut self) -> String {

@@ -124,6 +124,18 @@ impl Session {
         Store::new(context).is_ok_and(|store| store.has(id))
     }
 
+    /// Whether the conversation of this id or title, or else the last one of this working directory, is one that only Claude
+    /// Code has.
+    pub fn is_claudes(context: &Context, name: Option<&str>) -> bool {
+        let Ok(store) = Store::new(context) else { return false };
+        let id = match name.map(str::trim) {
+            Some(id) if is_uuid(id) => Some(id.to_string()),
+            Some(title) => store.titled(title).ok(),
+            None => store.newest_first().into_iter().next(),
+        };
+        id.is_some_and(|id| store.is_claudes(&id))
+    }
+
     /// Makes of it a new conversation that begins with what was said so far, kept with the next that is said.
     pub fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);

@@ -65,8 +65,22 @@ impl Settings {
 
     /// A request for an answer to `messages`.
     pub fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
-        let model = self.model.clone().unwrap_or_else(|| WHATEVER_IS_LOADED.into());
-        Request::new(model, messages, max_tokens, self.temperature, self.extra.clone())
+        Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone())
+    }
+
+    /// The model's name as the server is given it.
+    pub fn sent_model(&self) -> &str {
+        self.model.as_deref().unwrap_or(WHATEVER_IS_LOADED)
+    }
+
+    /// How freely the model chooses its words.
+    pub fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    /// What the user wants added to each request's body.
+    pub fn extra(&self) -> &Map<String, Value> {
+        &self.extra
     }
 }
 

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::drill::{self, Trouble};
 use crate::error::{self, Error, Result, report, warn};
 use crate::files::private_file;
+use crate::gateway;
 use crate::ledger;
 use crate::notify;
 use crate::real_claude;
@@ -50,6 +51,7 @@ enum Action {
     Logs(Logs),
     Log(Log),
     Drill(Drill),
+    Gateway(Gateway),
 }
 
 /// Show how things stand (as does no command at all).
@@ -117,6 +119,15 @@ struct Drill {
     /// limit, weekly, overload, down, hang, throttle or signin
     #[argh(positional)]
     trouble: Trouble,
+}
+
+/// Speak the Anthropic Messages API on loopback, answered by the local model, until interrupted.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "gateway", help_triggers("-h", "--help"))]
+struct Gateway {
+    /// the port to listen on; 0 for any that is free (0)
+    #[argh(option, default = "0")]
+    port: u16,
 }
 
 /// A length of time before now, or a time.
@@ -188,6 +199,7 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
         Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
+        Some(Action::Gateway(options)) => action.gateway(options.port)?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
     Ok(())
@@ -246,6 +258,16 @@ impl Acting<'_> {
             warn(NAME, &format!("`{name}` in the settings file is no setting"));
         }
         Ok(())
+    }
+
+    /// Two lines for a shell say where it is and how to be let in.
+    fn gateway(&self, port: u16) -> Result<()> {
+        let token = self.context.text("LLM_GATEWAY_TOKEN")?.map(|token| token.trim().to_string());
+        let token = token.filter(|token| !token.is_empty()).unwrap_or_else(gateway::token);
+        let shown = token.clone();
+        gateway::serve(self.context, port, token, |port| {
+            print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={shown}\n"));
+        })
     }
 
     /// A `claude` that a shell finds before ours makes the switch mean nothing, without a word.

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::print;
+use crate::agent::{self, Way};
 use crate::answer::{self, COMPATIBLE_WITH, Occasion, Outcome};
 use crate::auto;
 use crate::context::Context;
-use crate::error::{Error, report, warn};
+use crate::error::{Error, report, say, warn};
 use crate::invocation::{self, Call, Invocation};
 use crate::ledger::Entry;
 use crate::options::CLAUDE_ONLY;
@@ -32,17 +33,37 @@ pub fn run(name: &str, context: &Context) -> ExitCode {
     }
 }
 
-/// Print mode is watched; all else is the real Claude's, and so is a command line that it refuses.
+/// Print mode is watched; all else is the real Claude's, and so is a command line that it refuses. A person at a terminal gets
+/// the local model while Claude is away.
 fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
     let is_print = !context.stdout_is_terminal() || invocation::says_print(&context.args);
-    match is_print.then(|| invocation::parse(&context.args)) {
-        Some(Ok(Call::Prompt(invocation)))
-            if !is_elsewhere(&invocation) && invocation.formats_fit() && !real_claude::is_watched(context) =>
-        {
-            auto::run(name, context, &invocation)
+    if !is_print && !auto::is_away(context) {
+        return become_claude(name, context);
+    }
+    match invocation::parse(&context.args) {
+        Ok(Call::Prompt(invocation)) if is_elsewhere(&invocation) || real_claude::is_watched(context) => {
+            become_claude(name, context)
         }
+        Ok(Call::Prompt(invocation)) if !is_print => sit_down(name, context, &invocation),
+        Ok(Call::Prompt(invocation)) if invocation.formats_fit() => auto::run(name, context, &invocation),
         _ => become_claude(name, context),
     }
+}
+
+/// Claude Code with a person before it, on the local model.
+fn sit_down(name: &str, context: &Context, invocation: &Invocation) -> ExitCode {
+    match Way::of(name, context) {
+        Way::Never => become_claude(name, context),
+        Way::Auto | Way::Always => {
+            keep(name, context, Timestamp::now());
+            report(name, &agent::become_agent(name, context, invocation, false))
+        }
+    }
+}
+
+/// A session with tools in the ledger: how it ends nobody here will know.
+fn keep(name: &str, context: &Context, begun: Timestamp) {
+    Entry { verdict: Some("switch".into()), ..Entry::new(name, begun, "agent", "local") }.append(context);
 }
 
 /// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude's.
@@ -54,24 +75,35 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
         Err(_) if !is_print => return become_claude(name, context),
         Err(error) => return report(name, &error),
     };
-    let prompt = match &call {
-        Call::Prompt(invocation) if is_print && !is_elsewhere(invocation) => Some(invocation),
-        _ => None,
-    };
-    match prompt {
-        None => become_claude(name, context),
-        Some(invocation) => match answer::run(name, context, invocation, Occasion::switch()) {
-            Ok(Outcome::Answered(answered)) => {
-                Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
-                if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-            }
-            // Only who has somebody else to leave it to declines.
-            Ok(Outcome::Declined(error)) => report(name, &error),
-            Err(error) => {
-                report(name, &error.without_log());
-                ExitCode::FAILURE
-            }
-        },
+    match &call {
+        Call::Prompt(invocation) if is_elsewhere(invocation) => become_claude(name, context),
+        Call::Prompt(invocation) if is_print => answer(name, context, invocation, begun),
+        Call::Prompt(invocation) => sit_down(name, context, invocation),
+        Call::NeedsNoModel => become_claude(name, context),
+    }
+}
+
+/// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
+fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timestamp) -> ExitCode {
+    if Way::of(name, context).takes(context, invocation) {
+        match agent::become_agent(name, context, invocation, true) {
+            Error::ClaudeNotFound(_) => say(&format!("{name}: no real Claude Code on this machine: answered without its tools")),
+            // What the plain answer would say, in the format that was asked for.
+            Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {}
+            error => return report(name, &error),
+        }
+    }
+    match answer::run(name, context, invocation, Occasion::switch()) {
+        Ok(Outcome::Answered(answered)) => {
+            Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
+            if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        // Only who has somebody else to leave it to declines.
+        Ok(Outcome::Declined(error)) => report(name, &error),
+        Err(error) => {
+            report(name, &error.without_log());
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -58,6 +58,11 @@ impl Store {
         self.file(id).exists() || self.transcript(id).exists()
     }
 
+    /// Whether Claude Code has a conversation of this id, and we have nothing of it.
+    pub fn is_claudes(&self, id: &str) -> bool {
+        find(&self.projects, &self.folder, id).is_some() && find(&self.root, &self.folder, id).is_none()
+    }
+
     /// A conversation with the turns of ours and of Claude Code's in the order of time. As the real CLI does, it looks
     /// into this working directory's folder first, then for the one other folder that has it, where it then goes on.
     pub fn read(&self, id: &str) -> Option<Found> {

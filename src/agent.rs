@@ -1,0 +1,205 @@
+//! Agents keep their hands: the real Claude Code, with its tools, on the local model, by way of a gateway of its own.
+
+pub mod settings;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::answer::model::{HubCache, Model, NAMELESS, by_server, by_settings};
+use crate::answer::prompt;
+use crate::answer::session_is_claudes;
+use crate::answer::settings::Settings;
+use crate::applet::OWN_NAME;
+use crate::context::{Context, STATE_DIR};
+use crate::error::{Error, Result, plain, say, warn};
+use crate::files;
+use crate::gateway;
+use crate::invocation::Invocation;
+use crate::real_claude;
+use crate::server::{Server, State, is_claudes, own_path};
+use settings::Local;
+
+/// When the local model gets tools: `LOCAL_LLM_AGENT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// For calls that ask for them, and for people at a terminal.
+    Auto,
+    /// For each call.
+    Always,
+    /// For none.
+    Never,
+}
+
+impl Way {
+    /// As the user has set it.
+    pub fn of(applet: &str, context: &Context) -> Way {
+        let word = context.setting("LOCAL_LLM_AGENT").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
+        match word.as_str() {
+            "" | "auto" => Way::Auto,
+            "always" => Way::Always,
+            "never" => Way::Never,
+            _ => {
+                warn(applet, &format!("LOCAL_LLM_AGENT is `{word}`: expected auto, always or never; using auto"));
+                Way::Auto
+            }
+        }
+    }
+
+    /// Whether a print-mode call goes this way.
+    pub fn takes(self, context: &Context, invocation: &Invocation) -> bool {
+        match self {
+            Way::Auto => asks_for_hands(context, invocation),
+            Way::Always => true,
+            Way::Never => false,
+        }
+    }
+}
+
+/// Whether a call asks for tools, for permissions, or for something else that only Claude Code itself has.
+fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
+    const OPTIONS: [&str; 9] = [
+        "--allowed-tools",
+        "--dangerously-skip-permissions",
+        "--permission-prompt-tool",
+        "--mcp-config",
+        "--agent",
+        "--agents",
+        "--add-dir",
+        "--plugin-dir",
+        "--worktree",
+    ];
+    let has_tools = invocation.has("--tools") && invocation.all("--tools").any(|tool| !tool.trim().is_empty());
+    let has_mode = invocation.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
+    let is_command = invocation.prompt().is_some_and(is_slash_command);
+    let resumed = invocation.last("--resume").filter(|_| !invocation.has("--continue"));
+    let is_claudes = (invocation.has("--continue") || resumed.is_some()) && session_is_claudes(context, resumed);
+    has_tools || has_mode || is_command || is_claudes || OPTIONS.iter().any(|option| invocation.has(option))
+}
+
+/// `/review`, but no path.
+fn is_slash_command(prompt: &str) -> bool {
+    let Some(word) = prompt.trim_start().strip_prefix('/').and_then(|rest| rest.split_whitespace().next()) else { return false };
+    word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(['/', '.'])
+}
+
+/// What stands ready for a Claude Code on the local model.
+pub struct Ready {
+    /// Its command line.
+    pub args: Vec<OsString>,
+    /// What it is given in its environment, and what it must not have.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+}
+
+/// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
+/// failed. `invocation`: the command line, if it could be read.
+pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
+    let program = match real_claude::announce_exec(applet, context) {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let ready = match prepare(applet, context, invocation, is_print) {
+        Ok(ready) => ready,
+        Err(error) => return error,
+    };
+    // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
+    for (name, value) in ready.environment {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
+        }
+    }
+    let error = Command::new(&program).args(&ready.args).exec();
+    real_claude::not_run(program, &error)
+}
+
+/// Starts a gateway for this process, and says so.
+///
+/// # Errors
+/// If there is no local server, or no place for the settings.
+pub fn prepare(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
+    let (server, settings) = (Server::new(context)?, Settings::new(context)?);
+    server.installed()?;
+    let model = find_model(context, &server, &settings);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::file("listen on", "127.0.0.1"))?;
+    let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
+    let local = Local { port, token: gateway::token(), model, max_tokens: settings.max_tokens };
+    let file = settings_file(context, std::process::id())?;
+    remove_stale(&file);
+    let merged = settings::merged(invocation.last("--settings"), &local);
+    files::replace(&file, merged.as_bytes())?;
+    start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    if context.setting("LLM_FAILOVER_QUIET").is_none_or(|value| value == "0") {
+        say(&format!("{applet}: {}", local.said()));
+    }
+    Ok(Ready { args: arguments(context, invocation, &file), environment: settings::environment(&local, invocation) })
+}
+
+/// The model, as far as that is known without waiting for a server.
+fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model {
+    let hub_cache = HubCache::new(context);
+    let known = by_settings(settings, server.endpoint(), &hub_cache, true);
+    let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
+    let unknown = || {
+        let name = settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::answer::model::shown);
+        Model { name, window: settings.window, is_checked: false }
+    };
+    known.or_else(told).unwrap_or_else(unknown)
+}
+
+/// One `--settings` is all that may stand there: some versions take the first of several, and some the last.
+fn arguments(context: &Context, invocation: &Invocation, file: &std::path::Path) -> Vec<OsString> {
+    let mut ours = OsString::from("--settings=");
+    ours.push(file);
+    match invocation.has("--settings") {
+        true => invocation.replaced_by(&["--settings"], &ours, &context.args),
+        false => [ours].into_iter().chain(context.args.iter().cloned()).collect(),
+    }
+}
+
+fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
+    let mut command = Command::new(own_path()?);
+    command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
+    for (name, _) in std::env::vars_os() {
+        if is_claudes(&name) && name != OsStr::new(STATE_DIR) {
+            command.env_remove(name);
+        }
+    }
+    let appended = prompt::appended(invocation).ok().flatten().unwrap_or_default();
+    command
+        .env(gateway::TOKEN, &local.token)
+        .env(gateway::APPENDED, appended)
+        .current_dir("/")
+        // A Ctrl-C at the terminal is Claude Code's.
+        .process_group(0)
+        .stdin(OwnedFd::from(listener))
+        .stdout(Stdio::null())
+        // On a screen that Claude Code draws, nobody else may write.
+        .stderr(if is_print { Stdio::inherit() } else { Stdio::null() });
+    let started = command.spawn();
+    started.map(|_| ()).map_err(|error| Error::Supervisor(format!("cannot start the gateway: {}", plain(&error))))
+}
+
+/// The settings of the Claude Code that is this process.
+pub fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
+    Ok(context.state_dir()?.join("agents").join(format!("{pid}.json")))
+}
+
+/// What is left of those whose gateway was killed.
+fn remove_stale(file: &std::path::Path) {
+    let files = file.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for path in files.map(|entry| entry.path()) {
+        let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if pid.is_some_and(|pid: i32| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

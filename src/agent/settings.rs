@@ -1,0 +1,167 @@
+//! How Claude Code is set for a local model: its environment, and the same in its settings, which otherwise would win.
+
+use std::ffi::OsString;
+
+use serde_json::{Map, Value, json};
+
+use crate::answer::model::Model;
+use crate::invocation::Invocation;
+
+/// The gateway and the model behind it.
+pub struct Local {
+    /// The gateway's port.
+    pub port: u16,
+    /// What it asks to be shown.
+    pub token: String,
+    /// The model.
+    pub model: Model,
+    /// `LOCAL_LLM_MAX_TOKENS`.
+    pub max_tokens: u32,
+}
+
+/// What an agent's answer may take at least, in tokens: a file that it writes is one.
+const MAX_TOKENS: u32 = 4096;
+
+/// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
+const ROOMY: u32 = 20_000;
+
+impl Local {
+    /// What people are told.
+    pub fn said(&self) -> String {
+        let Model { name, window, .. } = &self.model;
+        let narrow = window
+            .filter(|window| *window < ROOMY)
+            .map(|window| format!("; its context of {window} tokens holds short instructions and the most needed tools only"));
+        format!("this session runs on the local model `{name}`{}", narrow.unwrap_or_default())
+    }
+
+    /// The variables that make Claude Code use it.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let name = &self.model.name;
+        let window = self.model.window.unwrap_or(u32::MAX);
+        let max_tokens = self.max_tokens.max(MAX_TOKENS).min((window / 4).max(256));
+        let mut variables = vec![
+            ("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("ANTHROPIC_AUTH_TOKEN", self.token.clone()),
+            ("CLAUDE_CODE_MAX_OUTPUT_TOKENS", max_tokens.to_string()),
+            // A minute for each thousand tokens of a prompt is not too much on a small machine.
+            ("API_TIMEOUT_MS", "3600000".into()),
+            ("CLAUDE_CODE_MAX_RETRIES", "2".into()),
+        ];
+        variables.extend(MODELS.map(|key| (key, name.clone())));
+        variables.extend(FIXED.map(|(key, value)| (key, value.into())));
+        if self.model.window.is_some() {
+            variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window.to_string()));
+        }
+        variables
+    }
+}
+
+/// Which model is used for what.
+const MODELS: [&str; 7] = [
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+];
+
+/// What a local model needs, whichever it is.
+const FIXED: [(&str, &str); 8] = [
+    // It differs from prompt to prompt and stands first, so that the server could reuse nothing that it has read.
+    ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    // Otherwise each broken stream is asked for once more, in one piece.
+    ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
+    // 2.1.330 then leaves all that selects a provider alone, wherever it is set.
+    ("CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1"),
+    // Thinking that the local model signs would not be accepted by Claude when the session goes back to it.
+    ("MAX_THINKING_TOKENS", "0"),
+    ("DISABLE_TELEMETRY", "1"),
+    ("DISABLE_ERROR_REPORTING", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+];
+
+/// What else carries a credential or leads elsewhere, as 2.1.330 lists it. Settings can hold these too.
+const BLANKED: [&str; 30] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_UNIX_SOCKET",
+    "ANTHROPIC_FOUNDRY_API_KEY",
+    "ANTHROPIC_FOUNDRY_AUTH_TOKEN",
+    "ANTHROPIC_AWS_API_KEY",
+    "ANTHROPIC_IDENTITY_TOKEN",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+    "ANTHROPIC_PROFILE",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "CLAUDE_API_KEY",
+    "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_API_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_OAUTH_SCOPES",
+    "CLAUDE_CODE_SESSION_ACCESS_TOKEN",
+    "CLAUDE_CODE_SESSIONS_OAUTH_TOKEN",
+    "CLAUDE_CODE_HOST_AUTH_ENV_VAR",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_GATEWAY",
+    "CLAUDE_CODE_HTTP_PROXY",
+    "CLAUDE_CODE_HTTPS_PROXY",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+];
+
+/// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
+pub fn environment(local: &Local, invocation: &Invocation) -> Vec<(OsString, Option<OsString>)> {
+    let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("ANTHROPIC_") || BLANKED.contains(&&*text) || is_secret(&text) {
+            changes.push((name, None));
+        }
+    }
+    changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+    if invocation.has("--bare") {
+        // It knows no other way to be signed in.
+        changes.push(("ANTHROPIC_API_KEY".into(), Some(local.token.clone().into())));
+    }
+    for key in ["NO_PROXY", "no_proxy"] {
+        let before = std::env::var(key).unwrap_or_default();
+        let gap = if before.is_empty() { "" } else { "," };
+        changes.push((key.into(), Some(format!("{before}{gap}127.0.0.1").into())));
+    }
+    changes
+}
+
+/// Claude Code has more of them than can be listed: each has the word in its name.
+fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 7] = ["TOKEN", "KEY", "SECRET", "AUTH", "OAUTH", "CREDENTIAL", "CREDS"];
+    name.starts_with("CLAUDE") && !name.starts_with("CLAUDE_FAILOVER_") && name.split('_').any(|word| WORDS.contains(&word))
+}
+
+/// The user's own `--settings`, a file or JSON, with ours in them. A value that Claude Code could not read would make it pass
+/// over all of them.
+pub fn merged(given: Option<&str>, local: &Local) -> String {
+    let text = match given {
+        Some(text) if text.trim_start().starts_with('{') => text.to_string(),
+        Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
+        None => String::new(),
+    };
+    let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+    let mut environment = match settings.remove("env") {
+        Some(Value::Object(environment)) => environment,
+        _ => Map::new(),
+    };
+    environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
+    environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
+    settings.insert("env".into(), environment.into());
+    settings.insert("apiKeyHelper".into(), "".into());
+    Value::from(settings).to_string()
+}

@@ -1,0 +1,190 @@
+//! One answer: asked of the local server, read, and told.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::events::{End, Events, Piece, Sink, Whole};
+use super::fit;
+use super::reading::{Fault, Outcome, Reading};
+use super::request::Asked;
+use super::trouble::Trouble;
+use super::upstream::Upstream;
+use crate::answer::chat::Usage;
+use crate::answer::failure::Failure;
+use crate::answer::wire::api_id;
+use crate::auto;
+use crate::context::Context;
+use crate::unload::{self, InUse};
+
+/// How often the model may make a call that cannot be made, for one answer.
+const MAX_FAULTS: u32 = 3;
+
+/// How long the caller hears nothing before it is told that somebody is there.
+const PING: Duration = Duration::from_secs(5);
+
+/// Whoever takes an answer as it comes.
+pub trait Listener: Sink {
+    /// Passes on what there is.
+    async fn deliver(&mut self);
+    /// Says that the answer is still on its way.
+    async fn ping(&mut self);
+}
+
+impl Listener for Whole {
+    async fn deliver(&mut self) {}
+    async fn ping(&mut self) {}
+}
+
+/// Answers.
+///
+/// # Errors
+/// What the API says of it.
+pub async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
+    let mut asked = asked.clone();
+    let mut spent = Usage::default();
+    for _ in 0..MAX_FAULTS {
+        let (sent, mut response) = patiently(out, upstream.ask(&asked)).await?;
+        let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let mut reading = Reading::new(&sent);
+        let mut whole = Vec::new();
+        while reading.goes_on() {
+            match patiently(out, response.chunk()).await {
+                Ok(Some(bytes)) if is_json => whole.extend_from_slice(&bytes),
+                Ok(Some(bytes)) => {
+                    reading.push(&bytes, out);
+                    out.deliver().await;
+                }
+                Ok(None) => break,
+                Err(error) => return Err(upstream.cut(&error)),
+            }
+        }
+        if is_json {
+            reading.whole(&whole, out);
+        }
+        drop(response);
+        match reading.end(out) {
+            Outcome::Ended(end) => {
+                spent += end.usage;
+                out.end(End { usage: spent, ..end });
+                out.deliver().await;
+                return Ok(());
+            }
+            Outcome::Faulty(faults, usage) => {
+                spent += usage;
+                out.deliver().await;
+                complain(&mut asked, faults);
+            }
+            Outcome::Empty(is_cut_by_limit) => return Err(upstream.trouble(Failure::Empty { is_cut_by_limit })),
+            Outcome::Broken(reason) => {
+                return Err(upstream.trouble(Failure::Cut { reason, partial: String::new() }));
+            }
+        }
+    }
+    Err(Trouble::of_answer("the local model calls tools with arguments that are not JSON"))
+}
+
+/// Waits for something, with signs of life.
+async fn patiently<T>(out: &mut impl Listener, future: impl Future<Output = T>) -> T {
+    tokio::pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            value = &mut future => return value,
+            () = tokio::time::sleep(PING) => out.ping().await,
+        }
+    }
+}
+
+/// The model hears of its calls that could not be made, as it hears of a tool that has failed.
+fn complain(asked: &mut Asked, faults: Vec<Fault>) {
+    const MOST_QUOTED: usize = 500;
+    let calls: Vec<_> = faults.iter().map(|fault| (api_id("bad")[4..13].to_string(), fault)).collect();
+    let made = calls
+        .iter()
+        .map(|(id, fault)| json!({"id": id, "type": "function", "function": {"name": fault.name, "arguments": "{}"}}));
+    let made: Vec<_> = made.collect();
+    asked.messages.push(json!({"role": "assistant", "content": "", "tool_calls": made}));
+    for (id, fault) in calls {
+        let written: String = fault.arguments.chars().take(MOST_QUOTED).collect();
+        let text = format!("Error: {}. These were the arguments: {written}", fault.reason);
+        asked.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
+    }
+}
+
+/// Keeps the server from being unloaded meanwhile, where there is somebody who would.
+pub async fn in_use(context: &Context) -> Option<InUse> {
+    let context = context.for_applet(super::NAME, &[]);
+    // Whoever is ending the server at this moment is waited for.
+    let taken = tokio::task::spawn_blocking(move || auto::is_on(&context).then(|| unload::in_use(&context)));
+    taken.await.ok().flatten()
+}
+
+/// An answer in events.
+pub struct Streamed {
+    events: Events,
+    sender: mpsc::Sender<Bytes>,
+    /// Takes what goes wrong, until the stream has begun.
+    failed: Option<oneshot::Sender<Trouble>>,
+}
+
+impl Streamed {
+    /// To whoever has the other ends.
+    pub fn new(asked: &Asked, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+        let events = Events::new(&asked.model, fit::estimate(asked) as u64);
+        Streamed { events, sender, failed: Some(failed) }
+    }
+
+    /// Answers, whatever comes of it.
+    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Context, asked: &Asked) {
+        let in_use = in_use(context).await;
+        let outcome = answer(upstream, asked, self).await;
+        let must_be_unloaded = in_use.is_some();
+        drop(in_use);
+        if must_be_unloaded {
+            let context = context.for_applet(super::NAME, &[]);
+            let _ = tokio::task::spawn_blocking(move || unload::when_idle(&context)).await;
+        }
+        let Err(trouble) = outcome else { return };
+        let unheard = match self.failed.take() {
+            Some(failed) => failed.send(trouble).err(),
+            None => Some(trouble),
+        };
+        if let Some(trouble) = unheard {
+            self.events.error(&trouble);
+            self.deliver().await;
+        }
+    }
+}
+
+impl Sink for Streamed {
+    fn piece(&mut self, piece: Piece) {
+        self.events.piece(piece);
+    }
+
+    fn end(&mut self, end: End) {
+        self.events.end(end);
+    }
+}
+
+impl Listener for Streamed {
+    async fn deliver(&mut self) {
+        let bytes = self.events.take();
+        if !bytes.is_empty() {
+            // Its end says that the stream has begun.
+            self.failed = None;
+            let _ = self.sender.send(bytes.into()).await;
+        }
+    }
+
+    async fn ping(&mut self) {
+        if self.failed.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            self.events.ping();
+            self.deliver().await;
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The local server, asked for chat completions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Client, Response};
+use serde_json::{Map, Value, json};
+
+use super::fit::{self, SIZES, Size};
+use super::request::{Asked, without_images};
+use super::trouble::Trouble;
+use crate::answer::endpoint::Patience;
+use crate::answer::exchange::the_one_model;
+use crate::answer::failure::{Failure, refusal};
+use crate::answer::model::{HubCache, Model, by_server, by_settings};
+use crate::answer::settings::Settings;
+use crate::context::Context;
+use crate::error::{Error, Result, plain, warn};
+use crate::server::Server;
+use crate::switch::{Backend, Switch};
+
+/// How often a server is started, or waited for, for one request.
+const MAX_STARTS: u32 = 3;
+
+/// The longest error body that is read, in bytes.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// The least that must be left for an answer, in tokens.
+const SHORTEST_ANSWER: usize = 256;
+
+/// The local server, and what is known of it.
+pub struct Upstream {
+    client: Client,
+    server: Server,
+    settings: Settings,
+    hub_cache: HubCache,
+    switch: Option<Switch>,
+    /// Which model answers, once that is known.
+    model: std::sync::OnceLock<Model>,
+    /// Whether the caller's `temperature` counts.
+    takes_sampling: bool,
+    /// What the user wants said in a system prompt that is shortened.
+    appended: String,
+    takes_no_images: AtomicBool,
+    takes_no_system: AtomicBool,
+    has_said_lean: AtomicBool,
+    /// The context that the server has told when it refused.
+    told_window: AtomicU64,
+}
+
+impl Upstream {
+    /// The server that the settings describe. `is_claude_codes`: Claude Code asks, and the switch decides whether it may.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
+        let server = Server::new(context)?;
+        let settings = Settings::new(context)?;
+        let Patience { connect, idle, .. } = settings.patience;
+        // The first one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .connect_timeout(connect)
+            .read_timeout(idle)
+            .redirect(reqwest::redirect::Policy::none())
+            // mlx-lm closes each connection, and closing it is how an answer is cancelled.
+            .pool_max_idle_per_host(0)
+            .http1_only()
+            .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
+        if server.endpoint().is_loopback() {
+            client = client.no_proxy();
+        }
+        if !server.endpoint().is_encrypted() {
+            // The system's certificates take memory and time, and are for nothing.
+            client = client.tls_certs_only([]);
+        }
+        let client = client.build().map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
+        Ok(Upstream {
+            client,
+            server,
+            settings,
+            hub_cache: HubCache::new(context),
+            switch: Switch::new(context).ok().filter(|_| is_claude_codes),
+            model: std::sync::OnceLock::new(),
+            takes_sampling: !is_claude_codes,
+            appended: context.env(super::APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
+            takes_no_images: AtomicBool::new(false),
+            takes_no_system: AtomicBool::new(false),
+            has_said_lean: AtomicBool::new(false),
+            told_window: AtomicU64::new(0),
+        })
+    }
+
+    /// The model that answers, as far as it is known.
+    pub async fn model(self: &Arc<Upstream>) -> Option<Model> {
+        if self.model.get().is_none() {
+            let us = self.clone();
+            let found = tokio::task::spawn_blocking(move || {
+                let Upstream { settings, server, hub_cache, .. } = &*us;
+                by_settings(settings, server.endpoint(), hub_cache, true)
+                    .or_else(|| by_server(settings, server.endpoint(), hub_cache))
+            });
+            if let Ok(Some(model)) = found.await {
+                let _ = self.model.set(model);
+            }
+        }
+        self.model.get().cloned()
+    }
+
+    /// The name of the model that answers.
+    pub async fn model_name(self: &Arc<Upstream>) -> String {
+        self.model().await.map_or_else(|| crate::answer::model::NAMELESS.into(), |model| model.name)
+    }
+
+    /// Asks, and gives what was asked in the end, with the answer that begins.
+    ///
+    /// # Errors
+    /// What the API says to it.
+    pub async fn ask(self: &Arc<Upstream>, asked: &Asked) -> std::result::Result<(Asked, Response), Trouble> {
+        let (mut starts, mut is_named, mut takes_format) = (0, None, true);
+        let mut sizes = SIZES.into_iter().peekable();
+        let mut refused = None;
+        'size: while let Some(size) = sizes.next() {
+            let mut sized = fit::sized(asked, size, &self.appended);
+            if !takes_format {
+                sized.format = None;
+            }
+            if let Err(trouble) = self.limit(&mut sized).await {
+                refused = Some(trouble);
+                continue;
+            }
+            loop {
+                if self.takes_no_images.load(Relaxed) {
+                    without_images(&mut sized.messages);
+                }
+                let failure = match self.send(self.body(&sized, is_named.as_deref())).await {
+                    Ok(response) => {
+                        self.say_size(size);
+                        return Ok((sized, response));
+                    }
+                    Err(failure) => failure,
+                };
+                match failure {
+                    Failure::Refused(_) | Failure::Broken(_) | Failure::Dead(_) if !self.server.is_ours() => {
+                        return Err(self.trouble(failure));
+                    }
+                    Failure::Refused(_) | Failure::Loading if starts < MAX_STARTS => {
+                        starts += 1;
+                        self.ensure_up().await?;
+                    }
+                    Failure::Broken(_) | Failure::Dead(_) if starts == 0 => {
+                        starts = MAX_STARTS;
+                        self.ensure_up().await?;
+                    }
+                    Failure::UnknownModel(refusal) if is_named.is_none() => {
+                        is_named = Some(self.the_one_model(refusal.line).await?)
+                    }
+                    Failure::NoSystemRole(_) if !self.takes_no_system.swap(true, Relaxed) => {}
+                    Failure::NoResponseFormat(_) if takes_format && sized.format.take().is_some() => takes_format = false,
+                    Failure::Refusal(ref refusal) if speaks_of_images(&refusal.line) && without_images(&mut sized.messages) => {
+                        self.takes_no_images.store(true, Relaxed);
+                    }
+                    Failure::TooLong { prompt, window } => {
+                        self.told_window.store(window.unwrap_or_default(), Relaxed);
+                        refused = Some(Trouble::too_long(prompt, window));
+                        continue 'size;
+                    }
+                    failure => return Err(self.trouble(failure)),
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| Trouble::too_long(None, None)))
+    }
+
+    /// A failure as the API tells it.
+    pub fn trouble(&self, failure: Failure) -> Trouble {
+        Trouble::of(failure, |failure| failure.worded(self.server.endpoint()))
+    }
+
+    /// A broken connection, in the middle of an answer.
+    pub fn cut(&self, error: &reqwest::Error) -> Trouble {
+        let (idle, partial) = (self.settings.patience.idle, String::new());
+        self.trouble(match error.is_timeout() {
+            true => Failure::Stalled { idle, partial },
+            false => Failure::Cut { reason: reason(error), partial },
+        })
+    }
+
+    /// No more than fits after the prompt, where the server does not see to that itself.
+    async fn limit(self: &Arc<Upstream>, asked: &mut Asked) -> std::result::Result<(), Trouble> {
+        let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
+        let (window, prompt) = (window as usize, fit::estimate(asked));
+        if !is_checked {
+            let left = window.saturating_sub(prompt);
+            if left < SHORTEST_ANSWER {
+                return Err(Trouble::too_long(Some(prompt as u64), Some(window as u64)));
+            }
+            asked.max_tokens = asked.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
+        }
+        Ok(())
+    }
+
+    fn body(&self, asked: &Asked, model: Option<&str>) -> Vec<u8> {
+        let mut messages = asked.messages.clone();
+        let system = asked.system.join("\n\n");
+        if !system.is_empty() && !self.takes_no_system.load(Relaxed) {
+            messages.insert(0, json!({"role": "system", "content": system}));
+        } else if !system.is_empty() {
+            fold(&mut messages, &system);
+        }
+        let mut body = Map::new();
+        body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
+        body.insert("messages".into(), messages.into());
+        if !asked.tools.is_empty() && asked.choice.as_ref().is_none_or(|choice| choice != "none") {
+            body.insert("tools".into(), asked.tools.iter().map(|tool| tool.in_chat()).collect());
+            if let Some(choice) = &asked.choice {
+                body.insert("tool_choice".into(), choice.clone());
+            }
+            if !asked.in_parallel {
+                body.insert("parallel_tool_calls".into(), false.into());
+            }
+        }
+        body.insert("max_tokens".into(), asked.max_tokens.into());
+        body.insert("temperature".into(), self.settings.temperature().into());
+        if self.takes_sampling {
+            body.extend(asked.sampling.clone());
+        }
+        if let Some(format) = &asked.format {
+            body.insert("response_format".into(), format.clone());
+        }
+        body.insert("stream".into(), true.into());
+        body.insert("stream_options".into(), json!({"include_usage": true}));
+        body.extend(self.settings.extra().clone());
+        Value::from(body).to_string().into_bytes()
+    }
+
+    async fn send(&self, body: Vec<u8>) -> std::result::Result<Response, Failure> {
+        let endpoint = self.server.endpoint();
+        let mut request = self.client.post(endpoint.url()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = endpoint.key() {
+            request = request.bearer_auth(key);
+        }
+        let mut response = request.body(body).send().await.map_err(|error| self.before_answer(&error))?;
+        let status = response.status();
+        if status == reqwest::StatusCode::OK {
+            return Ok(response);
+        }
+        let location = response.headers().get(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
+        let mut said = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            said.extend_from_slice(&chunk);
+            if said.len() > MAX_ERROR_BODY {
+                break;
+            }
+        }
+        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&said).into_owned())))
+    }
+
+    fn before_answer(&self, error: &reqwest::Error) -> Failure {
+        let idle = self.settings.patience.idle;
+        match error {
+            error if error.is_connect() => Failure::Refused(reason(error)),
+            error if error.is_timeout() => Failure::Stalled { idle, partial: String::new() },
+            error => Failure::Broken(reason(error)),
+        }
+    }
+
+    async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), Trouble> {
+        let us = self.clone();
+        let up = tokio::task::spawn_blocking(move || us.server.ensure_up(&|| us.is_wanted(), &mut |_| {}));
+        match up.await {
+            Ok(outcome) => outcome.map_err(|error| Trouble::from(&error.without_log())),
+            Err(_) => Err(Trouble::of_server("the local server could not be looked after")),
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.switch.as_ref().is_none_or(|switch| switch.read().0 != Backend::Claude)
+    }
+
+    async fn the_one_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, Trouble> {
+        let us = self.clone();
+        let found = tokio::task::spawn_blocking(move || the_one_model(us.server.endpoint(), &us.settings, &refusal));
+        match found.await {
+            Ok(outcome) => outcome.map_err(|error| Trouble::from(&error)),
+            Err(_) => Err(Trouble::of_server("the local server's models could not be listed")),
+        }
+    }
+
+    fn say_size(&self, size: Size) {
+        if size != Size::Full && !self.has_said_lean.swap(true, Relaxed) {
+            let window = self.told_window.load(Relaxed);
+            let window = if window > 0 { Some(window) } else { self.model.get().and_then(|model| model.window.map(u64::from)) };
+            let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
+            warn(
+                super::NAME,
+                &format!("the whole request does not fit the local model's context{context}: short instructions and fewer tools"),
+            );
+        }
+    }
+}
+
+/// For templates that take no system message (Gemma 2).
+fn fold(messages: &mut [Value], system: &str) {
+    let Some(first) = messages.iter_mut().find(|message| message["role"] == "user") else { return };
+    match &mut first["content"] {
+        Value::String(text) => *text = format!("{system}\n\n{text}"),
+        Value::Array(parts) => parts.insert(0, json!({"type": "text", "text": system})),
+        _ => {}
+    }
+}
+
+/// llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
+fn speaks_of_images(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["image", "content type", "multimodal", "vision"].iter().any(|word| line.contains(word))
+}
+
+/// The innermost cause, which is what says something.
+fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(error) => plain(error),
+        None => cause.to_string(),
+    }
+}
