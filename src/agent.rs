@@ -10,22 +10,26 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
+use crate::answer;
 use crate::answer::model::{HubCache, Model, NAMELESS, by_server, by_settings};
 use crate::answer::prompt;
-use crate::answer::session_is_claudes;
 use crate::answer::settings::Settings;
 use crate::applet::OWN_NAME;
 use crate::context::{Context, STATE_DIR};
-use crate::error::{Error, Result, plain, say, warn};
+use crate::error::{Error, Result, plain, report, say, warn};
 use crate::files;
 use crate::gateway;
 use crate::invocation::Invocation;
+use crate::ledger::Entry;
 use crate::real_claude;
 use crate::server::{Server, State, is_claudes, own_path};
+use crate::watch::{Exit, Limits, Mode, OnLocal, Patience, Process, Rendered, Start, Stdin, Step, Watch};
 use settings::Local;
 
 /// When the local model gets tools: `LOCAL_LLM_AGENT`.
@@ -54,10 +58,11 @@ impl Way {
         }
     }
 
-    /// Whether a print-mode call goes this way.
-    pub fn takes(self, context: &Context, invocation: &Invocation) -> bool {
+    /// Whether a print-mode call goes this way. `waits`: for the first line of a session.
+    pub fn takes(self, context: &Context, invocation: &Invocation, stdin: &Stdin, waits: bool) -> bool {
+        let registers = || stdin.initialize(waits && invocation.formats_fit()).is_some_and(|request| registers_hands(&request));
         match self {
-            Way::Auto => asks_for_hands(context, invocation),
+            Way::Auto => asks_for_hands(context, invocation) || registers(),
             Way::Always => true,
             Way::Never => false,
         }
@@ -81,8 +86,17 @@ fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
     let has_mode = invocation.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
     let is_command = invocation.prompt().is_some_and(is_slash_command);
     let resumed = invocation.last("--resume").filter(|_| !invocation.has("--continue"));
-    let is_claudes = (invocation.has("--continue") || resumed.is_some()) && session_is_claudes(context, resumed);
+    let is_claudes = (invocation.has("--continue") || resumed.is_some()) && answer::session_is_claudes(context, resumed);
     has_tools || has_mode || is_command || is_claudes || OPTIONS.iter().any(|option| invocation.has(option))
+}
+
+/// Whether the request that a session begins with registers what only Claude Code itself has.
+fn registers_hands(initialize: &Value) -> bool {
+    ["hooks", "sdkMcpServers", "agents"].iter().any(|key| match &initialize[*key] {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    })
 }
 
 /// `/review`, but no path.
@@ -93,23 +107,32 @@ fn is_slash_command(prompt: &str) -> bool {
 
 /// What stands ready for a Claude Code on the local model.
 pub struct Ready {
-    /// Its command line.
-    pub args: Vec<OsString>,
+    /// The option that sets it. It stands in the place of the caller's own: some versions take the first of several, and some
+    /// the last.
+    pub settings: OsString,
     /// What it is given in its environment, and what it must not have.
     pub environment: Vec<(OsString, Option<OsString>)>,
+    /// What people are told of it.
+    pub said: String,
+    /// The model's name.
+    pub model: String,
 }
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed. `invocation`: the command line, if it could be read.
 pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
+    let begun = Timestamp::now();
     let program = match real_claude::announce_exec(applet, context) {
         Ok(program) => program,
         Err(error) => return error,
     };
-    let ready = match prepare(applet, context, invocation, is_print) {
+    let ready = match prepare(context, invocation, is_print) {
         Ok(ready) => ready,
         Err(error) => return error,
     };
+    if !is_quiet(context) {
+        say(&format!("{applet}: {}", ready.said));
+    }
     // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
     for (name, value) in ready.environment {
         match value {
@@ -117,15 +140,61 @@ pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is
             None => std::env::remove_var(name),
         }
     }
-    let error = Command::new(&program).args(&ready.args).exec();
+    let args = match invocation.has("--settings") {
+        true => invocation.replaced_by(&["--settings"], &ready.settings, &context.args),
+        false => [ready.settings].into_iter().chain(context.args.iter().cloned()).collect(),
+    };
+    // How it ends nobody here will know.
+    let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, "agent", "local") };
+    entry.append(context);
+    let error = Command::new(&program).args(args).exec();
     real_claude::not_run(program, &error)
 }
 
-/// Starts a gateway for this process, and says so.
+/// Runs the real Claude Code on the local model as a child, for a session whose first line is read already.
+///
+/// # Errors
+/// If it could not be run, with the session's stdin.
+pub fn run(applet: &str, context: &Context, invocation: &Invocation, stdin: Stdin) -> std::result::Result<Exit, (Error, Stdin)> {
+    let begun = Timestamp::now();
+    let found = real_claude::announce(applet, context).and_then(|program| Ok((program, prepare(context, invocation, true)?)));
+    let (program, ready) = match found {
+        Ok(found) => found,
+        Err(error) => return Err((error, stdin)),
+    };
+    if !is_quiet(context) {
+        say(&format!("{applet}: {}", ready.said));
+    }
+    let mut out = Rendered::new(answer::format(invocation), context.stdout_is_terminal(), Limits::default());
+    out.mark(Some(json!({"backend": "local", "reason": "switch"})));
+    let start = Start {
+        mode: Mode::PassedOn,
+        patience: Patience::endless(),
+        limits_retries: false,
+        local: Some(OnLocal { ready, prompt: None }),
+    };
+    let mut watch = match Watch::start(applet, context, invocation, Process::with(program, stdin), out, start) {
+        Ok(watch) => watch,
+        Err(error) => {
+            report(applet, &error);
+            return Ok(Exit::Code(error.code()));
+        }
+    };
+    loop {
+        if let Step::Ended(exit) = watch.run() {
+            let entry =
+                Entry { verdict: Some("switch".into()), exit: Some(exit.code()), ..Entry::new(applet, begun, "agent", "local") };
+            entry.of_watch(&watch).append(context);
+            return Ok(exit);
+        }
+    }
+}
+
+/// Starts a gateway for this process.
 ///
 /// # Errors
 /// If there is no local server, or no place for the settings.
-pub fn prepare(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
+pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, Settings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
@@ -137,10 +206,15 @@ pub fn prepare(applet: &str, context: &Context, invocation: &Invocation, is_prin
     let merged = settings::merged(invocation.last("--settings"), &local);
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
-    if context.setting("LLM_FAILOVER_QUIET").is_none_or(|value| value == "0") {
-        say(&format!("{applet}: {}", local.said()));
-    }
-    Ok(Ready { args: arguments(context, invocation, &file), environment: settings::environment(&local, invocation) })
+    let mut settings = OsString::from("--settings=");
+    settings.push(file);
+    let environment = settings::environment(&local, invocation);
+    Ok(Ready { settings, environment, said: local.said(), model: local.model.name })
+}
+
+/// Whether the user wants no lines about what happens here.
+pub fn is_quiet(context: &Context) -> bool {
+    context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0")
 }
 
 /// The model, as far as that is known without waiting for a server.
@@ -153,16 +227,6 @@ fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model 
         Model { name, window: settings.window, is_checked: false }
     };
     known.or_else(told).unwrap_or_else(unknown)
-}
-
-/// One `--settings` is all that may stand there: some versions take the first of several, and some the last.
-fn arguments(context: &Context, invocation: &Invocation, file: &std::path::Path) -> Vec<OsString> {
-    let mut ours = OsString::from("--settings=");
-    ours.push(file);
-    match invocation.has("--settings") {
-        true => invocation.replaced_by(&["--settings"], &ours, &context.args),
-        false => [ours].into_iter().chain(context.args.iter().cloned()).collect(),
-    }
 }
 
 fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {

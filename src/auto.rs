@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::agent::{self, Way};
 use crate::answer::output::Format;
 use crate::answer::{self, Answered, Occasion, Outcome, Source, Taken, prompt};
 use crate::breaker::{Admission, Asked, Breaker, Change, Condition, Permit, clock};
@@ -25,7 +26,7 @@ use crate::ledger::Entry;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
 use crate::verdict::{Class, Verdict};
-use crate::watch::{Exit, Limits, Mode, Patience, Process, Rendered, Signals, Start, Stdin, Step, Target, Watch};
+use crate::watch::{Exit, Limits, Mode, OnLocal, Patience, Process, Rendered, Signals, Start, Stdin, Step, Target, Watch};
 use crate::{notify, unload};
 use policy::Policy;
 
@@ -49,7 +50,9 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode
         begun: Timestamp::now(),
         policy: Policy::of(applet, context),
         listens: answer::listens(invocation),
-        is_quiet: context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0"),
+        is_quiet: agent::is_quiet(context),
+        hands: Way::of(applet, context),
+        resumes: resumes(applet, context),
         replied: Arc::default(),
     };
     match real_claude::announce(applet, context) {
@@ -71,6 +74,9 @@ struct Call<'a> {
     policy: Policy,
     listens: bool,
     is_quiet: bool,
+    hands: Way,
+    /// Whether a session goes on where Claude was refused in the middle of it.
+    resumes: bool,
     /// The requests that were answered locally.
     replied: Arc<Mutex<HashSet<String>>>,
 }
@@ -81,6 +87,16 @@ struct Reason {
     said: String,
     class: Class,
     until: Option<Timestamp>,
+}
+
+impl Reason {
+    fn of(verdict: &Verdict) -> Reason {
+        Reason { said: said(verdict), class: verdict.class, until: verdict.until }
+    }
+
+    fn met(condition: &Condition) -> Reason {
+        Reason { said: condition.said(Timestamp::now()), class: condition.class, until: condition.until }
+    }
 }
 
 /// How a try with Claude ended.
@@ -110,6 +126,13 @@ impl Call<'_> {
                 Admission::Open(condition) => (None, Some(condition)),
             };
             let mode = match (&condition, self.policy) {
+                (Some(condition), Policy::Local) if self.hands.takes(self.context, self.invocation, &process.stdin, true) => {
+                    match self.take_in_hand(&Reason::met(condition), process) {
+                        Tried::Ended(code) => return code,
+                        Tried::MustWait(again, _) => process = again,
+                    }
+                    continue;
+                }
                 (Some(condition), Policy::Local) => return self.answer_first(condition, process),
                 (Some(condition), Policy::Wait(_)) if !is_late => {
                     wait(&condition.said(Timestamp::now()));
@@ -133,7 +156,7 @@ impl Call<'_> {
     /// Runs the real Claude, and answers in its place if it refuses.
     fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
         let (mut asked, mut is_told) = (self.asked(), false);
-        let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail };
+        let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail, local: None };
         let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, self.rendered(), start) {
             Ok(watch) => watch,
             Err(error) => return Tried::Ended(report(self.applet, &error)),
@@ -154,11 +177,18 @@ impl Call<'_> {
                         watch.go_on(HashSet::new());
                     } else if matches!(self.policy, Policy::Wait(_)) {
                         return Tried::MustWait(watch.dismiss(), verdict);
+                    } else if self.hands.takes(self.context, self.invocation, watch.stdin(), false) {
+                        return self.take_in_hand(&Reason::of(&verdict), watch.dismiss());
                     } else if let Some(code) = self.take_over(&mut watch, &verdict) {
                         watch.dismiss();
                         return Tried::Ended(code);
                     }
                     asked = self.asked();
+                }
+                Step::Interrupted(verdict) => {
+                    self.tell(&self.breaker.refused(&verdict, &asked, Timestamp::now()));
+                    drop(permit.take());
+                    return Tried::Ended(self.resume(watch, &verdict));
                 }
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
@@ -186,7 +216,7 @@ impl Call<'_> {
         let session_id = watch.session_id().map(str::to_string);
         let taken = Taken { session_id, said: watch.said(), is_running: watch.state_is_running() };
         let signals = watch.signals().clone();
-        let reason = Reason { said: said(verdict), class: verdict.class, until: verdict.until };
+        let reason = Reason::of(verdict);
         match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
             Ok(answered) => Some(self.keep_of_local("watch", &reason, answered)),
             Err(error) => {
@@ -200,7 +230,7 @@ impl Call<'_> {
     /// Answers a call without asking Claude, and asks it if that fails.
     fn answer_first(&self, condition: &Condition, mut process: Process) -> ExitCode {
         let input = match process.stdin.pump().filter(|_| self.listens) {
-            Some(pump) => Source::Feed(pump.take()),
+            Some(pump) => Source::Feed(pump.take_unheard()),
             None => match prompt::read_stdin() {
                 Ok(bytes) => {
                     process.stdin = Stdin::Read(bytes.clone());
@@ -209,7 +239,7 @@ impl Call<'_> {
                 Err(error) => return report(self.applet, &error),
             },
         };
-        let reason = Reason { said: condition.said(Timestamp::now()), class: condition.class, until: condition.until };
+        let reason = Reason::met(condition);
         let signals = match process.signals(Target::Us) {
             Ok(signals) => signals,
             Err(error) => return report(self.applet, &error),
@@ -222,6 +252,91 @@ impl Call<'_> {
                 match self.try_claude(process, Mode::PassedOn, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+                }
+            }
+        }
+    }
+
+    /// Answers with tools, and asks Claude if that fails.
+    fn take_in_hand(&self, reason: &Reason, process: Process) -> Tried {
+        match self.with_hands(reason, process, self.rendered(), None) {
+            Ok(code) => Tried::Ended(code),
+            Err((process, _)) => self.try_claude(process, Mode::PassedOn, None),
+        }
+    }
+
+    /// Goes on with a session in which tools have run.
+    fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
+        let (reason, begun) = (Reason::of(verdict), self.entry_of_claude(&watch));
+        let (mut process, out, left) = watch.hand_over();
+        let prompt = format!(
+            "Claude {} in the middle of this work, and another model goes on with it. What was done so far is done: do not do it \
+             again. Go on from there.",
+            reason.said
+        );
+        process.stdin.say_instead(&prompt);
+        match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
+            Ok(code) => code,
+            Err((_, out)) => {
+                let exit = left.tell(out);
+                Entry { exit: Some(exit.code()), ..begun }.append(self.context);
+                exit.into()
+            }
+        }
+    }
+
+    /// Runs the real Claude Code on the local model. `prompt`: what it is told instead of the caller's.
+    ///
+    /// # Errors
+    /// If that came to nothing, with what another try needs.
+    fn with_hands(
+        &self,
+        reason: &Reason,
+        process: Process,
+        mut out: Rendered,
+        prompt: Option<String>,
+    ) -> std::result::Result<ExitCode, (Process, Rendered)> {
+        let is_resumed = process.has_session();
+        let ready = match agent::prepare(self.context, self.invocation, true) {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.say_why_not(&error);
+                return Err((process, out));
+            }
+        };
+        let what = if is_resumed { "goes on with the session" } else { "answers" };
+        let line = format!("Claude {}; the local model `{}` {what}", reason.said, ready.model);
+        let mut mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
+        if is_resumed {
+            mark["resumed"] = true.into();
+        }
+        out.mark(Some(mark));
+        let patience = Patience { resumes: false, ..self.patience() };
+        let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
+        let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, out, start) {
+            Ok(watch) => watch,
+            Err(error) => return Ok(report(self.applet, &error)),
+        };
+        loop {
+            match watch.run() {
+                Step::Answering => self.say(&line),
+                Step::NearLimit => {}
+                Step::Refused(_) | Step::Interrupted(_) => {
+                    let said = watch.refusal().unwrap_or_else(|| "it did not answer".into());
+                    let (process, mut out, _) = watch.hand_over();
+                    out.mark(None);
+                    self.say_why_not(&Error::Answer(said));
+                    return Err((process, out));
+                }
+                Step::Ended(exit) => {
+                    let entry = Entry {
+                        verdict: Some(reason.class.word().into()),
+                        exit: Some(exit.code()),
+                        until: reason.until,
+                        ..self.entry(if is_resumed { "resume" } else { "agent" }, "local")
+                    };
+                    entry.of_watch(&watch).append(self.context);
+                    return Ok(exit.into());
                 }
             }
         }
@@ -253,17 +368,13 @@ impl Call<'_> {
     }
 
     fn keep_of_claude(&self, watch: &Watch, exit: Exit) {
-        let (verdict, usage) = (watch.verdict(), watch.usage());
-        let entry = Entry {
-            verdict: Some(verdict.class.word().into()),
-            model: watch.model().map(str::to_string),
-            input_tokens: Some(usage.input_tokens),
-            output_tokens: Some(usage.output_tokens),
-            exit: Some(exit.code()),
-            until: verdict.until,
-            ..self.entry("watch", "claude")
-        };
-        entry.append(self.context);
+        Entry { exit: Some(exit.code()), ..self.entry_of_claude(watch) }.append(self.context);
+    }
+
+    fn entry_of_claude(&self, watch: &Watch) -> Entry {
+        let verdict = watch.verdict();
+        let entry = Entry { verdict: Some(verdict.class.word().into()), until: verdict.until, ..self.entry("watch", "claude") };
+        entry.of_watch(watch)
     }
 
     /// Gives the exit code. `answered` is none if stdout took no more.
@@ -385,8 +496,18 @@ impl Call<'_> {
             stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
             replays_always,
             has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some_and(|value| is_yes(&value)),
+            resumes: self.resumes && self.policy == Policy::Local,
         }
     }
+}
+
+/// `LLM_FAILOVER_RESUME`.
+fn resumes(applet: &str, context: &Context) -> bool {
+    let word = context.setting("LLM_FAILOVER_RESUME").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
+    if !matches!(word.as_str(), "" | "auto" | "never") {
+        warn(applet, &format!("LLM_FAILOVER_RESUME is `{word}`: expected auto or never; using auto"));
+    }
+    word != "never"
 }
 
 fn exit_code(has_failed: bool) -> ExitCode {

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::files::private_file;
 use crate::real_claude::Identity;
+use crate::watch::Watch;
 pub use spells::sum;
 pub use table::table;
 
@@ -34,7 +35,7 @@ pub struct Entry {
     pub time: Timestamp,
     /// The name that was called.
     pub applet: String,
-    /// `watch`, `answer` or `exec`.
+    /// `watch`, `answer`, `agent` or `resume`.
     pub route: Cow<'static, str>,
     /// What became of Claude's answer, or why Claude was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +93,17 @@ impl Entry {
             seconds: Timestamp::now().duration_since(time).as_secs_f64().max(0.0),
             exit: None,
             until: None,
+        }
+    }
+
+    /// The same call with what the real Claude Code has told of it.
+    pub fn of_watch(self, watch: &Watch) -> Entry {
+        let usage = watch.usage();
+        Entry {
+            model: watch.model().map(str::to_string),
+            input_tokens: Some(usage.input_tokens),
+            output_tokens: Some(usage.output_tokens),
+            ..self
         }
     }
 

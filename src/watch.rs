@@ -27,7 +27,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::answer::Role;
+use crate::answer::{self, Role};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say};
 use crate::invocation::Invocation;
@@ -38,8 +38,8 @@ use exit::mirrored;
 use guard::Guard;
 pub use guard::{GUARD_OPTION, stand};
 use line::{Line, Usage};
-pub use process::Process;
 use process::arguments;
+pub use process::{OnLocal, Process};
 pub use render::{Limits, Rendered};
 pub use signals::{Signals, Target};
 pub use stdin::{Feed, Pump, Stdin};
@@ -53,6 +53,8 @@ pub struct Start {
     pub patience: Patience,
     /// Whether Claude Code itself is to give up then.
     pub limits_retries: bool,
+    /// It runs on the local model.
+    pub local: Option<OnLocal>,
 }
 
 /// When a call is given up.
@@ -65,6 +67,15 @@ pub struct Patience {
     pub replays_always: bool,
     /// Whether the user has told Claude Code to wait however long it takes.
     pub has_watchdog: bool,
+    /// Whether somebody else goes on with a session in which tools have run.
+    pub resumes: bool,
+}
+
+impl Patience {
+    /// Nobody else would answer.
+    pub fn endless() -> Patience {
+        Patience { retries: u32::MAX, stall: Duration::ZERO, replays_always: false, has_watchdog: true, resumes: false }
+    }
 }
 
 /// What happens with a refusal.
@@ -74,6 +85,8 @@ pub enum Mode {
     Watched,
     /// It is passed on like all else.
     PassedOn,
+    /// It is the local model's, in the first turn: Claude's own is told in its place.
+    Local,
 }
 
 /// The real Claude at work.
@@ -124,6 +137,37 @@ pub struct Watch<'a> {
     verdict: Verdict,
 }
 
+/// What is left to tell of a try that somebody else was to go on with.
+pub struct Left {
+    lines: Vec<u8>,
+    exit: Exit,
+}
+
+impl Left {
+    /// Tells it, and gives how this process is to end.
+    pub fn tell(self, mut out: Rendered) -> Exit {
+        out.mark(None);
+        tell(&mut out, &self.lines);
+        out.finish();
+        self.exit
+    }
+}
+
+/// Tells lines that were withheld. Gives whether a turn ends with them.
+fn tell(out: &mut Rendered, lines: &[u8]) -> bool {
+    let mut ends = false;
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        match Line::parse(line).ending() {
+            Some(ending) => {
+                out.result(line, &ending);
+                ends = true;
+            }
+            None => out.line(line),
+        }
+    }
+    ends
+}
+
 /// What is known of the turn that runs.
 #[derive(Default)]
 struct Turn {
@@ -152,6 +196,8 @@ pub enum Step {
     NearLimit,
     /// Claude has refused, nothing has come of the call, and the refusal is withheld.
     Refused(Verdict),
+    /// Claude has refused in the middle of its work, and somebody else may go on with the session. The refusal is withheld.
+    Interrupted(Verdict),
     /// It has ended, and this process is to end like that.
     Ended(Exit),
 }
@@ -170,18 +216,24 @@ impl<'a> Watch<'a> {
         start: Start,
     ) -> Result<Watch<'a>> {
         let Process { program, mut stdin, signals, answered, has_begun, session_id } = process;
-        let Start { mode, patience, limits_retries } = start;
+        let Start { mode, patience, limits_retries, local } = start;
         let version = version::of(context, &program);
         let made = invocation.last("--session-id").filter(|_| has_begun).map(str::to_string);
         let mut command = Command::new(&program);
         command
-            .args(arguments(context, invocation, version, session_id.as_deref().or(made.as_deref())))
+            .args(arguments(context, invocation, version, session_id.as_deref().or(made.as_deref()), local.as_ref()))
             .stdin(stdin.for_child())
             .stdout(Stdio::piped());
         let announces = version.is_some_and(Version::announces_retries);
         if (limits_retries || !announces && mode == Mode::Watched) && !patience.has_watchdog && context.env(MAX_RETRIES).is_none()
         {
             command.env(MAX_RETRIES, patience.retries.to_string());
+        }
+        for (name, value) in local.into_iter().flat_map(|local| local.ready.environment) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
         }
         if has_begun {
             stdin.rewind();
@@ -201,6 +253,7 @@ impl<'a> Watch<'a> {
         }
         out.set_version(version);
         stdin.connect(child.stdin.take());
+        let answers = stdin.pump().map_or(0, Pump::answered_so_far);
         let stdout = child.stdout.take();
         Ok(Watch {
             applet,
@@ -229,7 +282,7 @@ impl<'a> Watch<'a> {
             has_answered: false,
             has_result: false,
             passes_turn: false,
-            answers: 0,
+            answers,
             members: 1,
             has_warned: false,
             said_watchdog: false,
@@ -299,15 +352,42 @@ impl<'a> Watch<'a> {
             let _ = kill(self.pid(), Signal::SIGCONT);
         }
         let held = std::mem::take(&mut self.turn.held);
-        for line in held.split_inclusive(|byte| *byte == b'\n') {
-            match Line::parse(line).ending() {
-                Some(ending) => {
-                    self.out.result(line, &ending);
-                    self.close_turn();
-                }
-                None => self.out.line(line),
-            }
+        if tell(&mut self.out, &held) {
+            self.close_turn();
         }
+    }
+
+    /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
+    /// where the answer goes, and what is left to tell if nobody can go on.
+    pub fn hand_over(mut self) -> (Process, Rendered, Left) {
+        let begun = Instant::now();
+        // It writes its transcript last, and ends by itself if it has said its last.
+        while matches!(self.child.try_wait(), Ok(None))
+            && begun.elapsed() < LAST_WORK
+            && self.turn.evidence.result.is_some()
+            && !self.listens
+        {
+            sleep(Duration::from_millis(5));
+        }
+        self.signals.keep_stopped(None);
+        self.signals.give_to(Target::Us);
+        let pid = self.pid();
+        let child = std::cell::RefCell::new(&mut self.child);
+        guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        let status = self.child.wait().ok();
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        let exit = match status.map(mirrored) {
+            // It was ended here.
+            Some(Exit::Code(code)) => Exit::Code(code.max(1)),
+            _ => Exit::Code(1),
+        };
+        let left = Left { lines: std::mem::take(&mut self.turn.held), exit };
+        let Watch { program, stdin, signals, ended, session_id, out, .. } = self;
+        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
+        let process = Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id };
+        (process, out, left)
     }
 
     /// Somebody else has answered: ends it, and waits until it is gone. Gives what another try needs.
@@ -383,6 +463,11 @@ impl<'a> Watch<'a> {
     /// The verdict on its last turn.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// What the refusal of its last turn says.
+    pub fn refusal(&self) -> Option<String> {
+        self.turn.evidence.result.as_ref().map(|ending| ending.text.trim().to_string()).filter(|text| !text.is_empty())
     }
 
     /// Whether the caller believes that the session is at work.
@@ -603,6 +688,13 @@ impl<'a> Watch<'a> {
             && (self.patience.replays_always || !(self.turn.has_tool || self.turn.has_reached_caller))
     }
 
+    /// Whether somebody else may go on where tools have run.
+    fn may_be_resumed(&self) -> bool {
+        let is_kept = self.stdin.pump().is_none_or(Pump::is_complete) && (self.listens || !self.has_result);
+        let has_transcript = self.session_id.as_ref().is_some_and(|id| answer::session_exists(self.context, id));
+        self.patience.resumes && self.turn.has_tool && is_kept && has_transcript
+    }
+
     fn end_turn(&mut self, bytes: &[u8], line: &Line, ending: verdict::Ending) -> Option<Step> {
         let usage = line.usage().unwrap_or_default();
         self.usage.input_tokens += usage.input_tokens;
@@ -610,7 +702,18 @@ impl<'a> Watch<'a> {
         self.turn.evidence.result = Some(ending.clone());
         let verdict = verdict::of_turn(&self.turn.evidence, Timestamp::now());
         self.verdict = verdict.clone();
+        if self.mode == Mode::Local {
+            if ending.is_error && !self.turn.has_begun {
+                self.turn.held.extend_from_slice(bytes);
+                return Some(Step::Refused(verdict));
+            }
+            self.mode = Mode::PassedOn;
+        }
         if verdict.class.fails_over() && self.is_watched() {
+            if !self.may_be_answered_again() && self.may_be_resumed() {
+                self.turn.held.extend_from_slice(bytes);
+                return Some(Step::Interrupted(verdict));
+            }
             if self.may_be_answered_again() {
                 self.turn.held.extend_from_slice(bytes);
                 // It would go on with what waits, beside whoever answers in its place.
@@ -672,7 +775,7 @@ impl<'a> Watch<'a> {
 
     /// Passes a line on, in its order.
     fn pass(&mut self, bytes: &[u8]) {
-        if self.turn.held.is_empty() {
+        if self.turn.held.is_empty() && (self.mode != Mode::Local || self.turn.has_begun) {
             self.out.line(bytes);
         } else {
             self.hold(bytes);

@@ -25,6 +25,9 @@ const MAX_TOKENS: u32 = 4096;
 /// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
 const ROOMY: u32 = 20_000;
 
+/// In a smaller context 2.1.330 would not even ask (8,192), and what it asks is made to fit.
+const LEAST_WINDOW: u32 = 16_384;
+
 impl Local {
     /// What people are told.
     pub fn said(&self) -> String {
@@ -50,7 +53,7 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        if self.model.window.is_some() {
+        if let Some(window) = self.model.window.filter(|window| *window >= LEAST_WINDOW) {
             variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window.to_string()));
         }
         variables
@@ -162,6 +165,11 @@ pub fn merged(given: Option<&str>, local: &Local) -> String {
     environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
-    settings.insert("apiKeyHelper".into(), "".into());
+    // A key that was stored by a login at the console would be sent as well: only another helper stands before it.
+    settings.insert("apiKeyHelper".into(), "printenv ANTHROPIC_AUTH_TOKEN".into());
+    // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
+    if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
+        permissions.insert("disableAutoMode".into(), "disable".into());
+    }
     Value::from(settings).to_string()
 }

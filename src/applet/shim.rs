@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::print;
 use crate::agent::{self, Way};
-use crate::answer::{self, COMPATIBLE_WITH, Occasion, Outcome};
+use crate::answer::{self, COMPATIBLE_WITH, Occasion, Outcome, Source};
 use crate::auto;
 use crate::context::Context;
 use crate::error::{Error, report, say, warn};
@@ -15,6 +15,7 @@ use crate::ledger::Entry;
 use crate::options::CLAUDE_ONLY;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
+use crate::watch::Stdin;
 
 /// Runs the applet `name`.
 pub fn run(name: &str, context: &Context) -> ExitCode {
@@ -54,16 +55,8 @@ fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
 fn sit_down(name: &str, context: &Context, invocation: &Invocation) -> ExitCode {
     match Way::of(name, context) {
         Way::Never => become_claude(name, context),
-        Way::Auto | Way::Always => {
-            keep(name, context, Timestamp::now());
-            report(name, &agent::become_agent(name, context, invocation, false))
-        }
+        Way::Auto | Way::Always => report(name, &agent::become_agent(name, context, invocation, false)),
     }
-}
-
-/// A session with tools in the ledger: how it ends nobody here will know.
-fn keep(name: &str, context: &Context, begun: Timestamp) {
-    Entry { verdict: Some("switch".into()), ..Entry::new(name, begun, "agent", "local") }.append(context);
 }
 
 /// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude's.
@@ -85,15 +78,29 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
 
 /// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
 fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timestamp) -> ExitCode {
-    if Way::of(name, context).takes(context, invocation) {
-        match agent::become_agent(name, context, invocation, true) {
+    let mut occasion = Occasion::switch();
+    let mut stdin = Stdin::of_process(answer::listens(invocation));
+    if Way::of(name, context).takes(context, invocation, &stdin, true) {
+        let error;
+        if stdin.has_begun() {
+            (error, stdin) = match agent::run(name, context, invocation, stdin) {
+                Ok(exit) => return exit.into(),
+                Err(failed) => failed,
+            };
+        } else {
+            error = agent::become_agent(name, context, invocation, true);
+        }
+        match error {
             Error::ClaudeNotFound(_) => say(&format!("{name}: no real Claude Code on this machine: answered without its tools")),
             // What the plain answer would say, in the format that was asked for.
             Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {}
             error => return report(name, &error),
         }
     }
-    match answer::run(name, context, invocation, Occasion::switch()) {
+    if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
+        occasion.input = Source::Feed(pump.give_away());
+    }
+    match answer::run(name, context, invocation, occasion) {
         Ok(Outcome::Answered(answered)) => {
             Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
             if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }

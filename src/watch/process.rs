@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::signals::{Signals, Target};
 use super::stdin::Stdin;
 use super::version::Version;
+use crate::agent::Ready;
 use crate::answer;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -29,8 +30,17 @@ pub struct Process {
 impl Process {
     /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
     pub fn new(program: PathBuf, listens: bool) -> Process {
-        let (stdin, answered) = (Stdin::of_process(listens), HashSet::new());
-        Process { program, stdin, signals: None, answered, has_begun: false, session_id: None }
+        Process::with(program, Stdin::of_process(listens))
+    }
+
+    /// The same with a stdin of which some may be read already.
+    pub fn with(program: PathBuf, stdin: Stdin) -> Process {
+        Process { program, stdin, signals: None, answered: HashSet::new(), has_begun: false, session_id: None }
+    }
+
+    /// Whether a conversation of the try before goes on.
+    pub fn has_session(&self) -> bool {
+        self.session_id.is_some()
     }
 
     /// Takes the process's signals.
@@ -49,14 +59,35 @@ impl Process {
     }
 }
 
+/// A try with the real Claude Code on the local model.
+pub struct OnLocal {
+    /// What stands ready for it.
+    pub ready: Ready,
+    /// What it is told in the place of the caller's prompt, which it knows from the session.
+    pub prompt: Option<String>,
+}
+
 /// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
 /// option can take it.
-pub fn arguments(context: &Context, invocation: &Invocation, version: Option<Version>, session: Option<&str>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["--output-format", "stream-json", "--verbose"].map(OsString::from).into();
+pub fn arguments(
+    context: &Context,
+    invocation: &Invocation,
+    version: Option<Version>,
+    session: Option<&str>,
+    local: Option<&OnLocal>,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    // The first word that is no option is the prompt, whatever comes later.
+    arguments.extend(local.and_then(|local| local.prompt.as_ref()).map(OsString::from));
+    arguments.extend(["--output-format", "stream-json", "--verbose"].map(OsString::from));
     if version.is_some_and(Version::has_partials) && !invocation.has("--include-partial-messages") {
         arguments.push("--include-partial-messages".into());
     }
     let mut left_out = vec!["--output-format"];
+    if let Some(local) = local {
+        arguments.push(local.ready.settings.clone());
+        left_out.push("--settings");
+    }
     // The first try has made the session.
     if let Some(id) = session.filter(|id| answer::session_exists(context, id)) {
         arguments.extend(["--resume".into(), id.into()]);

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::Value;
+
 use super::line::Line;
 use super::trim;
 use super::version::Version;
@@ -29,6 +31,8 @@ pub struct Rendered {
     printed: Option<bool>,
     /// What the assistant has said last since the last result.
     said: Option<String>,
+    /// What results say of who has answered.
+    mark: Option<Value>,
 }
 
 /// What a call may take; the messages about that repeat it.
@@ -56,7 +60,13 @@ impl Rendered {
             unprinted: None,
             printed: None,
             said: None,
+            mark: None,
         }
+    }
+
+    /// Results say from now on who has answered.
+    pub fn mark(&mut self, mark: Option<Value>) {
+        self.mark = mark;
     }
 
     /// Which version speaks.
@@ -92,9 +102,10 @@ impl Rendered {
         if !self.has_begun && !self.is_live() {
             return;
         }
+        let marked = self.marked(line);
         match self.format {
-            Format::Json => self.kept = self.in_json(line),
-            Format::JsonArray | Format::StreamJson { .. } => self.line(line),
+            Format::Json => self.kept = self.in_json(&marked),
+            Format::JsonArray | Format::StreamJson { .. } => self.line(&marked),
             Format::Text => {
                 self.unprinted = Some(ending.clone());
                 let is_blank = ending.subtype == "success" && ending.text.trim().is_empty();
@@ -116,6 +127,13 @@ impl Rendered {
         let mut json = std::mem::take(&mut self.kept);
         json.append(&mut end);
         self.write(&json);
+    }
+
+    fn marked<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        match (&self.mark, line.trim_ascii_end().strip_suffix(b"}")) {
+            (Some(mark), Some(object)) => Cow::Owned([object, format!(",\"failover\":{mark}}}\n").as_bytes()].concat()),
+            _ => Cow::Borrowed(line),
+        }
     }
 
     fn take_for_array(&mut self, line: &[u8]) {

@@ -8,9 +8,11 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::answer::Role;
 use crate::answer::blocking::Blocking;
@@ -18,6 +20,9 @@ use crate::answer::input::{self, Input};
 
 /// More than Claude Code takes, in bytes: beyond this nothing is kept, since nothing will be answered.
 const ENOUGH: usize = 32 << 20;
+
+/// The request that a session begins with.
+const INITIALIZE: &str = "initialize";
 
 /// How much may wait for the real Claude to read it, in bytes, before no more is read.
 const MOST_QUEUED: usize = 1 << 20;
@@ -75,6 +80,16 @@ impl Stdin {
         }
     }
 
+    /// What was read of it and is not answered is not to be said again, but `text`: as a line where lines come in, and else by
+    /// somebody else.
+    pub fn say_instead(&mut self, text: &str) {
+        match self {
+            Stdin::Pumped(pump) if pump.state().kept.is_in_lines => pump.say_instead(text),
+            Stdin::Inherited(None) => {}
+            _ => *self = Stdin::Read(vec![]),
+        }
+    }
+
     /// Puts a file back to where it was: another has read it since.
     pub fn rewind(&mut self) {
         if let Stdin::Inherited(Some((file, at))) = self {
@@ -90,6 +105,28 @@ impl Stdin {
             Stdin::Read(bytes) => bytes.clone(),
             Stdin::Pumped(pump) => pump.state().kept.bytes(),
         }
+    }
+
+    /// The request that a session begins with, if one does. `waits`: for the first line, if none has come.
+    pub fn initialize(&self, waits: bool) -> Option<Value> {
+        let pump = self.pump().filter(|pump| pump.state().kept.is_in_lines)?;
+        if waits {
+            pump.begin();
+        }
+        let mut state = pump.state();
+        while waits && !state.is_over && state.kept.settings.is_empty() && state.kept.said.is_empty() {
+            state = pump.heard.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (_, line) = state.kept.settings.iter().find(|(kind, _)| kind == INITIALIZE)?;
+        match input::parse_line(line) {
+            Ok(Input::Control { request, .. }) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Whether some of it is read already.
+    pub fn has_begun(&self) -> bool {
+        self.pump().is_some_and(|pump| pump.state().has_begun)
     }
 
     /// The pump, if it goes through us.
@@ -120,6 +157,8 @@ fn read_from(file: &File, mut at: u64) -> io::Result<Vec<u8>> {
 #[derive(Clone, Default)]
 pub struct Pump {
     state: Arc<Mutex<State>>,
+    /// Something has come.
+    heard: Arc<Condvar>,
     /// Locked before the state where both are.
     pipe: Arc<Mutex<Pipe>>,
 }
@@ -176,6 +215,8 @@ struct State {
     length: u64,
     /// What came since it was taken from the real Claude.
     missed: Vec<u8>,
+    /// Nobody else will ask for it.
+    is_given_away: bool,
 }
 
 /// What was said and may have to be said again.
@@ -225,7 +266,7 @@ impl Kept {
             Ok(Input::Said(..)) => self.said.push(line),
             Ok(Input::Control { request, .. }) => {
                 let subtype = request["subtype"].as_str().unwrap_or_default();
-                if subtype.starts_with("set_") || subtype == "initialize" {
+                if subtype.starts_with("set_") || subtype == INITIALIZE {
                     self.settings.retain(|(kind, _)| kind != subtype);
                     self.settings.push((subtype.into(), line));
                 }
@@ -285,6 +326,35 @@ impl Pump {
         drop(state);
         self.begin();
         Feed { settings, input: Box::new(BufReader::new(Chunks { current: Cursor::new(first), next: receiver })) }
+    }
+
+    fn say_instead(&self, text: &str) {
+        let message =
+            json!({"type": "user", "message": {"role": "user", "content": text}, "session_id": "", "parent_tool_use_id": null});
+        let kept = &mut self.state().kept;
+        kept.said = vec![format!("{message}\n").into_bytes()];
+        kept.asked = kept.answered + 1;
+    }
+
+    /// How many of the user's lines are answered.
+    pub fn answered_so_far(&self) -> usize {
+        self.state().kept.answered
+    }
+
+    /// Gives all of it away for good, before anybody has seen any of it.
+    pub fn give_away(&self) -> Feed {
+        self.state().is_given_away = true;
+        self.take_unheard()
+    }
+
+    /// Takes all of it, the requests that set something too: nobody has answered them.
+    pub fn take_unheard(&self) -> Feed {
+        let state = self.state();
+        let settings = state.kept.settings.iter().map(|(_, line)| line.clone());
+        let said = settings.collect::<Vec<_>>().concat();
+        drop(state);
+        let Feed { input, .. } = self.take();
+        Feed { settings: vec![], input: Box::new(BufReader::new(Cursor::new(said).chain(input))) }
     }
 
     /// The real Claude has it again, with what came since it was taken.
@@ -371,6 +441,7 @@ impl Pump {
             state.last = Some(Instant::now());
             if length == 0 {
                 state.is_over = true;
+                self.heard.notify_all();
                 let is_taken = state.taker.take().is_some();
                 drop(state);
                 if !is_taken {
@@ -379,12 +450,17 @@ impl Pump {
                 return;
             }
             let bytes = &chunk[..length];
-            state.kept.add(bytes);
+            if !state.is_given_away {
+                state.kept.add(bytes);
+            }
+            self.heard.notify_all();
             state.length += length as u64;
             let until = state.length;
             if let Some(taker) = &state.taker {
                 let _ = taker.send(bytes.to_vec());
-                state.missed.extend_from_slice(bytes);
+                if !state.is_given_away {
+                    state.missed.extend_from_slice(bytes);
+                }
                 continue;
             }
             drop(state);
