@@ -28,6 +28,9 @@ const ROOMY: u32 = 20_000;
 /// In a smaller context 2.1.330 would not even ask (8,192), and what it asks is made to fit.
 const LEAST_WINDOW: u32 = 16_384;
 
+/// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
+const USUAL_WINDOW: u32 = 32_768;
+
 impl Local {
     /// What people are told.
     pub fn said(&self) -> String {
@@ -53,8 +56,9 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        if let Some(window) = self.model.window.filter(|window| *window >= LEAST_WINDOW) {
-            variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window.to_string()));
+        let told = self.model.window.unwrap_or(USUAL_WINDOW);
+        if told >= LEAST_WINDOW {
+            variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
         }
         variables
     }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::events::{End, Events, Piece, Sink, Whole};
 use super::fit;
-use super::reading::{Fault, Outcome, Reading};
+use super::reading::{Outcome, Reading, Unmade};
 use super::request::Asked;
 use super::trouble::Trouble;
 use super::upstream::Upstream;
@@ -74,10 +74,10 @@ pub async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl List
                 out.deliver().await;
                 return Ok(());
             }
-            Outcome::Faulty(faults, usage) => {
+            Outcome::Faulty(calls, usage) => {
                 spent += usage;
                 out.deliver().await;
-                complain(&mut asked, faults);
+                complain(&mut asked, calls);
             }
             Outcome::Empty(is_cut_by_limit) => return Err(upstream.trouble(Failure::Empty { is_cut_by_limit })),
             Outcome::Broken(reason) => {
@@ -100,19 +100,17 @@ async fn patiently<T>(out: &mut impl Listener, future: impl Future<Output = T>) 
     }
 }
 
-/// The model hears of its calls that could not be made, as it hears of a tool that has failed.
-fn complain(asked: &mut Asked, faults: Vec<Fault>) {
-    const MOST_QUOTED: usize = 500;
-    let calls: Vec<_> = faults.iter().map(|fault| (api_id("bad")[4..13].to_string(), fault)).collect();
-    let made = calls
-        .iter()
-        .map(|(id, fault)| json!({"id": id, "type": "function", "function": {"name": fault.name, "arguments": "{}"}}));
-    let made: Vec<_> = made.collect();
-    asked.messages.push(json!({"role": "assistant", "content": "", "tool_calls": made}));
-    for (id, fault) in calls {
-        let written: String = fault.arguments.chars().take(MOST_QUOTED).collect();
-        let text = format!("Error: {}. These were the arguments: {written}", fault.reason);
-        asked.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
+/// The model hears of its calls that were not made, as it hears of a tool that has failed.
+fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
+    let ids: Vec<String> = unmade.iter().map(|_| api_id("c")[2..11].to_string()).collect();
+    let call = |(call, id): (&Unmade, &String)| {
+        let arguments = call.arguments.as_deref().unwrap_or("{}");
+        json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    };
+    let calls: Vec<_> = unmade.iter().zip(&ids).map(call).collect();
+    asked.messages.push(json!({"role": "assistant", "content": "", "tool_calls": calls}));
+    for (call, id) in unmade.into_iter().zip(ids) {
+        asked.messages.push(json!({"role": "tool", "tool_call_id": id, "content": call.reason}));
     }
 }
 
