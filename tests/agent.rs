@@ -1,10 +1,19 @@
 //! The real Claude Code with its tools, on a local model that plays a script.
 
+mod credentials;
+mod life;
+mod sessions;
 mod text;
 mod work;
 
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::auto::{self, LIMIT, TODAY, Version};
 use crate::real_cli;
+use crate::support::life::processes_at_home;
 use crate::support::script::{Manner, Reply, Script, says};
 use crate::support::stub::Stub;
 use crate::support::{Cmd, Output, Sandbox};
@@ -33,9 +42,12 @@ struct Home {
 
 impl Home {
     fn new(version: Version) -> Home {
-        let net = Stub::raw("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n");
+        Home::with(version, Stub::raw("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n"))
+    }
+
+    fn with(version: Version, net: Stub) -> Home {
         let mut sandbox = real_cli::sandbox(&net);
-        for key in ["CLAUDE_BIN", "CLAUDE_CODE_MAX_RETRIES", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "NO_PROXY"] {
+        for key in ["CLAUDE_BIN", "CLAUDE_CODE_MAX_RETRIES"] {
             sandbox.unset(key);
         }
         let program = auto::claude(version);
@@ -64,7 +76,28 @@ impl Home {
 
     /// What a file there holds.
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.work(name)).unwrap_or_else(|error| error.to_string())
+        fs::read_to_string(self.work(name)).unwrap_or_else(|error| error.to_string())
+    }
+
+    /// The settings of those who work at this moment.
+    fn settings(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.sandbox.path(".local/state/claude-failover/agents"));
+        files.into_iter().flatten().flatten().map(|file| file.path()).collect()
+    }
+
+    /// Whether no process and no settings are left, after a moment.
+    fn is_left_clean(&self) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let (processes, files) = (processes_at_home(self.sandbox.home()), self.settings());
+            if processes.is_empty() && files.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > Duration::from_secs(20) {
+                return Err(format!("left behind: {processes:?} {files:?}"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// `claude -p` with a prompt and these arguments.

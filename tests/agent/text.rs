@@ -8,7 +8,11 @@ use crate::support::script::{Manner, results, says};
 
 /// Who writes so, what is written, what of it people see.
 const FORMS: [(&str, &str, &str); 8] = [
-    ("Hermes, Qwen 2.5", "I look.\n<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo one\"}}\n</tool_call>", "I look."),
+    (
+        "Hermes, Qwen 2.5",
+        "I look.\n<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo one\"}}\n</tool_call>",
+        "I look.",
+    ),
     (
         "two at once",
         "<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo two\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"Bash\", \
@@ -27,7 +31,8 @@ const FORMS: [(&str, &str, &str); 8] = [
     ("fenced JSON", "```json\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo ten\"}}\n```", ""),
 ];
 
-const RESULTS: [&[&str]; 8] = [&["one"], &["two", "and three"], &["four\n{five}"], &["six"], &["seven"], &["eight"], &["nine"], &["ten"]];
+const RESULTS: [&[&str]; 8] =
+    [&["one"], &["two", "and three"], &["four\n{five}"], &["six"], &["seven"], &["eight"], &["nine"], &["ten"]];
 
 #[test]
 fn calls_written_as_text() {

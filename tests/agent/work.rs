@@ -50,7 +50,13 @@ fn ten_calls() {
             (either("Glob", json!({"pattern": "b.*"}), "ls"), "b.txt"),
             (either("Grep", json!({"pattern": "zwei"}), "grep -l zwei *"), "a.txt"),
             (calls(&[("Write", json!({"file_path": file("sub/c.txt"), "content": "x x x\n"}))]), "c.txt"),
-            (calls(&[("Edit", json!({"file_path": file("sub/c.txt"), "old_string": "x", "new_string": "ÿ", "replace_all": true}))]), "c.txt"),
+            (
+                calls(&[(
+                    "Edit",
+                    json!({"file_path": file("sub/c.txt"), "old_string": "x", "new_string": "ÿ", "replace_all": true}),
+                )]),
+                "c.txt",
+            ),
             (calls(&[("Read", json!({"file_path": file("b.txt")}))]), "zwei"),
             (calls(&[("Bash", json!({"command": "cat a.txt b.txt sub/c.txt | tee all.txt"}))]), "ÿ ÿ ÿ"),
         ];
@@ -83,15 +89,14 @@ fn what_goes_wrong_is_heard_of() {
         let says = |calls: Vec<(String, String)>| Reply::Says("Let me see.".into(), calls);
         // What is called at once, and what the results hold.
         let steps = [
-            (vec![bash("echo from-one > one"), call("Read", &file("none.txt")), bash("echo from-two > two; cat two")], vec![
-                "",
-                "not exist",
-                "from-two",
-            ]),
+            (
+                vec![bash("echo from-one > one"), call("Read", &file("none.txt")), bash("echo from-two > two; cat two")],
+                vec!["", "not exist", "from-two"],
+            ),
             (vec![bash("echo before; echo oh-no >&2; exit 3")], vec!["oh-no"]),
             // Of these the gateway tells the model, and nobody else hears of them.
             (vec![call("Bash", r#"{"command": "touch bad1"#)], vec!["touch bad1"]),
-            (vec![call("Bash", "touch bad2"), bash("touch bad3")], vec!["touch bad2"]),
+            (vec![call("Bash", "touch bad2"), bash("touch bad3")], vec!["touch bad2", "not made"]),
             (vec![call("Bash", r#"{"comand": "touch bad4"}"#)], vec!["command"]),
             (vec![call("Bash", r#"{"command": ["touch", "bad5"]}"#)], vec!["command"]),
             (vec![call("Teleport", r#"{"to": "bad6"}"#)], vec!["Teleport"]),
@@ -135,7 +140,11 @@ fn is_told(output: &Output, format: Format, result: &str, calls: usize) -> Resul
     let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
     let lines = lines.map_err(|error| format!("{error}: {text:?}"))?;
     let last = lines.last().ok_or("nothing on stdout")?;
-    same("result", &json!(["result", "success", false, result]), &json!([last["type"], last["subtype"], last["is_error"], last["result"]]))?;
+    same(
+        "result",
+        &json!(["result", "success", false, result]),
+        &json!([last["type"], last["subtype"], last["is_error"], last["result"]]),
+    )?;
     if last["num_turns"].as_u64().is_none_or(|turns| (turns as usize) < calls) {
         return Err(format!("num_turns: {}", last["num_turns"]));
     }

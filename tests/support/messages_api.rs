@@ -112,8 +112,10 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         reply => (reply, String::new()),
     };
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    // Messages of the same name are one to Claude Code.
+    let id = format!("msg_{}", question["messages"].as_array().map_or(0, Vec::len));
     let message = |content: Value, stop: Value| {
-        json!({"id": "msg_1", "type": "message", "role": "assistant", "model": question["model"], "content": content,
+        json!({"id": id, "type": "message", "role": "assistant", "model": question["model"], "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})
     };
     let (block, deltas, stop) = match &reply {

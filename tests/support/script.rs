@@ -180,6 +180,7 @@ fn told_call(manner: Manner, index: usize, (name, arguments): &(String, String))
         return whole(arguments);
     }
     let letters: Vec<char> = arguments.chars().collect();
-    let pieces = letters.chunks(7).map(|piece| event(json!({"index": index, "function": {"arguments": String::from_iter(piece)}})));
+    let pieces =
+        letters.chunks(7).map(|piece| event(json!({"index": index, "function": {"arguments": String::from_iter(piece)}})));
     whole("") + &pieces.collect::<String>()
 }
