@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -147,8 +147,8 @@ pub struct Streamed {
 
 impl Streamed {
     /// To whoever has the other ends.
-    pub fn new(asked: &Asked, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
-        let events = Events::new(&asked.model, fit::estimate(asked) as u64);
+    pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+        let events = Events::new(model, fit::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed) }
     }
 
