@@ -125,15 +125,15 @@ pub async fn answer_in_use(
     asked: &Asked,
     out: &mut impl Listener,
 ) -> Result<(), Trouble> {
-    let taker = context.clone();
-    // Whoever is ending the server at this moment is waited for.
-    let taken = spawn_blocking(move || auto::is_on(&taker).then(|| unload::in_use(&taker))).await;
-    let outcome = answer(upstream, asked, out).await;
-    if let Ok(Some(in_use)) = taken {
-        drop(in_use);
-        let context = context.clone();
-        let _ = spawn_blocking(move || unload::when_idle(&context)).await;
+    if !auto::is_on(context) {
+        return answer(upstream, asked, out).await;
     }
+    let (taker, watched) = (context.clone(), context.clone());
+    // Whoever is ending the server at this moment is waited for.
+    let in_use = spawn_blocking(move || unload::in_use(&taker)).await;
+    let outcome = answer(upstream, asked, out).await;
+    drop(in_use);
+    let _ = spawn_blocking(move || unload::when_idle(&watched)).await;
     outcome
 }
 
