@@ -80,6 +80,7 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
 /// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
 fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timestamp) -> ExitCode {
     let mut occasion = Occasion::switch();
+    let mut lacks_tools = false;
     let mut stdin = Stdin::of_process(answer::listens(invocation));
     if Way::of(name, context).takes(context, invocation, &stdin, true) {
         let error;
@@ -92,7 +93,7 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
             error = agent::become_agent(name, context, invocation, true);
         }
         match error {
-            Error::ClaudeNotFound(_) => say(&format!("{name}: no real Claude Code on this machine: answered without its tools")),
+            Error::ClaudeNotFound(_) => lacks_tools = true,
             // What the plain answer would say, in the format that was asked for.
             Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {}
             error => return report(name, &error),
@@ -103,6 +104,9 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
     }
     match answer::run(name, context, invocation, occasion) {
         Ok(Outcome::Answered(answered)) => {
+            if lacks_tools {
+                say(&format!("{name}: no real Claude Code on this machine: answered without its tools"));
+            }
             Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
             if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
