@@ -71,8 +71,7 @@ impl Way {
 
 /// Whether a call asks for tools, for permissions, or for something else that only Claude Code itself has.
 fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
-    const OPTIONS: [&str; 9] = [
-        "--allowed-tools",
+    const OPTIONS: [&str; 8] = [
         "--dangerously-skip-permissions",
         "--permission-prompt-tool",
         "--mcp-config",
@@ -82,7 +81,8 @@ fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
         "--plugin-dir",
         "--worktree",
     ];
-    let has_tools = invocation.has("--tools") && invocation.all("--tools").any(|tool| !tool.trim().is_empty());
+    let names = |option| invocation.all(option).any(|tool| !tool.trim().is_empty());
+    let has_tools = names("--tools") || names("--allowed-tools");
     let has_mode = invocation.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
     let is_command = invocation.prompt().is_some_and(is_slash_command);
     let resumed = invocation.last("--resume").filter(|_| !invocation.has("--continue"));
@@ -203,12 +203,12 @@ pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Re
     let local = Local { port, token: gateway::token(), model, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
-    let merged = settings::merged(invocation.last("--settings"), &local);
+    let merged = settings::merged(invocation, &local);
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let mut settings = OsString::from("--settings=");
     settings.push(file);
-    let environment = settings::environment(&local, invocation);
+    let environment = settings::environment(&local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model.name })
 }
 

@@ -126,7 +126,7 @@ const BLANKED: [&str; 30] = [
 ];
 
 /// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
-pub fn environment(local: &Local, invocation: &Invocation) -> Vec<(OsString, Option<OsString>)> {
+pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -135,10 +135,6 @@ pub fn environment(local: &Local, invocation: &Invocation) -> Vec<(OsString, Opt
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
-    if invocation.has("--bare") {
-        // It knows no other way to be signed in.
-        changes.push(("ANTHROPIC_API_KEY".into(), Some(local.token.clone().into())));
-    }
     for key in ["NO_PROXY", "no_proxy"] {
         let before = std::env::var(key).unwrap_or_default();
         let gap = if before.is_empty() { "" } else { "," };
@@ -155,8 +151,8 @@ fn is_secret(name: &str) -> bool {
 
 /// The user's own `--settings`, a file or JSON, with ours in them. A value that Claude Code could not read would make it pass
 /// over all of them.
-pub fn merged(given: Option<&str>, local: &Local) -> String {
-    let text = match given {
+pub fn merged(invocation: &Invocation, local: &Local) -> String {
+    let text = match invocation.last("--settings") {
         Some(text) if text.trim_start().starts_with('{') => text.to_string(),
         Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
         None => String::new(),
@@ -169,8 +165,10 @@ pub fn merged(given: Option<&str>, local: &Local) -> String {
     environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
-    // A key that was stored by a login at the console would be sent as well: only another helper stands before it.
-    settings.insert("apiKeyHelper".into(), "printenv ANTHROPIC_AUTH_TOKEN".into());
+    // A key that was stored by a login at the console would be sent as well: only another helper stands before it. With
+    // `--bare` none is sent, and the helper does not get the variable.
+    let helper = if invocation.has("--bare") { "" } else { "printenv ANTHROPIC_AUTH_TOKEN" };
+    settings.insert("apiKeyHelper".into(), helper.into());
     // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
         permissions.insert("disableAutoMode".into(), "disable".into());

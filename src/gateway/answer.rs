@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::events::{End, Events, Piece, Sink, Whole};
 use super::fit;
@@ -19,7 +20,7 @@ use crate::answer::failure::Failure;
 use crate::answer::wire::api_id;
 use crate::auto;
 use crate::context::Context;
-use crate::unload::{self, InUse};
+use crate::unload;
 
 /// How often the model may make a call that cannot be made, for one answer.
 const MAX_FAULTS: u32 = 3;
@@ -44,7 +45,7 @@ impl Listener for Whole {
 ///
 /// # Errors
 /// What the API says of it.
-pub async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
+async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
     let mut asked = asked.clone();
     let mut spent = Usage::default();
     for _ in 0..MAX_FAULTS {
@@ -114,12 +115,26 @@ fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
     }
 }
 
-/// Keeps the server from being unloaded meanwhile, where there is somebody who would.
-pub async fn in_use(context: &Context) -> Option<InUse> {
-    let context = context.for_applet(super::NAME, &[]);
+/// The same, while the server is kept from being unloaded where there is somebody who would.
+///
+/// # Errors
+/// What the API says of it.
+pub async fn answer_in_use(
+    upstream: &Arc<Upstream>,
+    context: &Arc<Context>,
+    asked: &Asked,
+    out: &mut impl Listener,
+) -> Result<(), Trouble> {
+    if !auto::is_on(context) {
+        return answer(upstream, asked, out).await;
+    }
+    let (taker, watched) = (context.clone(), context.clone());
     // Whoever is ending the server at this moment is waited for.
-    let taken = tokio::task::spawn_blocking(move || auto::is_on(&context).then(|| unload::in_use(&context)));
-    taken.await.ok().flatten()
+    let in_use = spawn_blocking(move || unload::in_use(&taker)).await;
+    let outcome = answer(upstream, asked, out).await;
+    drop(in_use);
+    let _ = spawn_blocking(move || unload::when_idle(&watched)).await;
+    outcome
 }
 
 /// An answer in events.
@@ -132,22 +147,14 @@ pub struct Streamed {
 
 impl Streamed {
     /// To whoever has the other ends.
-    pub fn new(asked: &Asked, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
-        let events = Events::new(&asked.model, fit::estimate(asked) as u64);
+    pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+        let events = Events::new(model, fit::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed) }
     }
 
     /// Answers, whatever comes of it.
-    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Context, asked: &Asked) {
-        let in_use = in_use(context).await;
-        let outcome = answer(upstream, asked, self).await;
-        let must_be_unloaded = in_use.is_some();
-        drop(in_use);
-        if must_be_unloaded {
-            let context = context.for_applet(super::NAME, &[]);
-            let _ = tokio::task::spawn_blocking(move || unload::when_idle(&context)).await;
-        }
-        let Err(trouble) = outcome else { return };
+    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
+        let Err(trouble) = answer_in_use(upstream, context, asked, self).await else { return };
         let unheard = match self.failed.take() {
             Some(failed) => failed.send(trouble).err(),
             None => Some(trouble),

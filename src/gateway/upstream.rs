@@ -17,7 +17,7 @@ use crate::answer::model::{HubCache, Model, by_server, by_settings};
 use crate::answer::settings::Settings;
 use crate::context::Context;
 use crate::error::{Error, Result, plain, warn};
-use crate::server::Server;
+use crate::server::{Progress, Server};
 use crate::switch::{Backend, Switch};
 
 /// How often a server is started, or waited for, for one request.
@@ -268,7 +268,10 @@ impl Upstream {
 
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), Trouble> {
         let us = self.clone();
-        let up = tokio::task::spawn_blocking(move || us.server.ensure_up(&|| us.is_wanted(), &mut |_| {}));
+        let up = tokio::task::spawn_blocking(move || {
+            let mut progress = Progress::new(super::NAME, &us.server, false);
+            us.server.ensure_up(&|| us.is_wanted(), &mut |elapsed| progress.show(elapsed))
+        });
         match up.await {
             Ok(outcome) => outcome.map_err(|error| Trouble::from(&error.without_log())),
             Err(_) => Err(Trouble::of_server("the local server could not be looked after")),
