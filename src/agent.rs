@@ -107,9 +107,9 @@ fn is_slash_command(prompt: &str) -> bool {
 
 /// What stands ready for a Claude Code on the local model.
 pub struct Ready {
-    /// The option that sets it. It stands in the place of the caller's own: some versions take the first of several, and some
-    /// the last.
-    pub settings: OsString,
+    /// The option that sets it, and its value: up to 2.0.14 they are not known as one word. They stand in the place of the
+    /// caller's own: some versions take the first of several, and some the last.
+    pub settings: [OsString; 2],
     /// What it is given in its environment, and what it must not have.
     pub environment: Vec<(OsString, Option<OsString>)>,
     /// What people are told of it.
@@ -142,7 +142,7 @@ pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is
     }
     let args = match invocation.has("--settings") {
         true => invocation.replaced_by(&["--settings"], &ready.settings, &context.args),
-        false => [ready.settings].into_iter().chain(context.args.iter().cloned()).collect(),
+        false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
     };
     // How it ends nobody here will know.
     let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, "agent", "local") };
@@ -206,8 +206,7 @@ pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Re
     let merged = settings::merged(invocation, &local);
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
-    let mut settings = OsString::from("--settings=");
-    settings.push(file);
+    let settings = ["--settings".into(), file.into()];
     let environment = settings::environment(&local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model.name })
 }

@@ -217,10 +217,11 @@ impl Talk {
     }
 
     fn push_user(&mut self, parts: Vec<Value>) {
-        self.close_calls();
+        // The results of several calls may come in several messages.
         if parts.is_empty() {
             return;
         }
+        self.close_calls();
         if let Some(last) = self.messages.last_mut().filter(|last| last["role"] == "user") {
             let before = match last["content"].take() {
                 Value::Array(parts) => parts,
