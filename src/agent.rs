@@ -203,12 +203,20 @@ pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Re
     let local = Local { port, token: gateway::token(), model, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
-    let merged = settings::merged(invocation, &local);
+    // At a terminal 2.1.110 shows a warning for a helper of ours.
+    let merged = settings::merged(invocation, &local, is_print || has_stored_key(context));
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = settings::environment(&local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model.name })
+}
+
+/// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.
+fn has_stored_key(context: &Context) -> bool {
+    let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
+    let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
+    memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
 }
 
 /// Whether the user wants no lines about what happens here.
