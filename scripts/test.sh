@@ -22,4 +22,5 @@ find scripts .ci tests -type f \( -name '*.sh' -o -path .ci/run -o -path 'tests/
 CLAUDE_FAILOVER_TEST_BINARY=$(scripts/build.sh)
 export CLAUDE_FAILOVER_TEST_BINARY
 wait "$deps"
+trap - EXIT
 cargo test --locked "$@"
