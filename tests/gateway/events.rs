@@ -253,11 +253,11 @@ fn the_machine_finds_what_is_wrong() {
     let text = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
     let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
     let json = r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{"}}"#;
-    let call = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"toolu_1","name":"n","input":{}}}"#;
+    let call =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"toolu_1","name":"n","input":{}}}"#;
     let stop = r#"{"type":"content_block_stop","index":0}"#;
-    let reason = |reason: &str| {
-        format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}},{usage}}}"#)
-    };
+    let reason =
+        |reason: &str| format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}},{usage}}}"#);
     let (reason, wrong_reason) = (reason("end_turn"), reason("tool_use"));
     let (end, ping) = (r#"{"type":"message_stop"}"#, r#"{"type":"ping"}"#);
     let error = r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#;
