@@ -370,6 +370,23 @@ fn sampling_stops_formats_and_what_is_not_known() {
     }
 }
 
+/// The official clients know this refusal, and send the whole conversation then.
+#[test]
+fn conversations_that_only_a_server_would_know() {
+    let server = Server::saying(&completion("yes"));
+    let gateway = server.gateway();
+    for thread in [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "msg_1"})] {
+        let request = with(question("hi"), json!({"thread": thread}));
+        let (status, may_pass, kind, _) = gateway.refusal(&request);
+        assert_eq!((status, may_pass, kind.as_str()), (400, false, "invalid_request_error"), "{thread}");
+        let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        assert_eq!(gateway.ask(&request).json()["error"]["details"], details, "{thread}");
+    }
+    assert!(server.stub.chats().is_empty());
+    let request = with(question("hi"), json!({"thread": null}));
+    assert_eq!(sent(&server, &gateway, &request), chat(json!([user("hi")])));
+}
+
 #[test]
 fn our_own_settings_are_sent_along() {
     let server = Server::saying(&completion("yes"));

@@ -37,6 +37,8 @@ function show(name, message) {
   const blocks = message.content.map(({ id, parsed, ...block }) => block);
   const usage = message.usage;
   say(`${name}: ${compact(blocks)} ${message.stop_reason} ${message.stop_sequence ?? "-"}`);
+  // What an answer that was stopped took is estimated.
+  if (message.stop_sequence) return;
   say(`  ${message.model}, ${usage.input_tokens} + ${usage.cache_read_input_tokens} in, ${usage.output_tokens} out`);
 }
 
@@ -86,7 +88,7 @@ async function toolRunner() {
     return String(a + b);
   };
   const add = betaTool({ name: TOOL.name, description: TOOL.description, inputSchema: TOOL.input_schema, run });
-  show("tool runner", await client.beta.messages.toolRunner(ask("add", { tools: [add] })).done());
+  show("tool runner", await client.beta.messages.toolRunner(ask("add", { tools: [add] })).runUntilDone());
 }
 
 async function models() {

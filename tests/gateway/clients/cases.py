@@ -56,7 +56,9 @@ def show(name, message):
         block.pop("id", None)
     usage = message.usage
     print(f"{name}: {compact(blocks)} {message.stop_reason} {message.stop_sequence or '-'}")
-    print(f"  {message.model}, {usage.input_tokens} + {usage.cache_read_input_tokens} in, {usage.output_tokens} out")
+    # What an answer that was stopped took is estimated.
+    if not message.stop_sequence:
+        print(f"  {message.model}, {usage.input_tokens} + {usage.cache_read_input_tokens} in, {usage.output_tokens} out")
 
 
 def compact(value):
