@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what claude-failover costs, side by side in one run on this machine:
 # becoming the real Claude, against a C program that does nothing else; watching it, against running it; a local answer,
-# against curl and jq; and an outage, against the real Claude Code alone, where scripts/test-deps.sh has put one.
+# against curl and jq; an outage, against the real Claude Code alone, where scripts/test-deps.sh has put one; and the
+# gateway, which scripts/bench-gateway.sh does.
 # usage: bench.sh [ROUNDS]        default: 3000
 set -euo pipefail
 
@@ -46,6 +47,7 @@ main() {
     first_piece
     if command -v jq >/dev/null; then many_tokens; else echo "no jq on PATH: the cost of tokens is not measured"; fi
     if [ -n "$outage" ]; then answer_in_an_outage "$claude"; else echo "no real Claude Code: an outage is not measured"; fi
+    "$scripts/bench-gateway.sh" --binary "$binary"
 }
 
 compile() {

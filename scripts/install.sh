@@ -283,8 +283,8 @@ remove_service() {
 # server_command QUOTE PORT: the engine's command line, its words quoted by QUOTE.
 server_command() {
     local quote=$1 port=$2
-    set -- "$venv/bin/python" "$venv/llama_server.py" --model "${model_file-}" --ctx 16384
-    [ -z "$llama_server" ] || set -- "$llama_server" -m "${model_file-}" --host 127.0.0.1 -c 16384
+    set -- "$venv/bin/python" "$venv/llama_server.py" --model "${model_file-}" --ctx 32768
+    [ -z "$llama_server" ] || set -- "$llama_server" -m "${model_file-}" --host 127.0.0.1 -c 32768
     [ "$engine" != mlx ] || set -- "$venv/bin/python" -m mlx_lm server --model "$model" --host 127.0.0.1 \
         --allowed-origins http://127.0.0.1 --prefill-step-size 256
     while [ $# -gt 0 ]; do

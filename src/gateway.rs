@@ -41,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::server::close_inherited_files;
 use answer::Streamed;
 use events::Whole;
+use request::Asked;
 use trouble::Trouble;
 use upstream::Upstream;
 
@@ -109,16 +110,17 @@ pub fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(
 
 struct Gateway {
     upstream: Arc<Upstream>,
-    context: Context,
+    context: Arc<Context>,
     token: String,
     port: u16,
+    is_claude_codes: bool,
 }
 
 impl Gateway {
     fn new(context: &Context, token: String, listener: &TcpListener, is_claude_codes: bool) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
         let upstream = Arc::new(Upstream::new(context, is_claude_codes)?);
-        Ok(Gateway { upstream, context: context.for_applet(NAME, &[]), token, port })
+        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, is_claude_codes })
     }
 }
 
@@ -224,16 +226,15 @@ impl Gateway {
         let asked = request::read(&body(request).await?)?;
         if !asked.streams {
             let mut whole = Whole::default();
-            let _in_use = answer::in_use(&self.context).await;
-            answer::answer(&self.upstream, &asked, &mut whole).await?;
-            let message = whole.message(&asked.model).ok_or_else(|| Trouble::of_answer("the answer has no end"))?;
+            answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await?;
+            let message = whole.message(self.model_of(&asked)).ok_or_else(|| Trouble::of_answer("the answer has no end"))?;
             return Ok(json_reply(StatusCode::OK, &message));
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
         tokio::spawn(async move {
             let gone = sender.clone();
-            let mut streamed = Streamed::new(&asked, sender, failed);
+            let mut streamed = Streamed::new(&asked, self.model_of(&asked), sender, failed);
             // Closing the connection to the server cancels the answer there.
             tokio::select! {
                 () = gone.closed() => {}
@@ -249,6 +250,12 @@ impl Gateway {
         reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         add_id(&mut reply);
         Ok(reply)
+    }
+
+    /// The model that an answer says it is of. Claude Code keeps that name and, when the session is resumed, asks for it: with
+    /// the session back at Claude it must not be the local model's. Without one 2.1.330 asks for what the user has set.
+    fn model_of(&self, asked: &Asked) -> Value {
+        if self.is_claude_codes { Value::Null } else { asked.model.clone().into() }
     }
 
     async fn model(&self) -> Value {

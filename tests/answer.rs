@@ -22,6 +22,8 @@ pub fn local(url: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.switch("local");
     sandbox.set("LOCAL_LLM_URL", url);
+    // The plain answer is what is asked for here, whatever the options.
+    sandbox.set("LOCAL_LLM_AGENT", "never");
     sandbox
 }
 

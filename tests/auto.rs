@@ -2,6 +2,7 @@
 
 mod passed;
 mod refused;
+mod resumed;
 mod talks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,15 +18,15 @@ use crate::real_cli;
 use crate::support::stub::Stub;
 use crate::support::{Sandbox, deps};
 
-type Version = (u32, u32, u32);
+pub type Version = (u32, u32, u32);
 
-const TODAY: Version = (2, 1, 330);
+pub const TODAY: Version = (2, 1, 330);
 
 /// Versions of Claude Code, each of which says something in its own way.
 const VERSIONS: [Version; 7] = [(1, 0, 77), (1, 0, 128), (2, 0, 14), (2, 0, 76), (2, 1, 110), (2, 1, 197), TODAY];
 
 /// How long a call may take on a busy machine, in seconds.
-const LIMIT: u64 = 120;
+pub const LIMIT: u64 = 120;
 
 /// How many calls run at the same time.
 const HANDS: usize = 4;
@@ -73,14 +74,14 @@ fn is_full() -> bool {
     std::env::var_os("FULL_MATRIX").is_some()
 }
 
-fn claude(version: Version) -> PathBuf {
+pub fn claude(version: Version) -> PathBuf {
     let (major, minor, patch) = version;
     let folder = if version == TODAY { "claude".into() } else { format!("claude-{major}.{minor}.{patch}") };
     deps().join(folder).join("node_modules/.bin/claude")
 }
 
 /// The folder of Node.js, on which the older versions run.
-fn node() -> PathBuf {
+pub fn node() -> PathBuf {
     static NODE: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
         let output = Command::new("node").args(["-p", "process.execPath"]).output().expect("Node.js");
@@ -117,7 +118,7 @@ fn sign_in(sandbox: &mut Sandbox) {
 
 /// Does the work for each item, some at a time, and tells of all faults at once.
 #[track_caller]
-fn each<T: Sync + std::fmt::Debug>(items: &[T], work: impl Fn(&T) -> Result<(), String> + Sync) {
+pub fn each<T: Sync + std::fmt::Debug>(items: &[T], work: impl Fn(&T) -> Result<(), String> + Sync) {
     let (next, faults) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..HANDS {
@@ -136,7 +137,7 @@ fn each<T: Sync + std::fmt::Debug>(items: &[T], work: impl Fn(&T) -> Result<(), 
 }
 
 /// Compares two things.
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, seen: T) -> Result<(), String> {
+pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, seen: T) -> Result<(), String> {
     if expected == seen { Ok(()) } else { Err(format!("{what}: {seen:?}, expected {expected:?}")) }
 }
 

@@ -10,6 +10,7 @@ mod support;
 #[allow(dead_code, reason = "only the table is compared")]
 mod options;
 
+mod agent;
 mod answer;
 mod applets;
 mod auto;

@@ -51,7 +51,7 @@ fn every_command_is_in_it() {
     let list = commands.split("Commands:").nth(1).expect("a list");
     let rows = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|row| !row.starts_with(' ')));
     let commands: Vec<&str> = rows.filter_map(|row| row.split_whitespace().next()).collect();
-    assert_eq!(commands, ["status", "local", "claude", "auto", "start", "stop", "logs", "log", "drill"]);
+    assert_eq!(commands, ["status", "local", "claude", "auto", "start", "stop", "logs", "log", "drill", "gateway"]);
     for command in commands {
         assert!(readme.contains(&format!("`{command}`")) || readme.contains(&format!("`llm-failover {command}")), "{command}");
     }

@@ -284,8 +284,9 @@ fn local_answers_print_mode_and_nothing_else() {
 }
 
 #[test]
-fn a_session_at_a_terminal_is_the_real_ones() {
-    let (sandbox, stub) = sandbox();
+fn a_session_at_a_terminal_is_the_real_ones_without_agents() {
+    let (mut sandbox, stub) = sandbox();
+    sandbox.set("LOCAL_LLM_AGENT", "never");
     sandbox.switch("local");
     let real: &[&[&str]] = &[
         &[],

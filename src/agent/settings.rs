@@ -25,8 +25,11 @@ const MAX_TOKENS: u32 = 4096;
 /// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
 const ROOMY: u32 = 20_000;
 
-/// In a smaller context 2.1.330 would not even ask (8,192), and what it asks is made to fit.
+/// Of a smaller context 2.1.330 hears nothing: it would not even ask, though what it asks is made to fit.
 const LEAST_WINDOW: u32 = 16_384;
+
+/// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
+const USUAL_WINDOW: u32 = 32_768;
 
 impl Local {
     /// What people are told.
@@ -53,9 +56,8 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        if let Some(window) = self.model.window.filter(|window| *window >= LEAST_WINDOW) {
-            variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window.to_string()));
-        }
+        let told = self.model.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
+        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
         variables
     }
 }
@@ -122,7 +124,7 @@ const BLANKED: [&str; 30] = [
 ];
 
 /// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
-pub fn environment(local: &Local, invocation: &Invocation) -> Vec<(OsString, Option<OsString>)> {
+pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -131,10 +133,6 @@ pub fn environment(local: &Local, invocation: &Invocation) -> Vec<(OsString, Opt
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
-    if invocation.has("--bare") {
-        // It knows no other way to be signed in.
-        changes.push(("ANTHROPIC_API_KEY".into(), Some(local.token.clone().into())));
-    }
     for key in ["NO_PROXY", "no_proxy"] {
         let before = std::env::var(key).unwrap_or_default();
         let gap = if before.is_empty() { "" } else { "," };
@@ -151,8 +149,10 @@ fn is_secret(name: &str) -> bool {
 
 /// The user's own `--settings`, a file or JSON, with ours in them. A value that Claude Code could not read would make it pass
 /// over all of them.
-pub fn merged(given: Option<&str>, local: &Local) -> String {
-    let text = match given {
+///
+/// `guards_key`: a key that is stored for all sessions must not be sent.
+pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> String {
+    let text = match invocation.last("--settings") {
         Some(text) if text.trim_start().starts_with('{') => text.to_string(),
         Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
         None => String::new(),
@@ -165,8 +165,9 @@ pub fn merged(given: Option<&str>, local: &Local) -> String {
     environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
-    // A key that was stored by a login at the console would be sent as well: only another helper stands before it.
-    settings.insert("apiKeyHelper".into(), "printenv ANTHROPIC_AUTH_TOKEN".into());
+    // Only another helper stands before such a key. With `--bare` none is sent, and the helper does not get the variable.
+    let helper = if guards_key && !invocation.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
+    settings.insert("apiKeyHelper".into(), helper.into());
     // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
         permissions.insert("disableAutoMode".into(), "disable".into());

@@ -69,7 +69,8 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
         Err(error) => return report(name, &error),
     };
     match &call {
-        Call::Prompt(invocation) if is_elsewhere(invocation) => become_claude(name, context),
+        // One of us that stands before has seen to it already.
+        Call::Prompt(invocation) if is_elsewhere(invocation) || real_claude::is_watched(context) => become_claude(name, context),
         Call::Prompt(invocation) if is_print => answer(name, context, invocation, begun),
         Call::Prompt(invocation) => sit_down(name, context, invocation),
         Call::NeedsNoModel => become_claude(name, context),
@@ -79,6 +80,7 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
 /// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
 fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timestamp) -> ExitCode {
     let mut occasion = Occasion::switch();
+    let mut lacks_tools = false;
     let mut stdin = Stdin::of_process(answer::listens(invocation));
     if Way::of(name, context).takes(context, invocation, &stdin, true) {
         let error;
@@ -91,7 +93,7 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
             error = agent::become_agent(name, context, invocation, true);
         }
         match error {
-            Error::ClaudeNotFound(_) => say(&format!("{name}: no real Claude Code on this machine: answered without its tools")),
+            Error::ClaudeNotFound(_) => lacks_tools = true,
             // What the plain answer would say, in the format that was asked for.
             Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {}
             error => return report(name, &error),
@@ -102,6 +104,9 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
     }
     match answer::run(name, context, invocation, occasion) {
         Ok(Outcome::Answered(answered)) => {
+            if lacks_tools {
+                say(&format!("{name}: no real Claude Code on this machine: answered without its tools"));
+            }
             Entry::new(name, begun, "answer", "local").answered("switch", &answered).append(context);
             if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }

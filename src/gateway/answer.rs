@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::events::{End, Events, Piece, Sink, Whole};
 use super::fit;
-use super::reading::{Fault, Outcome, Reading};
+use super::reading::{Outcome, Reading, Unmade};
 use super::request::Asked;
 use super::trouble::Trouble;
 use super::upstream::Upstream;
@@ -19,7 +20,7 @@ use crate::answer::failure::Failure;
 use crate::answer::wire::api_id;
 use crate::auto;
 use crate::context::Context;
-use crate::unload::{self, InUse};
+use crate::unload;
 
 /// How often the model may make a call that cannot be made, for one answer.
 const MAX_FAULTS: u32 = 3;
@@ -44,7 +45,7 @@ impl Listener for Whole {
 ///
 /// # Errors
 /// What the API says of it.
-pub async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
+async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
     let mut asked = asked.clone();
     let mut spent = Usage::default();
     for _ in 0..MAX_FAULTS {
@@ -74,10 +75,10 @@ pub async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl List
                 out.deliver().await;
                 return Ok(());
             }
-            Outcome::Faulty(faults, usage) => {
+            Outcome::Faulty(calls, usage) => {
                 spent += usage;
                 out.deliver().await;
-                complain(&mut asked, faults);
+                complain(&mut asked, calls);
             }
             Outcome::Empty(is_cut_by_limit) => return Err(upstream.trouble(Failure::Empty { is_cut_by_limit })),
             Outcome::Broken(reason) => {
@@ -100,28 +101,40 @@ async fn patiently<T>(out: &mut impl Listener, future: impl Future<Output = T>) 
     }
 }
 
-/// The model hears of its calls that could not be made, as it hears of a tool that has failed.
-fn complain(asked: &mut Asked, faults: Vec<Fault>) {
-    const MOST_QUOTED: usize = 500;
-    let calls: Vec<_> = faults.iter().map(|fault| (api_id("bad")[4..13].to_string(), fault)).collect();
-    let made = calls
-        .iter()
-        .map(|(id, fault)| json!({"id": id, "type": "function", "function": {"name": fault.name, "arguments": "{}"}}));
-    let made: Vec<_> = made.collect();
-    asked.messages.push(json!({"role": "assistant", "content": "", "tool_calls": made}));
-    for (id, fault) in calls {
-        let written: String = fault.arguments.chars().take(MOST_QUOTED).collect();
-        let text = format!("Error: {}. These were the arguments: {written}", fault.reason);
-        asked.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
+/// The model hears of its calls that were not made, as it hears of a tool that has failed.
+fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
+    let ids: Vec<String> = unmade.iter().map(|_| api_id("c")[2..11].to_string()).collect();
+    let call = |(call, id): (&Unmade, &String)| {
+        let arguments = call.arguments.as_deref().unwrap_or("{}");
+        json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    };
+    let calls: Vec<_> = unmade.iter().zip(&ids).map(call).collect();
+    asked.messages.push(json!({"role": "assistant", "content": "", "tool_calls": calls}));
+    for (call, id) in unmade.into_iter().zip(ids) {
+        asked.messages.push(json!({"role": "tool", "tool_call_id": id, "content": call.reason}));
     }
 }
 
-/// Keeps the server from being unloaded meanwhile, where there is somebody who would.
-pub async fn in_use(context: &Context) -> Option<InUse> {
-    let context = context.for_applet(super::NAME, &[]);
+/// The same, while the server is kept from being unloaded where there is somebody who would.
+///
+/// # Errors
+/// What the API says of it.
+pub async fn answer_in_use(
+    upstream: &Arc<Upstream>,
+    context: &Arc<Context>,
+    asked: &Asked,
+    out: &mut impl Listener,
+) -> Result<(), Trouble> {
+    if !auto::is_on(context) {
+        return answer(upstream, asked, out).await;
+    }
+    let (taker, watched) = (context.clone(), context.clone());
     // Whoever is ending the server at this moment is waited for.
-    let taken = tokio::task::spawn_blocking(move || auto::is_on(&context).then(|| unload::in_use(&context)));
-    taken.await.ok().flatten()
+    let in_use = spawn_blocking(move || unload::in_use(&taker)).await;
+    let outcome = answer(upstream, asked, out).await;
+    drop(in_use);
+    let _ = spawn_blocking(move || unload::when_idle(&watched)).await;
+    outcome
 }
 
 /// An answer in events.
@@ -134,22 +147,14 @@ pub struct Streamed {
 
 impl Streamed {
     /// To whoever has the other ends.
-    pub fn new(asked: &Asked, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
-        let events = Events::new(&asked.model, fit::estimate(asked) as u64);
+    pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+        let events = Events::new(model, fit::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed) }
     }
 
     /// Answers, whatever comes of it.
-    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Context, asked: &Asked) {
-        let in_use = in_use(context).await;
-        let outcome = answer(upstream, asked, self).await;
-        let must_be_unloaded = in_use.is_some();
-        drop(in_use);
-        if must_be_unloaded {
-            let context = context.for_applet(super::NAME, &[]);
-            let _ = tokio::task::spawn_blocking(move || unload::when_idle(&context)).await;
-        }
-        let Err(trouble) = outcome else { return };
+    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
+        let Err(trouble) = answer_in_use(upstream, context, asked, self).await else { return };
         let unheard = match self.failed.take() {
             Some(failed) => failed.send(trouble).err(),
             None => Some(trouble),

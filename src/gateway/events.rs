@@ -43,7 +43,7 @@ pub trait Sink {
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
 pub struct Events {
-    model: String,
+    model: Value,
     input_tokens: u64,
     out: Vec<u8>,
     has_begun: bool,
@@ -59,8 +59,8 @@ enum Block {
 
 impl Events {
     /// The events of an answer of `model` to a prompt of about `input_tokens`.
-    pub fn new(model: &str, input_tokens: u64) -> Events {
-        Events { model: model.into(), input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
+    pub fn new(model: Value, input_tokens: u64) -> Events {
+        Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
     /// The bytes that are to be sent.
@@ -166,9 +166,9 @@ pub struct Whole {
 
 impl Whole {
     /// The message, if the answer has ended.
-    pub fn message(self, model: &str) -> Option<Value> {
+    pub fn message(self, model: Value) -> Option<Value> {
         let end = self.end?;
-        Some(message(model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+        Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }
 
     /// Adds to the last block if that is of this kind.
@@ -203,7 +203,7 @@ impl Sink for Whole {
     }
 }
 
-fn message(model: &str, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
+fn message(model: &Value, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
     json!({
         "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),

@@ -40,6 +40,10 @@ pub fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
     if size == Size::Full {
         return asked;
     }
+    if is_compaction(&asked.messages) {
+        // Its answer is a text, and what is to be shortened did not fit with the tools.
+        asked.tools.clear();
+    }
     let called = called(&asked.messages);
     let wanted = asked.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str()).unwrap_or_default();
     let is_kept = |tool: &Tool| {
@@ -78,6 +82,12 @@ pub fn estimate(asked: &Asked) -> usize {
 
 /// About what a picture takes, in tokens.
 const IMAGE: usize = 1500;
+
+/// What Claude Code 2.1.330 asks when a conversation has become too long.
+fn is_compaction(messages: &[Value]) -> bool {
+    let last = messages.last().and_then(|message| message["content"].as_str());
+    last.is_some_and(|text| text.contains("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."))
+}
 
 fn called(messages: &[Value]) -> Vec<&str> {
     let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array()).flatten();

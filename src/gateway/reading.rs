@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::calls::{self, Call, Found, Scanner};
 use super::events::{End, Piece, Sink};
+use super::fit;
 use super::request::Asked;
 use crate::answer::chat::Usage;
 use crate::answer::chunk::{CallPiece, Chunk};
@@ -43,21 +46,21 @@ pub enum Outcome {
     /// It is whole.
     Ended(End),
     /// Its calls cannot be made as they are; what is wrong with each is for the model to hear.
-    Faulty(Vec<Fault>, Usage),
+    Faulty(Vec<Unmade>, Usage),
     /// It is empty. Whether the limit was used up by thinking.
     Empty(bool),
     /// It broke, and why.
     Broken(String),
 }
 
-/// A call that cannot be made.
+/// A call that was not made.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Unmade {
     /// The tool's name.
     pub name: String,
-    /// What should have been its arguments.
-    pub arguments: String,
-    /// What is wrong.
+    /// Its arguments; none if they cannot be read.
+    pub arguments: Option<String>,
+    /// What the model hears of it.
     pub reason: String,
 }
 
@@ -68,7 +71,7 @@ impl<'a> Reading<'a> {
             asked,
             parser: Parser::default(),
             filter: Filter::default(),
-            scanner: Scanner::new(&asked.tools),
+            scanner: Scanner::new(asked.callable()),
             stop: Stop::new(&asked.stop),
             calls: BTreeMap::new(),
             finish: None,
@@ -115,10 +118,11 @@ impl<'a> Reading<'a> {
             return Outcome::Broken("the stream ended before its end".into());
         }
         let is_cut = self.finish.as_deref() == Some("length");
-        let (calls, faults) = if is_stopped { (vec![], vec![]) } else { self.finish_calls(is_cut, sink) };
-        let usage = self.usage.unwrap_or(Usage { output: self.chunks, ..Usage::default() });
-        if !faults.is_empty() {
-            return Outcome::Faulty(faults, usage);
+        let calls = if is_stopped { vec![] } else { self.finish_calls(is_cut, sink) };
+        let counted = || Usage { input: fit::estimate(self.asked) as u64, cached: 0, output: self.chunks };
+        let usage = self.usage.unwrap_or_else(counted);
+        if calls.iter().any(|call| call.arguments.is_err()) {
+            return Outcome::Faulty(calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), usage);
         }
         let has_calls = !calls.is_empty();
         for call in calls {
@@ -202,7 +206,7 @@ impl<'a> Reading<'a> {
         });
         let Some(function) = piece.function else { return };
         let arguments = match function.arguments {
-            Some(serde_json::Value::String(text)) => text,
+            Some(Value::String(text)) => text,
             Some(value) if !value.is_null() => value.to_string(),
             _ => String::new(),
         };
@@ -215,9 +219,8 @@ impl<'a> Reading<'a> {
         partial.arguments.push_str(&arguments);
     }
 
-    /// The calls that the server has read, and those in the text; or what is wrong with them. A call that was cut off is
-    /// never made: half a command is another command.
-    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> (Vec<Call>, Vec<Fault>) {
+    /// The calls that the server has read, and those in the text.
+    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> Vec<Call> {
         let mut rest = self.filter.finish();
         let thought = self.filter.take_thought();
         self.thinking(thought, sink);
@@ -238,27 +241,37 @@ impl<'a> Reading<'a> {
             name: calls::known(tools, &name),
             arguments: calls::arguments(&arguments),
         }));
-        let limit = self.asked.max_tokens;
-        let mut faults = Vec::new();
-        for Call { name, arguments } in &found {
-            if let Err(text) = arguments {
-                let reason = if is_cut {
-                    format!(
-                        "the call was cut off, since an answer has at most {limit} tokens. It was not made. Make smaller calls"
-                    )
-                } else {
-                    "the arguments are not a JSON object. The call was not made. Make it again with valid JSON".into()
+        found
+    }
+
+    /// A call that was cut off is never made: half a command is another command.
+    fn unmade(&self, call: Call, is_cut: bool) -> Unmade {
+        let Call { name, arguments } = call;
+        match arguments {
+            Ok(arguments) => Unmade {
+                name,
+                arguments: Some(Value::from(arguments).to_string()),
+                reason: "Error: not made, since another call of the same answer could not be read. Make it again".into(),
+            },
+            Err(text) => {
+                const MOST_QUOTED: usize = 500;
+                let written: String = text.chars().take(MOST_QUOTED).collect();
+                let what = match is_cut {
+                    true => format!(
+                        "the call was cut off, since an answer has at most {} tokens. Make smaller calls",
+                        self.asked.max_tokens
+                    ),
+                    false => "the arguments are not a JSON object. Make the call again with valid JSON".into(),
                 };
-                faults.push(Fault { name: name.clone(), arguments: text.clone(), reason });
+                Unmade { name, arguments: None, reason: format!("Error: not made: {what}. These were the arguments: {written}") }
             }
         }
-        (found, faults)
     }
 
     fn tell(&mut self, call: Call, sink: &mut dyn Sink) {
         if let Ok(arguments) = call.arguments {
             self.has_content = true;
-            sink.piece(Piece::Call { name: call.name, arguments: serde_json::Value::from(arguments).to_string() });
+            sink.piece(Piece::Call { name: call.name, arguments: Value::from(arguments).to_string() });
         }
     }
 }

@@ -110,12 +110,16 @@ impl Stdin {
     /// The request that a session begins with, if one does. `waits`: for the first line, if none has come.
     pub fn initialize(&self, waits: bool) -> Option<Value> {
         let pump = self.pump().filter(|pump| pump.state().kept.is_in_lines)?;
-        if waits {
-            pump.begin();
-        }
         let mut state = pump.state();
-        while waits && !state.is_over && state.kept.settings.is_empty() && state.kept.said.is_empty() {
-            state = pump.heard.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if waits && !state.has_begun {
+            state.unheard = Some(vec![]);
+            drop(state);
+            pump.begin();
+            state = pump.state();
+            let has_line = |state: &State| state.unheard.as_ref().is_none_or(|bytes| bytes.contains(&b'\n'));
+            while !state.is_over && !has_line(&state) {
+                state = pump.heard.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         let (_, line) = state.kept.settings.iter().find(|(kind, _)| kind == INITIALIZE)?;
         match input::parse_line(line) {
@@ -215,6 +219,8 @@ struct State {
     length: u64,
     /// What came since it was taken from the real Claude.
     missed: Vec<u8>,
+    /// All of it, while nobody has been given any of it.
+    unheard: Option<Vec<u8>>,
     /// Nobody else will ask for it.
     is_given_away: bool,
 }
@@ -296,7 +302,7 @@ impl Pump {
         state.taker = None;
         state.missed = Vec::new();
         let settings = state.kept.settings.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>().concat();
-        let before = [settings, state.kept.bytes()].concat();
+        let before = state.unheard.take().unwrap_or_else(|| [settings, state.kept.bytes()].concat());
         pipe.done = state.length;
         let is_over = state.is_over;
         drop(state);
@@ -347,14 +353,16 @@ impl Pump {
         self.take_unheard()
     }
 
-    /// Takes all of it, the requests that set something too: nobody has answered them.
+    /// Takes all of it, if nobody has been given any of it, and otherwise what [`Pump::take`] does.
     pub fn take_unheard(&self) -> Feed {
-        let state = self.state();
-        let settings = state.kept.settings.iter().map(|(_, line)| line.clone());
-        let said = settings.collect::<Vec<_>>().concat();
-        drop(state);
-        let Feed { input, .. } = self.take();
-        Feed { settings: vec![], input: Box::new(BufReader::new(Cursor::new(said).chain(input))) }
+        let mut state = self.state();
+        let Some(first) = state.unheard.take() else {
+            drop(state);
+            return self.take();
+        };
+        let (sender, next) = channel();
+        state.taker = (!state.is_over).then_some(sender);
+        Feed { settings: vec![], input: Box::new(BufReader::new(Chunks { current: Cursor::new(first), next })) }
     }
 
     /// The real Claude has it again, with what came since it was taken.
@@ -452,6 +460,9 @@ impl Pump {
             let bytes = &chunk[..length];
             if !state.is_given_away {
                 state.kept.add(bytes);
+            }
+            if let Some(unheard) = &mut state.unheard {
+                unheard.extend_from_slice(bytes);
             }
             self.heard.notify_all();
             state.length += length as u64;

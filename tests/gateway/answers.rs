@@ -325,6 +325,21 @@ fn stop_sequences_wherever_they_are_split() {
     }
 }
 
+/// They end the answer where what might have been a call turns out to be text, too.
+#[test]
+fn stop_sequences_in_what_was_held_back() {
+    let request = with(with_tools(question("hi")), json!({"stop_sequences": ["###"]}));
+    let server = Server::saying("");
+    let gateway = server.gateway();
+    for text in ["a <tool_call> ### b", "{\"name\": 7 ### b", "a<tool###"] {
+        server.say(&(piece(text) + &end("stop")));
+        let seen = gateway.message(&request);
+        let (before, _) = text.split_once("###").unwrap();
+        assert_eq!((&seen["stop_reason"], &seen["stop_sequence"]), (&json!("stop_sequence"), &json!("###")), "{text}");
+        assert_eq!(seen["content"], json!([{"type": "text", "text": before}]), "{text}");
+    }
+}
+
 /// Arguments that are no JSON go back to the model; the caller sees only what came of it.
 #[test]
 fn a_call_that_cannot_be_made_is_made_again() {

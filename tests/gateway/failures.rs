@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Gateway, PATIENCE, Server, delta, question, with, with_tools};
 use crate::support::stub::{Stub, completion, end, json as json_answer, piece, sse};
@@ -248,6 +248,19 @@ fn pings_while_the_server_is_silent() {
     };
     let good = answering(sse(&completion("yes")));
     let bad = answering(json_answer(500, r#"{"error":"out of memory"}"#));
+    let slow = Stub::new(|request, stream| {
+        if request.is_chat() {
+            let call = |call: &Value| delta(&json!({"tool_calls": [call]}));
+            let begin = json!({"index": 0, "id": "c", "function": {"name": "Bash", "arguments": "{\"command\":\""}});
+            let _ = stream.write_all(sse(&call(&begin)).as_bytes());
+            for _ in 0..26 {
+                thread::sleep(Duration::from_millis(250));
+                let _ = stream.write_all(call(&json!({"index": 0, "function": {"arguments": "x"}})).as_bytes());
+            }
+            let rest = call(&json!({"index": 0, "function": {"arguments": "\"}"}})) + &end("tool_calls");
+            let _ = stream.write_all(rest.as_bytes());
+        }
+    });
     thread::scope(|scope| {
         scope.spawn(|| {
             let answer = Gateway::new(&good.url()).stream(&question("hi"));
@@ -258,6 +271,12 @@ fn pings_while_the_server_is_silent() {
             let answer = Gateway::new(&bad.url()).stream(&question("hi"));
             let said = "the local server refused: HTTP 500: out of memory";
             assert_eq!((answer.error, answer.pings), (Some(("invalid_request_error".into(), said.into())), 1));
+        });
+        // A call is passed on when it is whole; until then it is as if the server were silent.
+        scope.spawn(|| {
+            let answer = Gateway::new(&slow.url()).stream(&with_tools(question("hi")));
+            assert_eq!((answer.error, answer.pings), (None, 1));
+            assert_eq!(answer.message["content"][0]["input"]["command"].as_str().unwrap().len(), 26);
         });
         scope.spawn(|| {
             let reply = Gateway::new(&bad.url()).ask(&question("hi"));

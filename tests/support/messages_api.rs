@@ -112,8 +112,10 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         reply => (reply, String::new()),
     };
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    // Messages of the same name are one to Claude Code.
+    let id = format!("msg_{}", question["messages"].as_array().map_or(0, Vec::len));
     let message = |content: Value, stop: Value| {
-        json!({"id": "msg_1", "type": "message", "role": "assistant", "model": question["model"], "content": content,
+        json!({"id": id, "type": "message", "role": "assistant", "model": question["model"], "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})
     };
     let (block, deltas, stop) = match &reply {
@@ -133,7 +135,9 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         }
         Reply::Use(name, input) => {
             let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});
-            (json!({"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}), vec![delta], "tool_use")
+            // Claude Code passes over what has an id that was there before.
+            let id = format!("toolu_{}", question["messages"].to_string().matches("\"tool_result\"").count() + 1);
+            (json!({"type": "tool_use", "id": id, "name": name, "input": {}}), vec![delta], "tool_use")
         }
     };
     if let (Reply::Text(text), false) = (&reply, question["stream"] == true) {

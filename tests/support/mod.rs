@@ -5,6 +5,7 @@ pub mod messages_api;
 pub mod play;
 pub mod pty;
 pub mod real;
+pub mod script;
 pub mod stub;
 
 use std::collections::BTreeMap;
