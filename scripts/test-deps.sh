@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests drive, into target/test-deps: the real Claude Code of today and of six times before, two real
-# model servers, and the Agent SDKs of today and of the first months, without the Claude Code that they carry.
+# model servers, the Agent SDKs of today and of the first months, without the Claude Code that they carry, and the official
+# clients of the Messages API.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
@@ -16,12 +17,15 @@ sdk_py_old_packages="--no-binary claude-agent-sdk claude-agent-sdk==0.1.19"
 # What else they name is bundled into them; zod is for tools of one's own.
 sdk_ts_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.3.330 zod@4.6.7"
 sdk_ts_old_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.1.20"
+api_py_packages="anthropic==2.12.0"
+api_ts_packages="@anthropic-ai/sdk@1.12.0"
 
 main() {
     local wanted version
     [ "$(uname -s)" = Darwin ] || mlx_packages="$mlx_packages mlx[cpu]"
     wanted="$claude_packages $claude_old_versions $llama_packages $mlx_packages"
     wanted="$wanted $sdk_py_packages $sdk_py_old_packages $sdk_ts_packages $sdk_ts_old_packages"
+    wanted="$wanted $api_py_packages $api_ts_packages"
     if [ "$(cat "$deps/complete" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
@@ -33,10 +37,12 @@ main() {
     done
     node_modules sdk-ts "$sdk_ts_packages"
     node_modules sdk-ts-old "$sdk_ts_old_packages"
+    node_modules api-ts "$api_ts_packages"
     venv llama "$llama_packages"
     venv mlx "$mlx_packages"
     venv sdk-py "$sdk_py_packages"
     venv sdk-py-old "$sdk_py_old_packages"
+    venv api-py "$api_py_packages"
     echo "$wanted" >"$deps/complete"
 }
 

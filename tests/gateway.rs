@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 use crate::support::stub::{self, Stub};
-use caller::{Caller, Reply};
+use caller::Caller;
+pub(crate) use caller::Reply;
 use events::Answer;
 
 /// What the caller is let in by, and what must go no further.

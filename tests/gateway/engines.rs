@@ -1,1 +1,1 @@
-//! x
+//! Real engines behind the gateway.

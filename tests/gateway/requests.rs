@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Gateway, Server, question, tools, with};
-use crate::support::stub::Stub;
-use crate::support::stub::{completion, json as json_answer, sse};
+use crate::support::stub::{Stub, completion, json as json_answer, sse};
 
 /// A picture of one pixel.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -295,10 +294,10 @@ fn halves_of_characters_are_mended() {
     let server = Server::saying(&completion("yes"));
     let gateway = server.gateway();
     let mut caller = gateway.connect();
-    let body = br#"{"max_tokens":100,"messages":[{"role":"user","content":"a\ud83d b \xff"}]}"#.to_vec();
+    let body = [br#"{"max_tokens":100,"messages":[{"role":"user","content":"a\ud83d b "#.as_slice(), b"\xff\"}]}"].concat();
     let reply = caller.send(caller.posting("/v1/messages", body)).reply();
     assert_eq!(reply.status, 200, "{reply:?}");
-    assert_eq!(server.asked(), chat(json!([user("a\u{fffd} b \\xff")])).clone(), "the escape is not the API's");
+    assert_eq!(server.asked(), chat(json!([user("a\u{fffd} b \u{fffd}")])));
 }
 
 #[test]
@@ -369,6 +368,23 @@ fn sampling_stops_formats_and_what_is_not_known() {
         let request = with(question("hi"), keys.clone());
         assert_eq!(sent(&server, &gateway, &request), with(chat(json!([user("hi")])), expected), "{keys}");
     }
+}
+
+/// The official clients know this refusal, and send the whole conversation then.
+#[test]
+fn conversations_that_only_a_server_would_know() {
+    let server = Server::saying(&completion("yes"));
+    let gateway = server.gateway();
+    for thread in [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "msg_1"})] {
+        let request = with(question("hi"), json!({"thread": thread}));
+        let (status, may_pass, kind, _) = gateway.refusal(&request);
+        assert_eq!((status, may_pass, kind.as_str()), (400, false, "invalid_request_error"), "{thread}");
+        let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        assert_eq!(gateway.ask(&request).json()["error"]["details"], details, "{thread}");
+    }
+    assert!(server.stub.chats().is_empty());
+    let request = with(question("hi"), json!({"thread": null}));
+    assert_eq!(sent(&server, &gateway, &request), chat(json!([user("hi")])));
 }
 
 #[test]
@@ -450,7 +466,7 @@ fn requests_of_claude_code() {
     assert_eq!(cases.len(), 8);
     for (name, request) in cases {
         let chat = sent(&server, &gateway, &request);
-        let path = folder.join(&name).with_extension("json");
+        let path = folder.join(format!("{name}.json"));
         if std::env::var_os("UPDATE_GATEWAY_REQUESTS").is_some() {
             fs::create_dir_all(&folder).unwrap();
             fs::write(&path, format!("{chat:#}\n")).unwrap();
