@@ -30,7 +30,7 @@ fn a_session_at_a_terminal() {
             ],
         );
         let terminal = Tmux::new(&home.sandbox, &work);
-        terminal.enter("stty -g > before; claude --permission-mode default");
+        terminal.enter("stty -g > before; claude --permission-mode default; echo it has ended: $?; stty -g > after");
         terminal.wait_for("❯");
         terminal.enter("make it");
         terminal.wait_for("Do you want to");
@@ -54,10 +54,9 @@ fn a_session_at_a_terminal() {
         terminal.wait_for("It went on.");
 
         terminal.enter("/exit");
-        terminal.wait_for("claude --resume ");
-        terminal.enter("stty -g > after; echo it has ended: $?");
         terminal.wait_for("it has ended: 0");
         let setting = |name: &str| std::fs::read_to_string(work.join(name)).unwrap_or_default();
+        until(20, "the line ends", || !setting("after").is_empty());
         same("settings of the terminal", setting("before"), setting("after"))?;
         same("alternate screen, mouse, cursor", "0 0 1", terminal.modes().as_str())?;
         same("what was said at the beginning", 1, terminal.history().matches(SAID.trim_end()).count())?;
