@@ -107,9 +107,9 @@ fn is_slash_command(prompt: &str) -> bool {
 
 /// What stands ready for a Claude Code on the local model.
 pub struct Ready {
-    /// The option that sets it. It stands in the place of the caller's own: some versions take the first of several, and some
-    /// the last.
-    pub settings: OsString,
+    /// The option that sets it, and its value: up to 2.0.14 they are not known as one word. They stand in the place of the
+    /// caller's own: some versions take the first of several, and some the last.
+    pub settings: [OsString; 2],
     /// What it is given in its environment, and what it must not have.
     pub environment: Vec<(OsString, Option<OsString>)>,
     /// What people are told of it.
@@ -142,7 +142,7 @@ pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is
     }
     let args = match invocation.has("--settings") {
         true => invocation.replaced_by(&["--settings"], &ready.settings, &context.args),
-        false => [ready.settings].into_iter().chain(context.args.iter().cloned()).collect(),
+        false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
     };
     // How it ends nobody here will know.
     let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, "agent", "local") };
@@ -203,13 +203,20 @@ pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Re
     let local = Local { port, token: gateway::token(), model, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
-    let merged = settings::merged(invocation, &local);
+    // At a terminal 2.1.110 shows a warning for a helper of ours.
+    let merged = settings::merged(invocation, &local, is_print || has_stored_key(context));
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
-    let mut settings = OsString::from("--settings=");
-    settings.push(file);
+    let settings = ["--settings".into(), file.into()];
     let environment = settings::environment(&local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model.name })
+}
+
+/// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.
+fn has_stored_key(context: &Context) -> bool {
+    let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
+    let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
+    memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
 }
 
 /// Whether the user wants no lines about what happens here.

@@ -6,7 +6,7 @@ mod early;
 mod eaten;
 mod suggest;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -52,18 +52,19 @@ impl Invocation {
     /// The command line `args`, from which this was read, with the flag `flag` in the place of each of these options and
     /// its values. Nothing in its place would let a variadic option before it take the word behind it.
     pub fn replaced(&self, names: &[&str], flag: &str, args: &[OsString]) -> Vec<OsString> {
-        self.replaced_by(names, flag.as_ref(), args)
+        self.replaced_by(names, &[flag.into()], args)
     }
 
-    /// The same for a word that is no text.
-    pub fn replaced_by(&self, names: &[&str], flag: &OsStr, args: &[OsString]) -> Vec<OsString> {
+    /// The same with any words that begin with an option.
+    pub fn replaced_by(&self, names: &[&str], words: &[OsString], args: &[OsString]) -> Vec<OsString> {
         let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
         let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
         let shown = |at: usize| match places.iter().find(|place| place.contains(&at)) {
-            Some(place) => (place.start == at).then(|| flag.into()),
-            None => Some(args[at].clone()),
+            Some(place) if place.start == at => words,
+            Some(_) => &[],
+            None => &args[at..=at],
         };
-        (0..args.len()).filter_map(shown).collect()
+        (0..args.len()).flat_map(shown).cloned().collect()
     }
 
     /// The prompt argument: the first positional.

@@ -600,6 +600,11 @@ impl<'a> Watch<'a> {
             }
             return false;
         }
+        // The summary of a conversation that was compacted is no answer yet.
+        if self.mode == Mode::Local && line.is("user") && !self.turn.has_begun {
+            self.hold(bytes);
+            return false;
+        }
         self.turn.has_begun = true;
         // The frame of an answer is not yet a part of it: Anthropic may say there that it is overloaded.
         let is_frame = is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping"));

@@ -2,6 +2,7 @@
 
 mod passed;
 mod refused;
+mod resumed;
 mod talks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,6 +16,7 @@ mod applets;
 mod auto;
 mod drill;
 mod failover;
+mod gateway;
 mod golden;
 mod ledger;
 mod lines;

@@ -88,6 +88,8 @@ fn a_conversation_goes_back_and_forth_between_claude_and_the_local_model() {
     let (api, local) = (answering("from Claude"), Stub::answering("from here"));
     let mut sandbox = sandbox(&api);
     sandbox.set("LOCAL_LLM_URL", local.url());
+    // Otherwise a session of Claude's goes on with its tools.
+    sandbox.set("LOCAL_LLM_AGENT", "never");
     let ask = |backend: &str, args: &[&str]| {
         sandbox.switch(backend);
         let output = sandbox.cmd("claude").arg("-p").args(args).dir(sandbox.path("work")).limit(LIMIT).run();
@@ -212,7 +214,8 @@ fn at_a_terminal() {
 fn a_session_at_a_terminal() {
     for (program, switch) in [(&*real().to_string_lossy(), "claude"), ("claude", "claude"), ("agent-llm", "local")] {
         let api = answering("An answer");
-        let sandbox = sandbox(&api);
+        let mut sandbox = sandbox(&api);
+        sandbox.set("LOCAL_LLM_AGENT", "never");
         sandbox.switch(switch);
         let trusted = json!({sandbox.home().to_string_lossy(): {"hasTrustDialogAccepted": true}});
         let keys = json!({"approved": ["sk-none"], "rejected": []});

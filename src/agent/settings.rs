@@ -25,7 +25,7 @@ const MAX_TOKENS: u32 = 4096;
 /// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
 const ROOMY: u32 = 20_000;
 
-/// In a smaller context 2.1.330 would not even ask (8,192), and what it asks is made to fit.
+/// Of a smaller context 2.1.330 hears nothing: it would not even ask, though what it asks is made to fit.
 const LEAST_WINDOW: u32 = 16_384;
 
 /// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
@@ -56,10 +56,8 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        let told = self.model.window.unwrap_or(USUAL_WINDOW);
-        if told >= LEAST_WINDOW {
-            variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
-        }
+        let told = self.model.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
+        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
         variables
     }
 }
@@ -151,7 +149,9 @@ fn is_secret(name: &str) -> bool {
 
 /// The user's own `--settings`, a file or JSON, with ours in them. A value that Claude Code could not read would make it pass
 /// over all of them.
-pub fn merged(invocation: &Invocation, local: &Local) -> String {
+///
+/// `guards_key`: a key that is stored for all sessions must not be sent.
+pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> String {
     let text = match invocation.last("--settings") {
         Some(text) if text.trim_start().starts_with('{') => text.to_string(),
         Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
@@ -165,9 +165,8 @@ pub fn merged(invocation: &Invocation, local: &Local) -> String {
     environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
-    // A key that was stored by a login at the console would be sent as well: only another helper stands before it. With
-    // `--bare` none is sent, and the helper does not get the variable.
-    let helper = if invocation.has("--bare") { "" } else { "printenv ANTHROPIC_AUTH_TOKEN" };
+    // Only another helper stands before such a key. With `--bare` none is sent, and the helper does not get the variable.
+    let helper = if guards_key && !invocation.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
     settings.insert("apiKeyHelper".into(), helper.into());
     // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {

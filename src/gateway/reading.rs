@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::calls::{self, Call, Found, Scanner};
 use super::events::{End, Piece, Sink};
+use super::fit;
 use super::request::Asked;
 use crate::answer::chat::Usage;
 use crate::answer::chunk::{CallPiece, Chunk};
@@ -70,7 +71,7 @@ impl<'a> Reading<'a> {
             asked,
             parser: Parser::default(),
             filter: Filter::default(),
-            scanner: Scanner::new(&asked.tools),
+            scanner: Scanner::new(asked.callable()),
             stop: Stop::new(&asked.stop),
             calls: BTreeMap::new(),
             finish: None,
@@ -118,7 +119,8 @@ impl<'a> Reading<'a> {
         }
         let is_cut = self.finish.as_deref() == Some("length");
         let calls = if is_stopped { vec![] } else { self.finish_calls(is_cut, sink) };
-        let usage = self.usage.unwrap_or(Usage { output: self.chunks, ..Usage::default() });
+        let counted = || Usage { input: fit::estimate(self.asked) as u64, cached: 0, output: self.chunks };
+        let usage = self.usage.unwrap_or_else(counted);
         if calls.iter().any(|call| call.arguments.is_err()) {
             return Outcome::Faulty(calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), usage);
         }

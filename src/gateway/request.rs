@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::answer::surrogates::mended;
 
 /// What is asked, in the words of chat completions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// The model's name as the caller has it, which answers repeat.
     pub model: String,
@@ -32,6 +32,13 @@ pub struct Asked {
     pub shows_thinking: bool,
     /// The form that the answer must have, as `response_format` of chat completions.
     pub format: Option<Value>,
+}
+
+impl Asked {
+    /// The tools that may be called for this answer.
+    pub fn callable(&self) -> &[Tool] {
+        if self.choice.as_ref().is_some_and(|choice| choice == "none") { &[] } else { &self.tools }
+    }
 }
 
 /// A tool that the model may call.
@@ -217,10 +224,11 @@ impl Talk {
     }
 
     fn push_user(&mut self, parts: Vec<Value>) {
-        self.close_calls();
+        // The results of several calls may come in several messages.
         if parts.is_empty() {
             return;
         }
+        self.close_calls();
         if let Some(last) = self.messages.last_mut().filter(|last| last["role"] == "user") {
             let before = match last["content"].take() {
                 Value::Array(parts) => parts,

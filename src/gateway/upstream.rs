@@ -119,10 +119,13 @@ impl Upstream {
     /// What the API says to it.
     pub async fn ask(self: &Arc<Upstream>, asked: &Asked) -> std::result::Result<(Asked, Response), Trouble> {
         let (mut starts, mut is_named, mut takes_format) = (0, None, true);
-        let mut sizes = SIZES.into_iter().peekable();
         let mut refused = None;
-        'size: while let Some(size) = sizes.next() {
+        let mut before = None;
+        'size: for size in SIZES {
             let mut sized = fit::sized(asked, size, &self.appended);
+            if before.replace(sized.clone()).is_some_and(|before| before == sized) {
+                continue;
+            }
             if !takes_format {
                 sized.format = None;
             }
@@ -212,8 +215,8 @@ impl Upstream {
         let mut body = Map::new();
         body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
         body.insert("messages".into(), messages.into());
-        if !asked.tools.is_empty() && asked.choice.as_ref().is_none_or(|choice| choice != "none") {
-            body.insert("tools".into(), asked.tools.iter().map(|tool| tool.in_chat()).collect());
+        if !asked.callable().is_empty() {
+            body.insert("tools".into(), asked.callable().iter().map(|tool| tool.in_chat()).collect());
             if let Some(choice) = &asked.choice {
                 body.insert("tool_choice".into(), choice.clone());
             }

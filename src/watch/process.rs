@@ -85,7 +85,7 @@ pub fn arguments(
     }
     let mut left_out = vec!["--output-format"];
     if let Some(local) = local {
-        arguments.push(local.ready.settings.clone());
+        arguments.extend(local.ready.settings.clone());
         left_out.push("--settings");
     }
     // The first try has made the session.

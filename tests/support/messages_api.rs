@@ -135,7 +135,9 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         }
         Reply::Use(name, input) => {
             let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});
-            (json!({"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}), vec![delta], "tool_use")
+            // Claude Code passes over what has an id that was there before.
+            let id = format!("toolu_{}", question["messages"].to_string().matches("\"tool_result\"").count() + 1);
+            (json!({"type": "tool_use", "id": id, "name": name, "input": {}}), vec![delta], "tool_use")
         }
     };
     if let (Reply::Text(text), false) = (&reply, question["stream"] == true) {
