@@ -5,6 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo fmt --check
+
+# It waits for the network most of the time, the compiler for the processor.
+scripts/test-deps.sh &
+deps=$!
+trap 'kill "$deps" 2>/dev/null || true' EXIT
+
 cargo clippy --locked --all-targets -- -D warnings
 
 if ! command -v shellcheck >/dev/null; then
@@ -13,7 +19,8 @@ if ! command -v shellcheck >/dev/null; then
 fi
 find scripts .ci tests -type f \( -name '*.sh' -o -path .ci/run -o -path 'tests/stand-ins/*ctl' \) -exec shellcheck {} +
 
-scripts/test-deps.sh
 CLAUDE_FAILOVER_TEST_BINARY=$(scripts/build.sh)
 export CLAUDE_FAILOVER_TEST_BINARY
+wait "$deps"
+trap - EXIT
 cargo test --locked "$@"

@@ -1,5 +1,6 @@
 //! `auto`: Claude until it refuses, the local model while it does, and back by itself.
 
+mod hands;
 mod policy;
 
 use std::collections::HashSet;
@@ -26,7 +27,7 @@ use crate::ledger::Entry;
 use crate::real_claude;
 use crate::switch::{Backend, Switch};
 use crate::verdict::{Class, Verdict};
-use crate::watch::{Exit, Limits, Mode, OnLocal, Patience, Process, Rendered, Signals, Start, Stdin, Step, Target, Watch};
+use crate::watch::{Exit, Limits, Mode, Patience, Process, Rendered, Signals, Start, Stdin, Step, Target, Watch};
 use crate::{notify, unload};
 use policy::Policy;
 
@@ -252,91 +253,6 @@ impl Call<'_> {
                 match self.try_claude(process, Mode::PassedOn, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
-                }
-            }
-        }
-    }
-
-    /// Answers with tools, and asks Claude if that fails.
-    fn take_in_hand(&self, reason: &Reason, process: Process) -> Tried {
-        match self.with_hands(reason, process, self.rendered(), None) {
-            Ok(code) => Tried::Ended(code),
-            Err((process, _)) => self.try_claude(process, Mode::PassedOn, None),
-        }
-    }
-
-    /// Goes on with a session in which tools have run.
-    fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
-        let (reason, begun) = (Reason::of(verdict), self.entry_of_claude(&watch));
-        let (mut process, out, left) = watch.hand_over();
-        let prompt = format!(
-            "Claude {} in the middle of this work, and another model goes on with it. What was done so far is done: do not do it \
-             again. Go on from there.",
-            reason.said
-        );
-        process.stdin.say_instead(&prompt);
-        match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
-            Ok(code) => code,
-            Err((_, out)) => {
-                let exit = left.tell(out);
-                Entry { exit: Some(exit.code()), ..begun }.append(self.context);
-                exit.into()
-            }
-        }
-    }
-
-    /// Runs the real Claude Code on the local model. `prompt`: what it is told instead of the caller's.
-    ///
-    /// # Errors
-    /// If that came to nothing, with what another try needs.
-    fn with_hands(
-        &self,
-        reason: &Reason,
-        process: Process,
-        mut out: Rendered,
-        prompt: Option<String>,
-    ) -> std::result::Result<ExitCode, (Process, Rendered)> {
-        let is_resumed = process.has_session();
-        let ready = match agent::prepare(self.context, self.invocation, true) {
-            Ok(ready) => ready,
-            Err(error) => {
-                self.say_why_not(&error);
-                return Err((process, out));
-            }
-        };
-        let what = if is_resumed { "goes on with the session" } else { "answers" };
-        let line = format!("Claude {}; the local model `{}` {what}", reason.said, ready.model);
-        let mut mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
-        if is_resumed {
-            mark["resumed"] = true.into();
-        }
-        out.mark(Some(mark));
-        let patience = Patience { resumes: false, ..self.patience() };
-        let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
-        let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, out, start) {
-            Ok(watch) => watch,
-            Err(error) => return Ok(report(self.applet, &error)),
-        };
-        loop {
-            match watch.run() {
-                Step::Answering => self.say(&line),
-                Step::NearLimit => {}
-                Step::Refused(_) | Step::Interrupted(_) => {
-                    let said = watch.refusal().unwrap_or_else(|| "it did not answer".into());
-                    let (process, mut out, _) = watch.hand_over();
-                    out.mark(None);
-                    self.say_why_not(&Error::Answer(said));
-                    return Err((process, out));
-                }
-                Step::Ended(exit) => {
-                    let entry = Entry {
-                        verdict: Some(reason.class.word().into()),
-                        exit: Some(exit.code()),
-                        until: reason.until,
-                        ..self.entry(if is_resumed { "resume" } else { "agent" }, "local")
-                    };
-                    entry.of_watch(&watch).append(self.context);
-                    return Ok(exit.into());
                 }
             }
         }

@@ -1,0 +1,74 @@
+//! A session that somebody else goes on with.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::exit::{Exit, mirrored};
+use super::line::Line;
+use super::{LAST_WORK, Process, Pump, Rendered, Target, Watch, guard};
+
+impl Watch<'_> {
+    /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
+    /// where the answer goes, and what is left to tell if nobody can go on.
+    pub fn hand_over(mut self) -> (Process, Rendered, Left) {
+        let begun = Instant::now();
+        // It writes its transcript last, and ends by itself if it has said its last.
+        while matches!(self.child.try_wait(), Ok(None))
+            && begun.elapsed() < LAST_WORK
+            && self.turn.evidence.result.is_some()
+            && !self.listens
+        {
+            sleep(Duration::from_millis(5));
+        }
+        self.signals.keep_stopped(None);
+        self.signals.give_to(Target::Us);
+        let pid = self.pid();
+        let child = std::cell::RefCell::new(&mut self.child);
+        guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        let status = self.child.wait().ok();
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        let exit = match status.map(mirrored) {
+            // It was ended here.
+            Some(Exit::Code(code)) => Exit::Code(code.max(1)),
+            _ => Exit::Code(1),
+        };
+        let left = Left { lines: std::mem::take(&mut self.turn.held), exit };
+        let Watch { program, stdin, signals, ended, session_id, out, .. } = self;
+        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
+        let process = Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id };
+        (process, out, left)
+    }
+}
+
+/// What is left to tell of a try that somebody else was to go on with.
+pub struct Left {
+    lines: Vec<u8>,
+    exit: Exit,
+}
+
+impl Left {
+    /// Tells it, and gives how this process is to end.
+    pub fn tell(self, mut out: Rendered) -> Exit {
+        out.mark(None);
+        tell(&mut out, &self.lines);
+        out.finish();
+        self.exit
+    }
+}
+
+/// Tells lines that were withheld. Gives whether a turn ends with them.
+pub(super) fn tell(out: &mut Rendered, lines: &[u8]) -> bool {
+    let mut ends = false;
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        match Line::parse(line).ending() {
+            Some(ending) => {
+                out.result(line, &ending);
+                ends = true;
+            }
+            None => out.line(line),
+        }
+    }
+    ends
+}
