@@ -47,6 +47,7 @@ fn a_session_at_a_terminal() {
 
         terminal.enter("and on");
         until(60, "the question arrives", || model.questions().len() == 3);
+        terminal.wait_for("esc to interrupt");
         terminal.key("C-c");
         terminal.wait_for("Interrupted");
         until(20, "the answer is cancelled", || model.gone() == 1);

@@ -1,6 +1,6 @@
 //! A shell in a real terminal: tmux with a server of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl Tmux<'_> {
     }
 
     fn tmux(&self, args: &[&str]) -> Cmd {
-        self.sandbox.cmd("/usr/bin/tmux").env("TMUX_TMPDIR", self.sandbox.home()).env("LC_ALL", "C.UTF-8").args(args)
+        self.sandbox.cmd(tmux()).env("TMUX_TMPDIR", self.sandbox.home()).env("LC_ALL", "C.UTF-8").args(args)
     }
 
     #[track_caller]
@@ -69,6 +69,12 @@ impl Tmux<'_> {
         assert_eq!(output.code(), 0, "{}", output.err());
         output.out()
     }
+}
+
+fn tmux() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("tmux")).find(|program| program.exists());
+    found.expect("tmux is installed")
 }
 
 impl Drop for Tmux<'_> {
