@@ -29,6 +29,9 @@ const MAX_FAULTS: u32 = 3;
 /// How long the caller hears nothing before it is told that somebody is there.
 const PING: Duration = Duration::from_secs(5);
 
+/// Between a piece of an answer and the error that ends it: Claude Code up to 2.0.76 takes both together for an answer.
+const APART: Duration = Duration::from_millis(100);
+
 /// Whoever takes an answer as it comes.
 pub trait Listener: Sink {
     /// Passes on what there is.
@@ -168,6 +171,7 @@ impl Streamed {
             None => Some(trouble),
         };
         if let Some(trouble) = unheard {
+            tokio::time::sleep(APART).await;
             self.events.error(&trouble);
             self.deliver().await;
         }
