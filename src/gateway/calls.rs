@@ -119,7 +119,7 @@ impl<'a> Scanner<'a> {
                     let (call, left) = self.in_tags(&inner["<function=".len()..])?;
                     return Some((vec![call], without(left, "</tool_call>")));
                 }
-                let (body, left) = cut(after, "</tool_call>");
+                let (body, left) = up_to(after, "</tool_call>");
                 if body.contains("<arg_key>") {
                     return Some((vec![self.glm(body)], left));
                 }
@@ -249,7 +249,8 @@ fn push_text(found: &mut Vec<Found>, text: &mut String) {
 }
 
 fn first_opener(text: &str) -> Option<(usize, &'static str)> {
-    OPENERS.into_iter().filter_map(|opener| Some((text.find(opener)?, opener))).min()
+    let opener = |at: usize| Some((at, OPENERS.into_iter().find(|opener| text[at..].starts_with(opener))?));
+    memchr::memchr2_iter(b'<', b'[', text.as_bytes()).find_map(opener)
 }
 
 /// How many of the last bytes may be the beginning of an opener.
@@ -331,16 +332,19 @@ fn read_json(text: &str, is_whole: bool) -> Option<(Value, &str)> {
     if let Some((value, length)) = first_value(text) {
         return Some((value, &text[length..]));
     }
+    // Another call is no part of this one. Whoever repeats himself for ever must not be read from here to the end each time.
+    let whole = text;
+    let text = first_opener(&whole[1..]).map_or(whole, |(at, _)| &whole[..=at]);
     let escaped = with_escapes(text);
     if let Some((value, length)) = first_value(&escaped) {
         // A break that was written out is one byte longer.
         let rest = escaped.len() - length;
-        return Some((value, text.get(text.len().checked_sub(rest)?..)?));
+        return Some((value, whole.get(text.len().checked_sub(rest)?..)?));
     }
     let end = text.find("</tool_call>").unwrap_or(text.len());
     let body = with_escapes(text[..end].trim_end());
     let closed = ["}", "}}", "]", "}]"].iter().find_map(|closers| serde_json::from_str(&format!("{body}{closers}")).ok());
-    closed.filter(|_| is_whole).map(|value| (value, &text[end..]))
+    closed.filter(|_| is_whole).map(|value| (value, &whole[end..]))
 }
 
 fn first_value(text: &str) -> Option<(Value, usize)> {
@@ -378,6 +382,15 @@ fn with_escapes(text: &str) -> String {
 /// What stands before `end`, and what behind it; all of it if there is none.
 fn cut<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
     text.split_once(end).unwrap_or((text, ""))
+}
+
+/// The same, but another call ends it too.
+fn up_to<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
+    let limit = first_opener(text).map_or(text.len(), |(at, _)| at);
+    match text[..limit].split_once(end) {
+        Some((before, _)) => (before, &text[before.len() + end.len()..]),
+        None => text.split_at(limit),
+    }
 }
 
 fn without<'t>(text: &'t str, end: &str) -> &'t str {
