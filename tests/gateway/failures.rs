@@ -206,7 +206,8 @@ fn a_server_that_is_loading_is_waited_for() {
         });
         (stub, begun)
     };
-    let gateway = Gateway::new(&stub.url());
+    let waiting = format!("claude-failover: waiting for the local server to start (port {}) …\n", stub.port());
+    let gateway = Gateway::new(&stub.url()).says(&waiting);
     assert_eq!(gateway.stream(&question("hi")).message["content"][0]["text"], "yes");
     assert!(begun.elapsed() > Duration::from_millis(1500));
 }
