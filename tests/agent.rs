@@ -2,8 +2,11 @@
 
 mod credentials;
 mod life;
+mod sdk;
 mod sessions;
+mod terminal;
 mod text;
+mod when;
 mod work;
 
 use std::fs;
@@ -64,7 +67,12 @@ impl Home {
 
     /// The local model plays this.
     fn plays(&mut self, manner: Manner, replies: impl IntoIterator<Item = Reply>) -> Script {
-        let model = Script::new(manner, CONTEXT, replies);
+        self.plays_in(CONTEXT, manner, replies)
+    }
+
+    /// The same with a context of so many tokens.
+    fn plays_in(&mut self, n_ctx: u32, manner: Manner, replies: impl IntoIterator<Item = Reply>) -> Script {
+        let model = Script::new(manner, n_ctx, replies);
         self.sandbox.set("LOCAL_LLM_URL", model.url());
         model
     }
@@ -112,6 +120,7 @@ fn done() -> Reply {
 
 /// Stderr without what 2.1.330 says of each model that is not Claude's.
 fn stderr(output: &Output) -> String {
+    const SAID: [&str; 2] = ["[claude-code:unrecognized_model] ", "Claude Code doesn't recognize the model \"tiny\""];
     let lines = output.err();
-    lines.split_inclusive('\n').filter(|line| !line.starts_with("[claude-code:unrecognized_model] ")).collect()
+    lines.split_inclusive('\n').filter(|line| !SAID.iter().any(|said| line.starts_with(said))).collect()
 }

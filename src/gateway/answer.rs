@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::events::{End, Events, Piece, Sink, Whole};
 use super::fit;
@@ -28,17 +29,25 @@ const MAX_FAULTS: u32 = 3;
 /// How long the caller hears nothing before it is told that somebody is there.
 const PING: Duration = Duration::from_secs(5);
 
+/// Between a piece of an answer and the error that ends it: Claude Code up to 2.0.76 takes both together for an answer.
+const APART: Duration = Duration::from_millis(100);
+
 /// Whoever takes an answer as it comes.
 pub trait Listener: Sink {
     /// Passes on what there is.
     async fn deliver(&mut self);
     /// Says that the answer is still on its way.
     async fn ping(&mut self);
+    /// When the caller last heard something.
+    fn last(&self) -> Instant;
 }
 
 impl Listener for Whole {
     async fn deliver(&mut self) {}
     async fn ping(&mut self) {}
+    fn last(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 /// Answers.
@@ -89,14 +98,15 @@ async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener
     Err(Trouble::of_answer("the local model calls tools with arguments that are not JSON"))
 }
 
-/// Waits for something, with signs of life.
+/// Waits for something, with signs of life. What the server says and nobody hears yet is none.
 async fn patiently<T>(out: &mut impl Listener, future: impl Future<Output = T>) -> T {
     tokio::pin!(future);
     loop {
+        let next = out.last() + PING;
         tokio::select! {
             biased;
             value = &mut future => return value,
-            () = tokio::time::sleep(PING) => out.ping().await,
+            () = tokio::time::sleep_until(next) => out.ping().await,
         }
     }
 }
@@ -143,13 +153,14 @@ pub struct Streamed {
     sender: mpsc::Sender<Bytes>,
     /// Takes what goes wrong, until the stream has begun.
     failed: Option<oneshot::Sender<Trouble>>,
+    last: Instant,
 }
 
 impl Streamed {
     /// To whoever has the other ends.
     pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
         let events = Events::new(model, fit::estimate(asked) as u64);
-        Streamed { events, sender, failed: Some(failed) }
+        Streamed { events, sender, failed: Some(failed), last: Instant::now() }
     }
 
     /// Answers, whatever comes of it.
@@ -160,6 +171,7 @@ impl Streamed {
             None => Some(trouble),
         };
         if let Some(trouble) = unheard {
+            tokio::time::sleep(APART).await;
             self.events.error(&trouble);
             self.deliver().await;
         }
@@ -182,11 +194,17 @@ impl Listener for Streamed {
         if !bytes.is_empty() {
             // Its end says that the stream has begun.
             self.failed = None;
+            self.last = Instant::now();
             let _ = self.sender.send(bytes.into()).await;
         }
     }
 
+    fn last(&self) -> Instant {
+        self.last
+    }
+
     async fn ping(&mut self) {
+        self.last = Instant::now();
         if self.failed.as_ref().is_none_or(oneshot::Sender::is_closed) {
             self.events.ping();
             self.deliver().await;

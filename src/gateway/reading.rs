@@ -113,12 +113,16 @@ impl<'a> Reading<'a> {
         if let Some(error) = self.error.take() {
             return Outcome::Broken(error);
         }
-        let is_stopped = self.stop.found.is_some();
-        if !is_stopped && !(self.is_done && self.finish.is_some()) {
+        if self.stop.found.is_none() && !(self.is_done && self.finish.is_some()) {
             return Outcome::Broken("the stream ended before its end".into());
         }
         let is_cut = self.finish.as_deref() == Some("length");
-        let calls = if is_stopped { vec![] } else { self.finish_calls(is_cut, sink) };
+        let mut calls = if self.stop.found.is_some() { vec![] } else { self.finish_calls(is_cut, sink) };
+        // It may stand in text that looked like a call. What comes after it was not said.
+        let is_stopped = self.stop.found.is_some();
+        if is_stopped {
+            calls.clear();
+        }
         let counted = || Usage { input: fit::estimate(self.asked) as u64, cached: 0, output: self.chunks };
         let usage = self.usage.unwrap_or_else(counted);
         if calls.iter().any(|call| call.arguments.is_err()) {

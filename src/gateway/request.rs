@@ -72,6 +72,9 @@ pub fn read(body: &[u8]) -> Result<Asked, Trouble> {
     let request: Value = serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&mended(&text)))
         .map_err(|error| Trouble::of_request(format!("the request's body is not JSON: {error}")))?;
+    if !request["thread"].is_null() {
+        return Err(Trouble::of_thread());
+    }
     let list = request["messages"].as_array().ok_or_else(|| Trouble::of_request("messages: field required"))?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));

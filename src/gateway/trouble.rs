@@ -15,6 +15,8 @@ pub struct Trouble {
     pub kind: &'static str,
     /// What people read.
     pub message: String,
+    /// What programs read, if there is something.
+    pub details: Option<Value>,
     /// Whether asking again may help. Clients ask some statuses again unless they are told not to.
     pub may_pass: bool,
 }
@@ -22,7 +24,20 @@ pub struct Trouble {
 impl Trouble {
     /// The request cannot be answered as it is.
     pub fn of_request(message: impl Into<String>) -> Trouble {
-        Trouble { status: StatusCode::BAD_REQUEST, kind: "invalid_request_error", message: message.into(), may_pass: false }
+        Trouble {
+            status: StatusCode::BAD_REQUEST,
+            kind: "invalid_request_error",
+            message: message.into(),
+            details: None,
+            may_pass: false,
+        }
+    }
+
+    /// A conversation of which the server should have kept the beginning. By these words the official clients know that they
+    /// have to send all of it (anthropic 2.12.0, @anthropic-ai/sdk 1.12.0).
+    pub fn of_thread() -> Trouble {
+        let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        Trouble { details: Some(details), ..Trouble::of_request("thread: this gateway keeps no conversations") }
     }
 
     /// The local server refuses this request. Claude Code asks a 400 five times more, and this status once (2.1.330).
@@ -32,7 +47,13 @@ impl Trouble {
 
     /// The local server cannot answer, and will not in a moment either.
     pub fn of_server(message: impl Into<String>) -> Trouble {
-        Trouble { status: StatusCode::SERVICE_UNAVAILABLE, kind: "api_error", message: message.into(), may_pass: false }
+        Trouble {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "api_error",
+            message: message.into(),
+            details: None,
+            may_pass: false,
+        }
     }
 
     /// The local server's answer broke: the next one may not.
@@ -48,17 +69,29 @@ impl Trouble {
     /// Nobody knows the caller.
     pub fn of_caller() -> Trouble {
         let message = "the gateway's token is missing or wrong".into();
-        Trouble { status: StatusCode::UNAUTHORIZED, kind: "authentication_error", message, may_pass: false }
+        Trouble { status: StatusCode::UNAUTHORIZED, kind: "authentication_error", message, details: None, may_pass: false }
     }
 
     /// Not for this caller.
     pub fn of_host(message: impl Into<String>) -> Trouble {
-        Trouble { status: StatusCode::FORBIDDEN, kind: "permission_error", message: message.into(), may_pass: false }
+        Trouble {
+            status: StatusCode::FORBIDDEN,
+            kind: "permission_error",
+            message: message.into(),
+            details: None,
+            may_pass: false,
+        }
     }
 
     /// Nothing of that name.
     pub fn of_name(message: impl Into<String>) -> Trouble {
-        Trouble { status: StatusCode::NOT_FOUND, kind: "not_found_error", message: message.into(), may_pass: false }
+        Trouble {
+            status: StatusCode::NOT_FOUND,
+            kind: "not_found_error",
+            message: message.into(),
+            details: None,
+            may_pass: false,
+        }
     }
 
     /// The words by which Claude Code knows that it has to shorten the conversation (2.1.330).
@@ -86,7 +119,11 @@ impl Trouble {
 
     /// The body that says it.
     pub fn body(&self) -> Value {
-        json!({"type": "error", "error": {"type": self.kind, "message": self.message}})
+        let mut error = json!({"type": self.kind, "message": self.message});
+        if let Some(details) = &self.details {
+            error["details"] = details.clone();
+        }
+        json!({"type": "error", "error": error})
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::Child;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
 use crate::auto::{TODAY, each, same};
@@ -28,14 +28,33 @@ fn an_answer_that_nobody_waits_for_is_cancelled() {
         let mut child = home.ask("do it", &[FREE]).spawn();
         drop(child.stdin.take());
         until(60, "a question", || model.questions().len() == 1);
-        same("gateways", 1, gateways(&child).len())?;
+        let gateways = gateways(&child);
         let pid = child.id() as i32;
         match death {
             Death::Interrupt => signal(-pid, "INT"),
             Death::Kill => signal(pid, "KILL"),
         }
-        wait(&mut child, Duration::from_secs(60)).ok_or("it does not end")?;
+        let end = wait(&mut child, Duration::from_secs(60));
+        same("an end", true, end.is_some())?;
+        same("gateways", 1, gateways.len())?;
         until(20, "the answer is cancelled", || model.gone() == 1);
+        home.is_left_clean()
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_is_an_error() {
+    each(&VERSIONS, |&version| {
+        let mut home = Home::new(version);
+        // Some versions ask again.
+        let model = home.plays(Manner::Pieces, (0..10).map(|_| Reply::Cut("the beginning ".into())));
+        let output = home.ask("do it", &[FREE, "--output-format", "json"]).run();
+        same("exit code", 1, output.code()).map_err(|fault| format!("{fault}: {}", output.out()))?;
+        let result: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("{error}: {}", output.out()))?;
+        same("is_error", &json!(true), &result["is_error"])?;
+        let said = result["result"].as_str().unwrap_or_default();
+        same("what is said", true, said.starts_with("API Error: ")).map_err(|_| said.to_string())?;
+        same("a few questions at most", true, (1..=4).contains(&model.questions().len()))?;
         home.is_left_clean()
     });
 }

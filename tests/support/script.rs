@@ -54,12 +54,13 @@ pub enum Manner {
 /// The server.
 pub struct Script {
     stub: Stub,
+    n_ctx: u32,
     left: Arc<Mutex<VecDeque<Reply>>>,
     gone: Arc<AtomicUsize>,
 }
 
 impl Script {
-    /// A server that replies in this order, with a context of `n_ctx` tokens, which it tells as llama.cpp does.
+    /// A server that replies in this order, with a context of `n_ctx` tokens, which it tells and keeps to as llama.cpp does.
     pub fn new(manner: Manner, n_ctx: u32, replies: impl IntoIterator<Item = Reply>) -> Script {
         let left = Arc::new(Mutex::new(replies.into_iter().collect::<VecDeque<_>>()));
         let gone = Arc::new(AtomicUsize::new(0));
@@ -70,7 +71,11 @@ impl Script {
                     let question = request.json();
                     // Old versions warm agents up that are not used, and ask for the title of a session.
                     let next = || script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let reply = if is_aside(&question) { says("aside") } else { next().unwrap_or_else(|| says("(no more)")) };
+                    let reply = match too_long(request, n_ctx) {
+                        Some(refusal) => refusal,
+                        None if is_aside(&question) => says("aside"),
+                        None => next().unwrap_or_else(|| says("(no more)")),
+                    };
                     tell(stream, manner, &question, reply)
                 }
                 false => stream.write_all(json_answer(200, &about(request, n_ctx).to_string()).as_bytes()),
@@ -79,7 +84,7 @@ impl Script {
                 callers.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Script { stub, left, gone }
+        Script { stub, n_ctx, left, gone }
     }
 
     /// Its chat completions URL.
@@ -92,9 +97,10 @@ impl Script {
         self.stub.seen()
     }
 
-    /// The questions of sessions, without what old versions ask beside them.
+    /// The questions of sessions, without what old versions ask beside them and what was too long.
     pub fn questions(&self) -> Vec<Value> {
-        self.stub.chats().iter().map(Request::json).filter(|question| !is_aside(question)).collect()
+        let chats = self.stub.chats().into_iter().filter(|request| too_long(request, self.n_ctx).is_none());
+        chats.map(|request| request.json()).filter(|question| !is_aside(question)).collect()
     }
 
     /// How many replies nobody has asked for.
@@ -133,6 +139,15 @@ pub fn tools(question: &Value) -> Vec<&str> {
 fn is_aside(question: &Value) -> bool {
     let last = question["messages"].as_array().and_then(|messages| messages.last());
     tools(question).is_empty() || last.is_some_and(|message| text(message) == "Warmup")
+}
+
+/// The refusal of what does not fit. A token has four bytes here.
+fn too_long(request: &Request, n_ctx: u32) -> Option<Reply> {
+    let tokens = request.body.len() / 4;
+    let message = format!("request ({tokens} tokens) exceeds the available context size ({n_ctx} tokens), try increasing it");
+    let error =
+        json!({"code": 400, "message": message, "type": "exceed_context_size_error", "n_prompt_tokens": tokens, "n_ctx": n_ctx});
+    (tokens > n_ctx as usize).then(|| Reply::Refuses(400, json!({ "error": error }).to_string()))
 }
 
 fn about(request: &Request, n_ctx: u32) -> Value {

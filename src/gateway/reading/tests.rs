@@ -153,7 +153,7 @@ fn a_broken_stream_is_an_error_or_an_answer() {
     let odd: [&[u8]; 12] =
         [b"\0", b"\xff", b"\"", b"}", b"\n\n", b"\r", b"\\ud83d", b"null", b"1e999", b"data: [DONE]\n\n", b"<tool_call>", b"###"];
     let mut counts = [0, 0];
-    for _ in 0..20_000 {
+    for _ in 0..8_000 {
         let mut bytes = corpus[dice.below(corpus.len())].clone().into_bytes();
         for _ in 0..=dice.below(4) {
             let at = dice.below(bytes.len());
@@ -178,7 +178,7 @@ fn a_broken_stream_is_an_error_or_an_answer() {
         check(&(notes, outcome), &shown);
         counts[usize::from(matches!(whole.1, Outcome::Ended(_)))] += 1;
     }
-    assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 500), "{counts:?}");
 }
 
 /// Models that have lost their way repeat themselves up to the limit. Reading that takes no longer than writing it.
@@ -197,7 +197,7 @@ fn endless_repetition_is_read_to_its_end() {
         "```json\n",
         "<|python_tag|>{",
     ] {
-        let stream = texts(&text.repeat((64 << 10) / text.len()), 64) + &end("stop");
+        let stream = texts(&text.repeat((8 << 10) / text.len()), 64) + &end("stop");
         read(&asked, stream.as_bytes(), &[]);
     }
 }
