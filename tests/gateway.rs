@@ -43,7 +43,7 @@ struct Gateway {
     port: u16,
     stderr: Option<JoinHandle<String>>,
     expected: String,
-    _sandbox: Sandbox,
+    own_sandbox: Option<Sandbox>,
 }
 
 impl Gateway {
@@ -60,11 +60,13 @@ impl Gateway {
         for (key, value) in settings {
             sandbox.set(key, value);
         }
-        Gateway::start(sandbox)
+        let mut gateway = Gateway::start(&sandbox);
+        gateway.own_sandbox = Some(sandbox);
+        gateway
     }
 
-    /// In a home of one's own.
-    fn start(sandbox: Sandbox) -> Gateway {
+    /// In a home with everything set.
+    fn start(sandbox: &Sandbox) -> Gateway {
         let mut cmd = sandbox.cmd("llm-failover").args(&["gateway", "--port", "0"]);
         cmd.command().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = cmd.start();
@@ -78,7 +80,7 @@ impl Gateway {
             let _ = pipe.read_to_string(&mut said);
             said
         });
-        Gateway { child, port, stderr: Some(stderr), expected: String::new(), _sandbox: sandbox }
+        Gateway { child, port, stderr: Some(stderr), expected: String::new(), own_sandbox: None }
     }
 
     /// What it may say on stderr, to the letter.
@@ -259,4 +261,4 @@ fn delta(delta: &Value) -> String {
 }
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(60);

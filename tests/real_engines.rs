@@ -13,12 +13,14 @@ use crate::support::life::{Life, signal, stand_in};
 use crate::support::{deps, until, wait};
 
 /// Loading takes long on a busy machine.
-const LIMIT: u64 = 240;
+pub const LIMIT: u64 = 240;
 
 /// An engine, by what tells it from the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Engine {
+pub enum Engine {
+    /// llama.cpp.
     Llama,
+    /// mlx-lm.
     Mlx,
 }
 
@@ -51,7 +53,8 @@ impl Engine {
         }
     }
 
-    fn life(self) -> Life {
+    /// A home whose server is this.
+    pub fn life(self) -> Life {
         let mut life = Life::bare();
         let command = self.command(&life, &self.model());
         life.set("LLM_SERVER_CMD", command);
@@ -103,7 +106,7 @@ fn is_alive(pid: i32) -> bool {
 }
 
 /// Ends what a failed test has left.
-struct Guard<'a>(&'a Life);
+pub struct Guard<'a>(pub &'a Life);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {

@@ -206,9 +206,8 @@ fn a_server_that_is_loading_is_waited_for() {
         });
         (stub, begun)
     };
-    let port = stub.url().split([':', '/']).nth(4).expect("a port").to_string();
-    let waits = format!("claude-failover: waiting for the local server to start (port {port}) …\n");
-    let gateway = Gateway::new(&stub.url()).says(&waits);
+    let waiting = format!("claude-failover: waiting for the local server to start (port {}) …\n", stub.port());
+    let gateway = Gateway::new(&stub.url()).says(&waiting);
     assert_eq!(gateway.stream(&question("hi")).message["content"][0]["text"], "yes");
     assert!(begun.elapsed() > Duration::from_millis(1500));
 }
