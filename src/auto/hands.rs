@@ -17,7 +17,7 @@ impl Call<'_> {
     pub(super) fn take_in_hand(&self, reason: &Reason, process: Process) -> Tried {
         match self.with_hands(reason, process, self.rendered(), None) {
             Ok(code) => Tried::Ended(code),
-            Err((process, _)) => self.try_claude(process, Mode::PassedOn, None),
+            Err(left) => self.try_claude(left.0, Mode::PassedOn, None),
         }
     }
 
@@ -33,8 +33,8 @@ impl Call<'_> {
         process.stdin.say_instead(&prompt);
         match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
-            Err((_, out)) => {
-                let exit = left.tell(out);
+            Err(failed) => {
+                let exit = left.tell(failed.1);
                 Entry { exit: Some(exit.code()), ..begun }.append(self.context);
                 exit.into()
             }
@@ -51,13 +51,13 @@ impl Call<'_> {
         process: Process,
         mut out: Rendered,
         prompt: Option<String>,
-    ) -> std::result::Result<ExitCode, (Process, Rendered)> {
+    ) -> Result<ExitCode, Box<(Process, Rendered)>> {
         let is_resumed = process.has_session();
         let ready = match agent::prepare(self.context, self.invocation, true) {
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);
-                return Err((process, out));
+                return Err((process, out).into());
             }
         };
         let what = if is_resumed { "goes on with the session" } else { "answers" };
@@ -82,7 +82,7 @@ impl Call<'_> {
                     let (process, mut out, _) = watch.hand_over();
                     out.mark(None);
                     self.say_why_not(&Error::Answer(said));
-                    return Err((process, out));
+                    return Err((process, out).into());
                 }
                 Step::Ended(exit) => {
                     let entry = Entry {

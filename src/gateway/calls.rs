@@ -115,8 +115,8 @@ impl<'a> Scanner<'a> {
         match opener {
             "<tool_call>" => {
                 let inner = after.trim_start();
-                if inner.starts_with("<function=") {
-                    let (call, left) = self.in_tags(&inner["<function=".len()..])?;
+                if let Some(function) = inner.strip_prefix("<function=") {
+                    let (call, left) = self.in_tags(function)?;
                     return Some((vec![call], without(left, "</tool_call>")));
                 }
                 let (body, left) = up_to(after, "</tool_call>");

@@ -51,7 +51,7 @@ fn check(messages: &[Value]) -> Result<(), String> {
             *open.entry(call["id"].as_str().ok_or("an id")?).or_default() += 1;
         }
         let content = &message["content"];
-        if !content.is_string() && !(role == "user" && content.as_array().is_some_and(|parts| !parts.is_empty())) {
+        if !(content.is_string() || role == "user" && content.as_array().is_some_and(|parts| !parts.is_empty())) {
             return Err(format!("no content: {message}"));
         }
         last = role;
