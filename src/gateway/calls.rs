@@ -121,7 +121,7 @@ impl<'a> Scanner<'a> {
                 }
                 let (body, left) = up_to(after, "</tool_call>");
                 if body.contains("<arg_key>") {
-                    return Some((vec![self.glm(body)], left));
+                    return Some((vec![self.glm(body)?], left));
                 }
                 match read_json(inner, is_whole) {
                     Some((value, left)) => Some((self.calls_of(value)?, without(left, "</tool_call>"))),
@@ -162,7 +162,7 @@ impl<'a> Scanner<'a> {
     /// `NAME>…</function>`, whose inside is JSON or a tag for each argument.
     fn in_tags<'t>(&self, text: &'t str) -> Option<(Call, &'t str)> {
         let (name, inner) = text.split_once('>')?;
-        let name = self.known(name.trim());
+        let name = Some(self.known(name.trim())).filter(|name| !name.is_empty())?;
         if let Some((Value::Object(arguments), left)) = read_json(inner.trim_start(), true) {
             return Some((Call { name, arguments: Ok(arguments) }, without(left, "</function>")));
         }
@@ -181,7 +181,7 @@ impl<'a> Scanner<'a> {
         Some((Call { name, arguments: Ok(arguments) }, left))
     }
 
-    fn glm(&self, body: &str) -> Call {
+    fn glm(&self, body: &str) -> Option<Call> {
         let name = self.known(body.split("<arg_key>").next().unwrap_or_default().trim());
         let pairs = body.split("<arg_key>").skip(1).filter_map(|pair| {
             let (key, rest) = pair.split_once("</arg_key>")?;
@@ -189,7 +189,8 @@ impl<'a> Scanner<'a> {
             let value = value.split_once("</arg_value>").map_or(value, |(value, _)| value);
             Some((key.trim().to_string(), self.typed(&name, key.trim(), value)))
         });
-        Call { arguments: Ok(pairs.collect()), name }
+        let arguments = Ok(pairs.collect());
+        (!name.is_empty()).then_some(Call { name, arguments })
     }
 
     /// An argument that was written without quotes, as its schema wants it.
@@ -312,7 +313,8 @@ fn call_of(mut value: Value) -> Option<Call> {
     if value["function"].is_object() {
         value = value["function"].take();
     }
-    let name = ["name", "function", "tool"].iter().find_map(|key| value[*key].as_str())?.to_string();
+    let name =
+        ["name", "function", "tool"].iter().find_map(|key| value[*key].as_str().filter(|name| !name.is_empty()))?.to_string();
     let given = ["arguments", "parameters", "input", "args"].iter().find_map(|key| value.get(*key))?;
     let arguments = match given {
         Value::Object(arguments) => Ok(arguments.clone()),
