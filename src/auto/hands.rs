@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Call, Reason, Tried};
+use super::{Call, Reason, TRY_AGAIN_LATER, Tried};
 use crate::agent;
 use crate::error::{Error, report};
 use crate::ledger::Entry;
@@ -34,9 +34,18 @@ impl Call<'_> {
         match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
-                let exit = left.tell(failed.1);
+                let (process, out) = *failed;
+                let exit = left.tell(out);
                 Entry { exit: Some(exit.code()), ..begun }.append(self.context);
-                exit.into()
+                if !self.listens {
+                    return exit.into();
+                }
+                // The turn has its end. What the caller says next is for Claude again.
+                process.stdin.has_its_answer();
+                match self.try_claude(process, Mode::Watched, None) {
+                    Tried::Ended(code) => code,
+                    Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+                }
             }
         }
     }
