@@ -63,6 +63,11 @@ impl Call<'_> {
     ) -> Result<ExitCode, Box<(Process, Rendered)>> {
         let is_resumed = process.has_session();
         let ready = match agent::prepare(self.context, self.invocation, true) {
+            Ok(mut ready) if is_resumed => {
+                // A summary by the local model would stand in the session for good, and Claude is to go on with all of it.
+                ready.environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
+                ready
+            }
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);

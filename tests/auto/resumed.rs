@@ -1,12 +1,14 @@
 //! A refusal in the middle of the work: the same session goes on with the local model, and nothing is done twice.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{Format, LIMIT, TODAY, Version, clock, each, in_two_hours, same, sandbox, sign_in};
 use crate::support::messages_api::{self, is_of_the_call, questions_of_the_call, replying};
-use crate::support::script::{Manner, Script, calls, says};
+use crate::support::script::{Manner, Reply, Script, calls, says};
 use crate::support::stub::Stub;
-use crate::support::{Output, Sandbox};
+use crate::support::{Output, Sandbox, deps};
 
 const MODEL: &str = "tiny";
 
@@ -105,13 +107,36 @@ fn the_session_goes_on_and_nothing_is_done_twice() {
     });
 }
 
+/// What the model's server says to everything that is longer than its context.
+fn narrow() -> Script {
+    let body = r#"{"error":{"message":"request (12822 tokens) exceeds the available context size (8192 tokens)","n_prompt_tokens":12822,"n_ctx":8192}}"#;
+    Script::new(Manner::Pieces, 8192, (0..40).map(|_| Reply::Refuses(400, body.into())))
+}
+
+#[test]
+fn a_session_of_an_sdk_keeps_its_hooks() {
+    let goes_on = "hook echo one >> work.txt\nhook echo two >> work.txt\nhook echo three >> work.txt\nAll of it is done.\nYes.\n";
+    // The next prompt is Claude's again, which still refuses; there is no tool in that turn, and a local answer fails.
+    let cannot = "hook echo one >> work.txt\nhook echo two >> work.txt\nfailure\nfailure\n";
+    let replies = || [calls(&[("Bash", write("three"))]), says("All of it is done."), says("Yes.")];
+    for (local, expected) in [(Script::new(Manner::Pieces, 65_536, replies()), goes_on), (narrow(), cannot)] {
+        let api = api();
+        let mut sandbox = sandbox(TODAY, &api, &Stub::answering("never asked"));
+        sandbox.set("LOCAL_LLM_URL", local.url());
+        sandbox.set("LOCAL_LLM_MODEL", MODEL);
+        sandbox.set("IS_SANDBOX", "1");
+        sign_in(&mut sandbox);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/resumed.py");
+        let cmd = sandbox.cmd(deps().join("sdk-py/bin/python")).arg(script).arg(sandbox.path("bin/claude"));
+        let output = cmd.dir(sandbox.path("work")).limit(LIMIT).run();
+        assert_eq!(output.out(), expected, "{}", output.err());
+        let work = std::fs::read_to_string(sandbox.path("work").join("work.txt")).expect("some work");
+        assert_eq!(work, if expected == goes_on { "one\ntwo\nthree\n" } else { "one\ntwo\n" });
+    }
+}
+
 #[test]
 fn where_it_cannot_go_on_the_failure_is_claudes() {
-    let refuses = || {
-        let body = r#"{"error":{"message":"request (12822 tokens) exceeds the available context size (8192 tokens)","n_prompt_tokens":12822,"n_ctx":8192}}"#;
-        let refusal = || crate::support::script::Reply::Refuses(400, body.into());
-        Script::new(Manner::Pieces, 8192, (0..40).map(|_| refusal()))
-    };
     let never = |sandbox: &mut Sandbox| {
         sandbox.set("LLM_FAILOVER_RESUME", "never");
     };
@@ -135,7 +160,7 @@ fn where_it_cannot_go_on_the_failure_is_claudes() {
     as_before(&forgetful);
     assert_eq!(forgetful.local.questions().len(), 0);
 
-    let narrow = run(TODAY, Format::Json, &[], |_| {}, refuses());
+    let narrow = run(TODAY, Format::Json, &[], |_| {}, narrow());
     as_before(&narrow);
     assert!(stderr(&narrow.output).contains("claude: no local answer: Prompt is too long"), "{}", narrow.output.err());
 }
