@@ -4,6 +4,8 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
+command -v tmux >/dev/null || { echo "test.sh: tmux is not on PATH; install it" >&2; exit 1; }
+
 cargo fmt --check
 
 # It waits for the network most of the time, the compiler for the processor.

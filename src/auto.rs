@@ -104,7 +104,7 @@ impl Reason {
 enum Tried {
     Ended(ExitCode),
     /// Claude refused, and the call is to wait; with its stdin for the next try.
-    MustWait(Process, Verdict),
+    MustWait(Box<Process>, Verdict),
 }
 
 impl Call<'_> {
@@ -130,7 +130,7 @@ impl Call<'_> {
                 (Some(condition), Policy::Local) if self.hands.takes(self.context, self.invocation, &process.stdin, true) => {
                     match self.take_in_hand(&Reason::met(condition), process) {
                         Tried::Ended(code) => return code,
-                        Tried::MustWait(again, _) => process = again,
+                        Tried::MustWait(again, _) => process = *again,
                     }
                     continue;
                 }
@@ -146,7 +146,7 @@ impl Call<'_> {
             match self.try_claude(process, mode, permit) {
                 Tried::Ended(code) => return code,
                 Tried::MustWait(again, verdict) => {
-                    process = again;
+                    process = *again;
                     // Where the breaker cannot be kept, nothing else would slow this down.
                     wait(&said(&verdict));
                 }
@@ -177,7 +177,7 @@ impl Call<'_> {
                     if watch.signals().is_to_end() {
                         watch.go_on(HashSet::new());
                     } else if matches!(self.policy, Policy::Wait(_)) {
-                        return Tried::MustWait(watch.dismiss(), verdict);
+                        return Tried::MustWait(watch.dismiss().into(), verdict);
                     } else if self.hands.takes(self.context, self.invocation, watch.stdin(), false) {
                         return self.take_in_hand(&Reason::of(&verdict), watch.dismiss());
                     } else if let Some(code) = self.take_over(&mut watch, &verdict) {

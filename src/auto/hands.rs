@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Call, Reason, Tried};
+use super::{Call, Reason, TRY_AGAIN_LATER, Tried};
 use crate::agent;
 use crate::error::{Error, report};
 use crate::ledger::Entry;
@@ -17,7 +17,7 @@ impl Call<'_> {
     pub(super) fn take_in_hand(&self, reason: &Reason, process: Process) -> Tried {
         match self.with_hands(reason, process, self.rendered(), None) {
             Ok(code) => Tried::Ended(code),
-            Err((process, _)) => self.try_claude(process, Mode::PassedOn, None),
+            Err(left) => self.try_claude(left.0, Mode::PassedOn, None),
         }
     }
 
@@ -33,10 +33,19 @@ impl Call<'_> {
         process.stdin.say_instead(&prompt);
         match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
-            Err((_, out)) => {
+            Err(failed) => {
+                let (process, out) = *failed;
                 let exit = left.tell(out);
                 Entry { exit: Some(exit.code()), ..begun }.append(self.context);
-                exit.into()
+                if !self.listens {
+                    return exit.into();
+                }
+                // The turn has its end. What the caller says next is for Claude again.
+                process.stdin.has_its_answer();
+                match self.try_claude(process, Mode::Watched, None) {
+                    Tried::Ended(code) => code,
+                    Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+                }
             }
         }
     }
@@ -51,13 +60,13 @@ impl Call<'_> {
         process: Process,
         mut out: Rendered,
         prompt: Option<String>,
-    ) -> std::result::Result<ExitCode, (Process, Rendered)> {
+    ) -> Result<ExitCode, Box<(Process, Rendered)>> {
         let is_resumed = process.has_session();
         let ready = match agent::prepare(self.context, self.invocation, true) {
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);
-                return Err((process, out));
+                return Err((process, out).into());
             }
         };
         let what = if is_resumed { "goes on with the session" } else { "answers" };
@@ -82,7 +91,7 @@ impl Call<'_> {
                     let (process, mut out, _) = watch.hand_over();
                     out.mark(None);
                     self.say_why_not(&Error::Answer(said));
-                    return Err((process, out));
+                    return Err((process, out).into());
                 }
                 Step::Ended(exit) => {
                     let entry = Entry {

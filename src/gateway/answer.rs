@@ -29,8 +29,12 @@ const MAX_FAULTS: u32 = 3;
 /// How long the caller hears nothing before it is told that somebody is there.
 const PING: Duration = Duration::from_secs(5);
 
-/// Between a piece of an answer and the error that ends it: Claude Code up to 2.0.76 takes both together for an answer.
+/// Between a piece of an answer and the error that ends it: Claude Code up to 2.0.76 passes over an error that it reads together
+/// with the answer.
 const APART: Duration = Duration::from_millis(100);
+
+/// The same for one that is busy: as many events it may be behind.
+const PINGS_BEFORE_ERROR: usize = 32;
 
 /// Whoever takes an answer as it comes.
 pub trait Listener: Sink {
@@ -166,15 +170,19 @@ impl Streamed {
     /// Answers, whatever comes of it.
     pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
         let Err(trouble) = answer_in_use(upstream, context, asked, self).await else { return };
-        let unheard = match self.failed.take() {
-            Some(failed) => failed.send(trouble).err(),
-            None => Some(trouble),
+        let trouble = match self.failed.take() {
+            Some(failed) => match failed.send(trouble) {
+                Ok(()) => return,
+                Err(unheard) => unheard,
+            },
+            None => {
+                tokio::time::sleep(APART).await;
+                (0..PINGS_BEFORE_ERROR).for_each(|_| self.events.ping());
+                trouble
+            }
         };
-        if let Some(trouble) = unheard {
-            tokio::time::sleep(APART).await;
-            self.events.error(&trouble);
-            self.deliver().await;
-        }
+        self.events.error(&trouble);
+        self.deliver().await;
     }
 }
 

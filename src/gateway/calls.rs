@@ -115,13 +115,13 @@ impl<'a> Scanner<'a> {
         match opener {
             "<tool_call>" => {
                 let inner = after.trim_start();
-                if inner.starts_with("<function=") {
-                    let (call, left) = self.in_tags(&inner["<function=".len()..])?;
+                if let Some(function) = inner.strip_prefix("<function=") {
+                    let (call, left) = self.in_tags(function)?;
                     return Some((vec![call], without(left, "</tool_call>")));
                 }
-                let (body, left) = cut(after, "</tool_call>");
+                let (body, left) = up_to(after, "</tool_call>");
                 if body.contains("<arg_key>") {
-                    return Some((vec![self.glm(body)], left));
+                    return Some((vec![self.glm(body)?], left));
                 }
                 match read_json(inner, is_whole) {
                     Some((value, left)) => Some((self.calls_of(value)?, without(left, "</tool_call>"))),
@@ -162,7 +162,7 @@ impl<'a> Scanner<'a> {
     /// `NAME>…</function>`, whose inside is JSON or a tag for each argument.
     fn in_tags<'t>(&self, text: &'t str) -> Option<(Call, &'t str)> {
         let (name, inner) = text.split_once('>')?;
-        let name = self.known(name.trim());
+        let name = Some(self.known(name.trim())).filter(|name| !name.is_empty())?;
         if let Some((Value::Object(arguments), left)) = read_json(inner.trim_start(), true) {
             return Some((Call { name, arguments: Ok(arguments) }, without(left, "</function>")));
         }
@@ -181,7 +181,7 @@ impl<'a> Scanner<'a> {
         Some((Call { name, arguments: Ok(arguments) }, left))
     }
 
-    fn glm(&self, body: &str) -> Call {
+    fn glm(&self, body: &str) -> Option<Call> {
         let name = self.known(body.split("<arg_key>").next().unwrap_or_default().trim());
         let pairs = body.split("<arg_key>").skip(1).filter_map(|pair| {
             let (key, rest) = pair.split_once("</arg_key>")?;
@@ -189,7 +189,8 @@ impl<'a> Scanner<'a> {
             let value = value.split_once("</arg_value>").map_or(value, |(value, _)| value);
             Some((key.trim().to_string(), self.typed(&name, key.trim(), value)))
         });
-        Call { arguments: Ok(pairs.collect()), name }
+        let arguments = Ok(pairs.collect());
+        (!name.is_empty()).then_some(Call { name, arguments })
     }
 
     /// An argument that was written without quotes, as its schema wants it.
@@ -249,7 +250,8 @@ fn push_text(found: &mut Vec<Found>, text: &mut String) {
 }
 
 fn first_opener(text: &str) -> Option<(usize, &'static str)> {
-    OPENERS.into_iter().filter_map(|opener| Some((text.find(opener)?, opener))).min()
+    let opener = |at: usize| Some((at, OPENERS.into_iter().find(|opener| text[at..].starts_with(opener))?));
+    memchr::memchr2_iter(b'<', b'[', text.as_bytes()).find_map(opener)
 }
 
 /// How many of the last bytes may be the beginning of an opener.
@@ -311,7 +313,8 @@ fn call_of(mut value: Value) -> Option<Call> {
     if value["function"].is_object() {
         value = value["function"].take();
     }
-    let name = ["name", "function", "tool"].iter().find_map(|key| value[*key].as_str())?.to_string();
+    let name =
+        ["name", "function", "tool"].iter().find_map(|key| value[*key].as_str().filter(|name| !name.is_empty()))?.to_string();
     let given = ["arguments", "parameters", "input", "args"].iter().find_map(|key| value.get(*key))?;
     let arguments = match given {
         Value::Object(arguments) => Ok(arguments.clone()),
@@ -331,16 +334,19 @@ fn read_json(text: &str, is_whole: bool) -> Option<(Value, &str)> {
     if let Some((value, length)) = first_value(text) {
         return Some((value, &text[length..]));
     }
+    // Another call is no part of this one. Whoever repeats himself for ever must not be read from here to the end each time.
+    let whole = text;
+    let text = first_opener(&whole[1..]).map_or(whole, |(at, _)| &whole[..=at]);
     let escaped = with_escapes(text);
     if let Some((value, length)) = first_value(&escaped) {
         // A break that was written out is one byte longer.
         let rest = escaped.len() - length;
-        return Some((value, text.get(text.len().checked_sub(rest)?..)?));
+        return Some((value, whole.get(text.len().checked_sub(rest)?..)?));
     }
     let end = text.find("</tool_call>").unwrap_or(text.len());
     let body = with_escapes(text[..end].trim_end());
     let closed = ["}", "}}", "]", "}]"].iter().find_map(|closers| serde_json::from_str(&format!("{body}{closers}")).ok());
-    closed.filter(|_| is_whole).map(|value| (value, &text[end..]))
+    closed.filter(|_| is_whole).map(|value| (value, &whole[end..]))
 }
 
 fn first_value(text: &str) -> Option<(Value, usize)> {
@@ -378,6 +384,15 @@ fn with_escapes(text: &str) -> String {
 /// What stands before `end`, and what behind it; all of it if there is none.
 fn cut<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
     text.split_once(end).unwrap_or((text, ""))
+}
+
+/// The same, but another call ends it too.
+fn up_to<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
+    let limit = first_opener(text).map_or(text.len(), |(at, _)| at);
+    match text[..limit].split_once(end) {
+        Some((before, _)) => (before, &text[before.len() + end.len()..]),
+        None => text.split_at(limit),
+    }
 }
 
 fn without<'t>(text: &'t str, end: &str) -> &'t str {

@@ -90,6 +90,15 @@ impl Stdin {
         }
     }
 
+    /// What was said in its lines so far has its answer.
+    pub fn has_its_answer(&self) {
+        if let Some(pump) = self.pump() {
+            let kept = &mut pump.state().kept;
+            kept.said.clear();
+            kept.answered = kept.asked;
+        }
+    }
+
     /// Puts a file back to where it was: another has read it since.
     pub fn rewind(&mut self) {
         if let Stdin::Inherited(Some((file, at))) = self {
