@@ -1,11 +1,16 @@
 //! The real llama.cpp and the real mlx-lm behind the gateway, and the real Claude Code before it.
 
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use super::{Gateway, TOKEN, question, with, with_tools};
 use crate::real_cli;
 use crate::real_engines::{Engine, Guard, LIMIT};
 use crate::support::life::Life;
+
+/// Side by side their threads would wait for each other's cores.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A home whose server runs.
 fn running(engine: Engine) -> Life {
@@ -27,6 +32,7 @@ fn check(message: &Value) -> u64 {
 }
 
 fn talk(engine: Engine) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let life = running(engine);
     let _guard = Guard(&life);
     let gateway = Gateway::start(&life);
@@ -69,6 +75,7 @@ fn mlx_lm_behind_the_gateway() {
 /// The model is too small for more than a few words, and whether it ends them itself is its own affair.
 #[test]
 fn claude_code_on_llama_cpp() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut life = running(Engine::Llama);
     let bin = real_cli::real();
     let path = [life.path("bin"), bin.parent().unwrap().into(), crate::auto::node(), "/usr/bin".into(), "/bin".into()];

@@ -167,6 +167,7 @@ fn broken_streams_of_the_server() {
     let dice = Mutex::new(Dice(0x0123_4567_89ab_cdef));
     let stub = Stub::new(move |request, stream: &mut TcpStream| {
         if !request.is_chat() {
+            let _ = stream.write_all(json_answer(404, "{}").as_bytes());
             return;
         }
         let (bytes, cuts) = {
@@ -192,7 +193,7 @@ fn broken_streams_of_the_server() {
     let able = with(with_tools(plain.clone()), json!({"thinking": {"type": "adaptive"}, "stop_sequences": ["###"]}));
     let silent = with(plain.clone(), json!({"tools": tools(), "tool_choice": {"type": "none"}}));
     let mut outcomes = [0, 0, 0];
-    for turn in 0..600 {
+    for turn in 0..240 {
         let request = [&plain, &able, &able, &silent][turn % 4];
         let reply = if turn % 3 == 0 { gateway.ask(request) } else { gateway.ask_for_stream(request) };
         let outcome = match reply.status {
@@ -208,5 +209,5 @@ fn broken_streams_of_the_server() {
         };
         outcomes[outcome] += 1;
     }
-    assert!(outcomes.iter().all(|count| *count > 20), "{outcomes:?}");
+    assert!(outcomes.iter().all(|count| *count > 10), "{outcomes:?}");
 }

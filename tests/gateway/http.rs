@@ -1,7 +1,7 @@
 //! The gateway as an HTTP server: who is let in, what is where, and what becomes of odd connections.
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use serde_json::json;
 use super::caller::Caller;
 use super::{Gateway, Server, TOKEN, events, question, with_tools};
 use crate::support::Sandbox;
+use crate::support::life::signal;
+use crate::support::play::finish;
 use crate::support::stub::{Stub, completion, end, json as json_answer, piece, sse};
 
 /// A request with these headers, and the status and kind of its reply.
@@ -295,6 +297,31 @@ fn pieces_are_passed_on_at_once() {
         stream.extend(chunk);
     }
     assert_eq!(events::check(&stream).unwrap().message["content"][0]["text"], "first second");
+}
+
+/// Each has a token of its own where none is given, and ends when it is told to.
+#[test]
+fn tokens_and_the_end() {
+    let sandbox = Sandbox::new();
+    let begin = || {
+        let mut child = sandbox.cmd("llm-failover").args(&["gateway", "--port", "0"]).spawn();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let url = lines.next().unwrap().unwrap();
+        let token = lines.next().unwrap().unwrap();
+        drop(lines);
+        let port: u16 = url.strip_prefix("export ANTHROPIC_BASE_URL=http://127.0.0.1:").unwrap().parse().unwrap();
+        (child, port, token.strip_prefix("export ANTHROPIC_AUTH_TOKEN=").unwrap().to_string())
+    };
+    let [first, second] = [begin(), begin()];
+    assert!(first.2.len() > 30 && first.2 != second.2, "{} {}", first.2, second.2);
+    for ((child, port, token), name) in [(first, "INT"), (second, "TERM")] {
+        let request = format!("GET /x HTTP/1.1\r\nHost: localhost:{port}\r\nx-api-key: {token}\r\n\r\n");
+        assert_eq!(Caller::new(port).send(request).reply().status, 404);
+        signal(child.id().cast_signed(), name);
+        let code = if name == "INT" { 130 } else { 143 };
+        assert_eq!(finish(child), (code, String::new(), String::new()));
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
 }
 
 #[test]

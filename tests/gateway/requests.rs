@@ -399,6 +399,59 @@ fn our_own_settings_are_sent_along() {
 }
 
 #[test]
+fn the_servers_key_is_ours_to_show_and_nobody_elses() {
+    let stub = Stub::new(|request, stream| {
+        use std::io::Write;
+        let key = request.header("authorization").unwrap_or_default().to_string();
+        let _ = stream.write_all(json_answer(401, &json!({"error": format!("no such key: {key}")}).to_string()).as_bytes());
+    });
+    let gateway = Gateway::with(&stub.url(), &[("LOCAL_LLM_API_KEY", "key-of-the-server")]);
+    let (status, _, _, message) = gateway.refusal(&question("hi"));
+    assert_eq!((status, message.as_str()), (424, "the local server refused: HTTP 401: no such key: Bearer …"));
+    assert!(stub.chats().iter().all(|chat| chat.header("authorization") == Some("Bearer key-of-the-server")));
+}
+
+/// What Claude Code says of itself and of its tools goes first, then the user's own tools, and no question is cut.
+#[test]
+fn a_context_that_is_too_small_for_everything() {
+    let tool = |name: &str, words: usize| {
+        let description = format!("{name} works. {}", "It does so. ".repeat(200));
+        json!({"name": name, "description": description, "input_schema": {"type": "object", "title": "word ".repeat(words)}})
+    };
+    let request = |own: usize, asked: usize| {
+        let system = format!("Very important. {}\n - Platform: linux\n", "Be good. ".repeat(400));
+        let tools = json!([tool("Bash", 10), tool("Agent", 10), tool("mcp__own__look", 10), tool("mcp__own__more", own)]);
+        let messages = json!([user("word ".repeat(asked).trim())]);
+        with(question(""), json!({"system": system, "tools": tools, "messages": messages}))
+    };
+    let names = |chat: &Value| -> Vec<String> {
+        let tools = chat["tools"].as_array().unwrap().iter();
+        tools.map(|tool| tool["function"]["name"].as_str().unwrap().to_string()).collect()
+    };
+    let server = Server::saying(&completion("yes"));
+    let said = "claude-failover: warning: the whole request does not fit the local model's context of 2000 tokens: short \
+                instructions and fewer tools\n";
+    let gateway = Gateway::with(&server.stub.url(), &[("LOCAL_LLM_CONTEXT", "2000")]).says(said);
+    let chat = sent(&server, &gateway, &request(10, 50));
+    assert_eq!(names(&chat), ["Bash", "mcp__own__look", "mcp__own__more"]);
+    let system = chat["messages"][0]["content"].as_str().unwrap();
+    assert!(system.len() < 1000 && system.contains("Platform: linux") && !system.contains("Be good"), "{system}");
+    assert!(chat["tools"][0]["function"]["description"].as_str().unwrap().len() <= 300, "{chat}");
+    assert_eq!(chat["messages"][1], user("word ".repeat(50).trim()));
+    assert_eq!(names(&sent(&server, &gateway, &request(2000, 50))), ["Bash"], "without the user's own");
+    let before = server.stub.chats().len();
+    let (status, may_pass, kind, message) = gateway.refusal(&request(10, 3000));
+    assert_eq!((status, may_pass, kind.as_str()), (400, false, "invalid_request_error"));
+    let figures = message.strip_prefix("prompt is too long: ").and_then(|rest| rest.strip_suffix(" tokens > 2000 maximum"));
+    assert!(figures.is_some_and(|prompt| prompt.parse::<u32>().unwrap() > 3000), "{message}");
+    assert_eq!(server.stub.chats().len(), before, "a server that would not check is not asked");
+    // An answer takes no more than is left.
+    let long = with(question("word ".repeat(1400).trim()), json!({"max_tokens": 1500}));
+    let most = sent(&server, &gateway, &long)["max_tokens"].as_u64().unwrap();
+    assert!((256..600).contains(&most), "{most}");
+}
+
+#[test]
 fn a_server_that_takes_no_images_is_told_of_them_in_words_from_then_on() {
     for (status, refusal) in [
         (

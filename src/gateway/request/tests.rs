@@ -51,7 +51,8 @@ fn check(messages: &[Value]) -> Result<(), String> {
             *open.entry(call["id"].as_str().ok_or("an id")?).or_default() += 1;
         }
         let content = &message["content"];
-        if !(content.is_string() || role == "user" && content.as_array().is_some_and(|parts| !parts.is_empty())) {
+        let is_list = role == "user" && content.as_array().is_some_and(|parts| !parts.is_empty());
+        if !(content.is_string() || is_list) {
             return Err(format!("no content: {message}"));
         }
         last = role;
