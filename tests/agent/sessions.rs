@@ -30,7 +30,9 @@ fn a_session_goes_on_here_and_with_claude() {
         let second = ask(&home, "local", "the second question", &["--continue"])?;
         same("result", "the second local answer", second.0.as_str())?;
         let said = ["the first question", "a local tool", "the first local answer", "the second question"];
-        holds(&model.questions()[2], &said)?;
+        // Old versions may ask something else in between.
+        let asked = |prompt: &str| model.questions().into_iter().rfind(|question| question.to_string().contains(prompt));
+        holds(&asked("the second question").ok_or("not asked")?, &said)?;
         is_same_session(version, &first.1, &second.1)?;
 
         // The other way round: what the model thought is not for Claude, who has not signed it.
@@ -46,7 +48,8 @@ fn a_session_goes_on_here_and_with_claude() {
         same("thoughts", false, question.contains("a local thought") || question.contains("\"thinking\""))?;
         let fourth = ask(&home, "local", "the fourth question", &["--resume", &third.1])?;
         same("result", "the third local answer", fourth.0.as_str())?;
-        holds(&model.questions()[3], &["the first local answer", "an answer of Claude", "the fourth question"])?;
+        let fourth = asked("the fourth question").ok_or("not asked")?;
+        holds(&fourth, &["the first local answer", "an answer of Claude", "the fourth question"])?;
         same("replies that are left", 0, model.left())?;
         home.is_left_clean()
     });

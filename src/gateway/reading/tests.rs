@@ -197,7 +197,7 @@ fn endless_repetition_is_read_to_its_end() {
         "```json\n",
         "<|python_tag|>{",
     ] {
-        let stream = texts(&text.repeat((8 << 10) / text.len()), 64) + &end("stop");
+        let stream = texts(&text.repeat((64 << 10) / text.len()), 64) + &end("stop");
         read(&asked, stream.as_bytes(), &[]);
     }
 }
