@@ -31,6 +31,7 @@ use crate::real_claude;
 use crate::server::{Server, State, is_claudes, own_path};
 use crate::watch::{Exit, Limits, Mode, OnLocal, Patience, Process, Rendered, Start, Stdin, Step, Watch};
 use settings::Local;
+pub use settings::is_inside;
 
 /// When the local model gets tools: `LOCAL_LLM_AGENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +205,7 @@ pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Re
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
-    let merged = settings::merged(invocation, &local, is_print || has_stored_key(context));
+    let merged = settings::merged(invocation, &local, is_print || has_stored_key(context))?;
     files::replace(&file, merged.as_bytes())?;
     start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
@@ -244,7 +245,9 @@ fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, 
             command.env_remove(name);
         }
     }
+    // A variable has its limits, and a request that must be short has no room for more.
     let appended = prompt::appended(invocation).ok().flatten().unwrap_or_default();
+    let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
     command
         .env(gateway::TOKEN, &local.token)
         .env(gateway::APPENDED, appended)
@@ -258,6 +261,9 @@ fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, 
     let started = command.spawn();
     started.map(|_| ()).map_err(|error| Error::Supervisor(format!("cannot start the gateway: {}", plain(&error))))
 }
+
+/// How much of what the user adds to the system prompt stays in a request that must be short, in characters.
+const MOST_APPENDED: usize = 8000;
 
 /// The settings of the Claude Code that is this process.
 pub fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {

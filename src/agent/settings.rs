@@ -1,11 +1,16 @@
 //! How Claude Code is set for a local model: its environment, and the same in its settings, which otherwise would win.
 
 use std::ffi::OsString;
+use std::fs;
 
 use serde_json::{Map, Value, json};
 
 use crate::answer::model::Model;
+use crate::answer::surrogates::mended;
+use crate::context::Context;
+use crate::error::{Error, Result, plain};
 use crate::invocation::Invocation;
+use crate::server::start_mark;
 
 /// The gateway and the model behind it.
 pub struct Local {
@@ -133,6 +138,7 @@ pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+    changes.push((INSIDE.into(), Some(inside().into())));
     for key in ["NO_PROXY", "no_proxy"] {
         let before = std::env::var(key).unwrap_or_default();
         let gap = if before.is_empty() { "" } else { "," };
@@ -141,23 +147,38 @@ pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
     changes
 }
 
+/// The variable by which calls from inside a session on the local model are known: its tools, hooks and scripts have the
+/// gateway's address in their environment, and none of Claude's credentials.
+const INSIDE: &str = "CLAUDE_FAILOVER_AGENT";
+
+/// The process of the session, so that what outlives it is not taken for a part of it.
+fn inside() -> String {
+    let pid = std::process::id();
+    format!("{pid}:{}", start_mark(pid.cast_signed()).unwrap_or_default())
+}
+
+/// Whether this call comes from inside of a session on the local model.
+pub fn is_inside(context: &Context) -> bool {
+    let stated = context.env(INSIDE).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
+    stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
+}
+
 /// Claude Code has more of them than can be listed: each has the word in its name.
 fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 7] = ["TOKEN", "KEY", "SECRET", "AUTH", "OAUTH", "CREDENTIAL", "CREDS"];
     name.starts_with("CLAUDE") && !name.starts_with("CLAUDE_FAILOVER_") && name.split('_').any(|word| WORDS.contains(&word))
 }
 
-/// The user's own `--settings`, a file or JSON, with ours in them. A value that Claude Code could not read would make it pass
-/// over all of them.
+/// The user's own `--settings`, a file or JSON, with ours in them. `guards_key`: a key that is stored for all sessions must not
+/// be sent.
 ///
-/// `guards_key`: a key that is stored for all sessions must not be sent.
-pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> String {
-    let text = match invocation.last("--settings") {
-        Some(text) if text.trim_start().starts_with('{') => text.to_string(),
-        Some(path) => std::fs::read_to_string(path).unwrap_or_default(),
-        None => String::new(),
+/// # Errors
+/// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
+pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
+    let mut settings = match invocation.last("--settings") {
+        Some(given) => read(given)?,
+        None => Map::new(),
     };
-    let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
     let mut environment = match settings.remove("env") {
         Some(Value::Object(environment)) => environment,
         _ => Map::new(),
@@ -172,5 +193,22 @@ pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Strin
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
         permissions.insert("disableAutoMode".into(), "disable".into());
     }
-    Value::from(settings).to_string()
+    Ok(Value::from(settings).to_string())
+}
+
+fn read(given: &str) -> Result<Map<String, Value>> {
+    let unusable = |why: String| Error::Answer(format!("`--settings` cannot be used: {why}"));
+    let text = match given.trim_start().starts_with('{') {
+        true => given.to_string(),
+        false => fs::read_to_string(given).map_err(|error| unusable(format!("`{given}`: {}", plain(&error))))?,
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let settings: Map<String, Value> = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&mended(text)))
+        .map_err(|error| unusable(format!("no JSON object: {error}")))?;
+    let is_object = |key: &&str| settings.get(*key).is_none_or(Value::is_object);
+    match ["env", "hooks", "permissions"].iter().find(|key| !is_object(key)) {
+        Some(key) => Err(unusable(format!("`{key}` is no object"))),
+        None => Ok(settings),
+    }
 }

@@ -28,6 +28,8 @@ pub fn run(name: &str, context: &Context) -> ExitCode {
         warn(name, &warning);
     }
     match backend {
+        // It has none of Claude's credentials, and the address of the local model.
+        _ if agent::is_inside(context) => answer_or_claude(name, context),
         Backend::Claude => become_claude(name, context),
         Backend::Local => answer_or_claude(name, context),
         Backend::Auto => watch_or_claude(name, context),
