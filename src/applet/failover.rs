@@ -262,8 +262,16 @@ impl Acting<'_> {
 
     /// Two lines for a shell say where it is and how to be let in.
     fn gateway(&self, port: u16) -> Result<()> {
-        let token = self.context.text("LLM_GATEWAY_TOKEN")?.map(|token| token.trim().to_string());
-        let token = token.filter(|token| !token.is_empty()).unwrap_or_else(gateway::token);
+        let token = match self.context.text("LLM_GATEWAY_TOKEN")?.map(|token| token.trim().to_string()) {
+            Some(token) if token.is_empty() => gateway::token(),
+            // It stands in a header, and in a line for a shell.
+            Some(token) if token.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c)) => token,
+            Some(_) => {
+                let expected = "letters, digits and - . _ ~ + / =";
+                return Err(Error::Setting { key: "LLM_GATEWAY_TOKEN", value: "…".into(), expected });
+            }
+            None => gateway::token(),
+        };
         let shown = token.clone();
         gateway::serve(self.context, port, token, |port| {
             print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={shown}\n"));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::events::{End, Events, Piece, Sink, Whole};
 use super::fit;
-use super::reading::{Outcome, Reading, Unmade};
+use super::reading::{MAX_ANSWER, Outcome, Reading, Unmade};
 use super::request::Asked;
 use super::trouble::Trouble;
 use super::upstream::Upstream;
@@ -68,7 +68,8 @@ async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener
         let mut whole = Vec::new();
         while reading.goes_on() {
             match patiently(out, response.chunk()).await {
-                Ok(Some(bytes)) if is_json => whole.extend_from_slice(&bytes),
+                Ok(Some(bytes)) if is_json && whole.len() < MAX_ANSWER => whole.extend_from_slice(&bytes),
+                Ok(Some(_)) if is_json => break,
                 Ok(Some(bytes)) => {
                     reading.push(&bytes, out);
                     out.deliver().await;

@@ -14,7 +14,7 @@ use crate::answer::reasoning::Filter;
 use crate::answer::sse::Parser;
 
 /// More than any answer takes, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
+pub const MAX_ANSWER: usize = 64 << 20;
 
 /// An answer on its way.
 pub struct Reading<'a> {

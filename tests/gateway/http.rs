@@ -344,3 +344,11 @@ fn how_it_is_started() {
     let output = sandbox.cmd("llm-failover").args(&["gateway", "--port", "0"]).env("LOCAL_LLM_TEMPERATURE", "hot").run();
     output.expect(1, "", "llm-failover: LOCAL_LLM_TEMPERATURE is `hot`: expected a number that is not negative\n");
 }
+
+#[test]
+fn a_token_that_a_shell_would_read_otherwise_is_refused() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("LLM_GATEWAY_TOKEN", "a $(id)");
+    let said = "llm-failover: LLM_GATEWAY_TOKEN is `…`: expected letters, digits and - . _ ~ + / =\n";
+    sandbox.cmd("llm-failover").args(&["gateway", "--port", "0"]).run().expect(1, "", said);
+}
