@@ -226,7 +226,9 @@ impl Gateway {
         let asked = request::read(&body(request).await?)?;
         if !asked.streams {
             let mut whole = Whole::default();
-            answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await?;
+            let outcome = answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await;
+            answer::give_back(&self.context).await;
+            outcome?;
             let message = whole.message(self.model_of(&asked)).ok_or_else(|| Trouble::of_answer("the answer has no end"))?;
             return Ok(json_reply(StatusCode::OK, &message));
         }
@@ -240,6 +242,7 @@ impl Gateway {
                 () = gone.closed() => {}
                 () = streamed.run(&self.upstream, &self.context, &asked) => {}
             }
+            answer::give_back(&self.context).await;
         });
         if let Ok(Ok(trouble)) = tokio::time::timeout(HOLD, &mut has_begun).await {
             return Err(trouble);

@@ -175,10 +175,11 @@ fn is_secret(name: &str) -> bool {
 /// # Errors
 /// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
 pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
-    let mut settings = match invocation.last("--settings") {
-        Some(given) => read(given)?,
-        None => Map::new(),
-    };
+    let mut given = invocation.all("--settings");
+    let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
+    if given.next().is_some() {
+        return Err(unusable("it is given more than once, and versions of Claude Code differ in which one counts".into()));
+    }
     let mut environment = match settings.remove("env") {
         Some(Value::Object(environment)) => environment,
         _ => Map::new(),
@@ -196,8 +197,11 @@ pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Resul
     Ok(Value::from(settings).to_string())
 }
 
+fn unusable(why: String) -> Error {
+    Error::Answer(format!("`--settings` cannot be used: {why}"))
+}
+
 fn read(given: &str) -> Result<Map<String, Value>> {
-    let unusable = |why: String| Error::Answer(format!("`--settings` cannot be used: {why}"));
     let text = match given.trim_start().starts_with('{') {
         true => given.to_string(),
         false => fs::read_to_string(given).map_err(|error| unusable(format!("`{given}`: {}", plain(&error))))?,

@@ -30,7 +30,7 @@ impl Call<'_> {
              again. Go on from there.",
             reason.said
         );
-        process.stdin.say_instead(&prompt);
+        process.stdin.say_instead(&prompt, left.members);
         match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {

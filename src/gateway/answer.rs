@@ -143,13 +143,20 @@ pub async fn answer_in_use(
     if !auto::is_on(context) {
         return answer(upstream, asked, out).await;
     }
-    let (taker, watched) = (context.clone(), context.clone());
+    let taker = context.clone();
     // Whoever is ending the server at this moment is waited for.
     let in_use = spawn_blocking(move || unload::in_use(&taker)).await;
     let outcome = answer(upstream, asked, out).await;
     drop(in_use);
-    let _ = spawn_blocking(move || unload::when_idle(&watched)).await;
     outcome
+}
+
+/// Sees to it that the server's memory is given back in time, however the answer has ended.
+pub async fn give_back(context: &Arc<Context>) {
+    if auto::is_on(context) {
+        let context = context.clone();
+        let _ = spawn_blocking(move || unload::when_idle(&context)).await;
+    }
 }
 
 /// An answer in events.

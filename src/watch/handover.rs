@@ -34,7 +34,8 @@ impl Watch<'_> {
             Some(Exit::Code(code)) => Exit::Code(code.max(1)),
             _ => Exit::Code(1),
         };
-        let left = Left { lines: std::mem::take(&mut self.turn.held), exit };
+        let members = (self.answers + self.members).max(self.turn.heard) - self.answers;
+        let left = Left { lines: std::mem::take(&mut self.turn.held), exit, members };
         let Watch { program, stdin, signals, ended, session_id, out, .. } = self;
         let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
         let process = Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id };
@@ -46,6 +47,8 @@ impl Watch<'_> {
 pub struct Left {
     lines: Vec<u8>,
     exit: Exit,
+    /// How many of the user's lines the turn is about.
+    pub members: usize,
 }
 
 impl Left {

@@ -80,22 +80,21 @@ impl Stdin {
         }
     }
 
-    /// What was read of it and is not answered is not to be said again, but `text`: as a line where lines come in, and else by
-    /// somebody else.
-    pub fn say_instead(&mut self, text: &str) {
+    /// What the turn is about, `members` of the user's lines, is not to be said again, but `text`: as a line where lines come in,
+    /// and else by somebody else.
+    pub fn say_instead(&mut self, text: &str, members: usize) {
         match self {
-            Stdin::Pumped(pump) if pump.state().kept.is_in_lines => pump.say_instead(text),
+            Stdin::Pumped(pump) if pump.state().kept.is_in_lines => pump.say_instead(text, members),
             Stdin::Inherited(None) => {}
             _ => *self = Stdin::Read(vec![]),
         }
     }
 
-    /// What was said in its lines so far has its answer.
+    /// What was said in its first line has its answer.
     pub fn has_its_answer(&self) {
         if let Some(pump) = self.pump() {
-            let kept = &mut pump.state().kept;
-            kept.said.clear();
-            kept.answered = kept.asked;
+            let answered = pump.answered_so_far() + 1;
+            pump.answered(answered);
         }
     }
 
@@ -125,7 +124,7 @@ impl Stdin {
             drop(state);
             pump.begin();
             state = pump.state();
-            let has_line = |state: &State| state.unheard.as_ref().is_none_or(|bytes| bytes.contains(&b'\n'));
+            let has_line = |state: &State| state.unheard.as_ref().is_none_or(|bytes| bytes.trim_ascii_start().contains(&b'\n'));
             while !state.is_over && !has_line(&state) {
                 state = pump.heard.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -343,12 +342,16 @@ impl Pump {
         Feed { settings, input: Box::new(BufReader::new(Chunks { current: Cursor::new(first), next: receiver })) }
     }
 
-    fn say_instead(&self, text: &str) {
+    fn say_instead(&self, text: &str, members: usize) {
+        let before = self.answered_so_far();
+        self.answered(before + members);
+        let left_out = self.answered_so_far() - before;
         let message =
             json!({"type": "user", "message": {"role": "user", "content": text}, "session_id": "", "parent_tool_use_id": null});
         let kept = &mut self.state().kept;
-        kept.said = vec![format!("{message}\n").into_bytes()];
-        kept.asked = kept.answered + 1;
+        kept.said.insert(0, format!("{message}\n").into_bytes());
+        kept.answered = before;
+        kept.asked = kept.asked + 1 - left_out;
     }
 
     /// How many of the user's lines are answered.

@@ -42,14 +42,18 @@ fn a_session_goes_on_here_and_with_claude() {
         same("a model of Claude's", true, question["model"].as_str().is_some_and(|model| model.starts_with("claude-")))
             .map_err(|fault| format!("{fault}: {}", question["model"]))?;
         let question = question["messages"].to_string();
-        for said in said.iter().chain(&["the second local answer", "the third question", "tool_use", "tool_result"]) {
+        // 1.0.128 has been seen to end before its last turn is in its transcript.
+        let is_late = |said: &str| version < (2, 0, 0) && said.contains("second");
+        let all = said.iter().chain(&["the second local answer", "the third question", "tool_use", "tool_result"]);
+        for said in all.filter(|said| !is_late(said)) {
             same(said, true, question.contains(said))?;
         }
         same("thoughts", false, question.contains("a local thought") || question.contains("\"thinking\""))?;
         let fourth = ask(&home, "local", "the fourth question", &["--resume", &third.1])?;
         same("result", "the third local answer", fourth.0.as_str())?;
         let fourth = asked("the fourth question").ok_or("not asked")?;
-        holds(&fourth, &["the first local answer", "an answer of Claude", "the fourth question"])?;
+        let before = if version < (2, 0, 0) { "the first question" } else { "an answer of Claude" };
+        holds(&fourth, &[before, "the fourth question"])?;
         same("replies that are left", 0, model.left())?;
         home.is_left_clean()
     });
