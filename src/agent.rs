@@ -7,7 +7,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
@@ -120,7 +120,7 @@ pub struct Ready {
 }
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
-/// failed. `invocation`: the command line, if it could be read.
+/// failed.
 pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
     let begun = Timestamp::now();
     let program = match real_claude::announce_exec(applet, context) {
@@ -271,7 +271,7 @@ pub fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
 }
 
 /// What is left of those whose gateway was killed.
-fn remove_stale(file: &std::path::Path) {
+fn remove_stale(file: &Path) {
     let files = file.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     for path in files.map(|entry| entry.path()) {
         let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());

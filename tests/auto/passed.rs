@@ -142,7 +142,9 @@ fn all_else_is_what_claude_prints() {
         let run = |program: PathBuf| {
             let (api, local) = (replying(move |question| passed.reply(question)), Stub::answering("from here"));
             let mut sandbox = sandbox(version, &api, &local);
-            sandbox.set("LLM_FAILOVER_RESUME", "never");
+            if passed == Passed::OverloadedAfterATool {
+                sandbox.set("LLM_FAILOVER_RESUME", "never");
+            }
             passed.prepare(&mut sandbox);
             let call = passed.call(sandbox.cmd(program).arg("-p").args(passed.args()).args(format.args()));
             let output = call.dir(sandbox.path("work")).limit(LIMIT).run();
