@@ -6,16 +6,20 @@ use super::{FREE, Home, SAID, VERSIONS, stderr};
 use crate::auto::{Version, each, same};
 use crate::support::messages_api::{self, is_of_the_call, questions_of_the_call, replying};
 use crate::support::script::{Manner, calls, says, text, tools};
+use crate::support::stub::Stub;
+
+/// Claude uses a tool once in a session.
+fn claude() -> Stub {
+    replying(|question| match (is_of_the_call(question), question["messages"].to_string().contains("tool_result")) {
+        (true, false) => messages_api::Reply::Use("Bash".into(), json!({"command": "echo a tool of Claude"})),
+        _ => messages_api::Reply::Text("an answer of Claude".into()),
+    })
+}
 
 #[test]
 fn a_session_goes_on_here_and_with_claude() {
     each(&VERSIONS, |&version| {
-        let api =
-            replying(|question| match (is_of_the_call(question), question["messages"].to_string().contains("tool_result")) {
-                (true, false) => messages_api::Reply::Use("Bash".into(), json!({"command": "echo a tool of Claude"})),
-                _ => messages_api::Reply::Text("an answer of Claude".into()),
-            });
-        let mut home = Home::with(version, api);
+        let mut home = Home::with(version, claude());
         let local = [
             calls(&[("Bash", json!({"command": "echo a local tool"}))]),
             says("<think>a local thought</think>the first local answer"),
@@ -62,12 +66,7 @@ fn a_session_goes_on_here_and_with_claude() {
 #[test]
 fn a_session_that_claude_has_begun_goes_on_here() {
     each(&VERSIONS, |&version| {
-        let api =
-            replying(|question| match (is_of_the_call(question), question["messages"].to_string().contains("tool_result")) {
-                (true, false) => messages_api::Reply::Use("Bash".into(), json!({"command": "echo a tool of Claude"})),
-                _ => messages_api::Reply::Text("an answer of Claude".into()),
-            });
-        let mut home = Home::with(version, api);
+        let mut home = Home::with(version, claude());
         let model =
             home.plays(Manner::Whole, [calls(&[("Read", json!({"file_path": home.work("a.txt")}))]), says("a local answer")]);
         home.sandbox.write("work/a.txt", "in a file");
