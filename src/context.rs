@@ -7,7 +7,9 @@ use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use crate::error::{self, Error, Result};
+use crate::error;
+use crate::error::{Error, Result};
+use crate::names::STATE_DIR;
 
 /// What a call was given: its arguments and its settings.
 pub struct Context {
@@ -172,9 +174,6 @@ impl Context {
         }
     }
 }
-
-/// The variable that names another folder for state.
-pub const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
 /// The settings, as the README lists them.
 const SETTINGS: [&str; 26] = [

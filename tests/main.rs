@@ -5,11 +5,6 @@
 
 mod support;
 
-/// The table itself, to compare it with the real one's help.
-#[path = "../src/options.rs"]
-#[allow(dead_code, reason = "only the table is compared")]
-mod options;
-
 mod agent;
 mod answer;
 mod applets;
@@ -18,6 +13,7 @@ mod drill;
 mod failover;
 mod gateway;
 mod golden;
+mod layers;
 mod ledger;
 mod lines;
 mod quirks;

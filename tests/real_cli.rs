@@ -11,7 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::options::{OPTIONS, Opt};
+use claude_failover::options::{OPTIONS, Opt};
+
 use crate::support::messages_api::{answering, never_ending, questions, refusing};
 use crate::support::stub::Stub;
 use crate::support::{Cmd, Output, Sandbox, deps, until};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::session::{Session, is_uuid};
+use crate::claude_code::command_line::Invocation;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::invocation::Invocation;
+use crate::state::sessions::{Session, is_uuid};
 
 /// The checks before it reads the system prompt's files.
 ///

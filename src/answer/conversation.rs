@@ -4,7 +4,7 @@
 //! while the model answers. A turn that was interrupted is left to itself: its next piece finds that nobody listens, and
 //! that closes the connection, on which servers stop.
 
-mod control;
+pub mod control;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
@@ -16,19 +16,22 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
-use super::blocking::Blocking;
-use super::chat::{Message, Usage};
-use super::input::{self, Input, NO_CONTENT, UserMessage};
-use super::mentions;
-use super::output::Format;
-use super::prompt::is_blank;
-use super::schema::Schema;
-use super::session::{Role, Session};
-use super::turn::{self, Question, Shared};
-use super::wire;
+use crate::answer::turn::{Question, Shared};
+use crate::answer::{mentions, turn};
+use crate::claude_code::json_schema::Schema;
+use crate::claude_code::prompt::is_blank;
+use crate::claude_code::protocol::input::Role;
+use crate::claude_code::protocol::input::{Input, NO_CONTENT, UserMessage};
+use crate::claude_code::protocol::output::Format;
+use crate::claude_code::protocol::{input, messages};
+use crate::completions::chat::Message;
+use crate::completions::chunk::Usage;
 use crate::context::Context;
 use crate::error::{Error, Result, warn};
-use crate::watch::Feed;
+use crate::os::blocking::Blocking;
+use crate::state::ledger::Entry;
+use crate::state::sessions::Session;
+use crate::stdin::Feed;
 
 /// A conversation.
 pub struct Conversation<'a> {
@@ -68,6 +71,20 @@ pub struct Answered {
     pub model: String,
     /// The tokens of all its turns.
     pub usage: Usage,
+}
+
+impl Answered {
+    /// The ledger's entry of a call that was answered locally for the reason `verdict`.
+    pub fn record(&self, verdict: &str, entry: Entry) -> Entry {
+        Entry {
+            verdict: Some(verdict.into()),
+            model: Some(self.model.clone()),
+            input_tokens: Some(self.usage.input + self.usage.cached),
+            output_tokens: Some(self.usage.output),
+            exit: Some(self.has_failed.into()),
+            ..entry
+        }
+    }
 }
 
 /// How a conversation is held.
@@ -308,7 +325,7 @@ impl<'a> Conversation<'a> {
         }
         let replay = (self.options.replays && said.is_replayed).then(|| {
             let mut replay = self.replay_of(said);
-            wire::extend(&mut replay, json!({"timestamp": wire::timestamp()}));
+            messages::extend(&mut replay, json!({"timestamp": messages::timestamp()}));
             replay
         });
         self.shared.reporter().begin(id, replay, said.uuid.clone(), self.options.schema.is_some());
@@ -318,7 +335,7 @@ impl<'a> Conversation<'a> {
         json!({
             "type": "user", "message": {"role": "user", "content": message.content},
             "session_id": self.session.id, "parent_tool_use_id": null,
-            "uuid": message.uuid.clone().unwrap_or_else(wire::uuid), "isReplay": true,
+            "uuid": message.uuid.clone().unwrap_or_else(messages::uuid), "isReplay": true,
         })
     }
 
@@ -384,7 +401,7 @@ impl<'a> Conversation<'a> {
         if self.options.tells_idle {
             self.tell(&json!({
                 "type": "system", "subtype": "session_state_changed", "state": "idle", "sdk_host_only": true,
-                "uuid": wire::uuid(), "session_id": self.session.id,
+                "uuid": messages::uuid(), "session_id": self.session.id,
             }));
         }
     }
@@ -393,7 +410,7 @@ impl<'a> Conversation<'a> {
         let Some(uuid) = &message.uuid else { return };
         self.tell(&json!({
             "type": "command_lifecycle", "command_uuid": uuid, "state": state,
-            "uuid": wire::uuid(), "session_id": self.session.id,
+            "uuid": messages::uuid(), "session_id": self.session.id,
         }));
     }
 

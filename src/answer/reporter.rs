@@ -1,16 +1,17 @@
 //! Tells the caller of a turn, in Claude Code's messages and their order.
 
-mod structure;
+pub mod structure;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::chat::Usage;
-use super::output::{Format, Output};
-use super::problem::Problem;
-use super::wire::{self, Identity};
+use crate::answer::api_error::Problem;
+use crate::claude_code::protocol::messages;
+use crate::claude_code::protocol::messages::Identity;
+use crate::claude_code::protocol::output::{Format, Output};
+use crate::completions::chunk::Usage;
 use crate::error::{Error, say};
 
 /// Tells of turns, one at a time.
@@ -110,7 +111,7 @@ impl Reporter {
             begun: Instant::now(),
             asked_at: None,
             first_text_at: None,
-            message_id: wire::api_id("msg"),
+            message_id: messages::api_id("msg"),
             text: String::new(),
             replay,
             user_uuid,
@@ -132,9 +133,9 @@ impl Reporter {
         let Some(turn) = self.turn.as_mut().filter(|turn| !turn.is_introduced) else { return };
         turn.is_introduced = true;
         if self.output.shows_messages() {
-            let mut init = wire::init(&self.identity);
+            let mut init = messages::init(&self.identity);
             if let Some(uuid) = &turn.user_uuid {
-                wire::extend(&mut init, json!({"user_message_uuids": [uuid]}));
+                messages::extend(&mut init, json!({"user_message_uuids": [uuid]}));
             }
             self.output.message(&init);
             self.output.flush();
@@ -146,9 +147,9 @@ impl Reporter {
         let Some(turn) = &mut self.turn else { return };
         turn.asked_at.get_or_insert_with(Instant::now);
         if self.output.shows_partials() {
-            let mut message = wire::status(&self.identity, json!({"status": "requesting"}));
+            let mut message = messages::status(&self.identity, json!({"status": "requesting"}));
             if let Some(uuid) = &turn.user_uuid {
-                wire::extend(&mut message, json!({"user_message_uuids": [uuid]}));
+                messages::extend(&mut message, json!({"user_message_uuids": [uuid]}));
             }
             self.output.message(&message);
             self.output.flush();
@@ -184,7 +185,7 @@ impl Reporter {
                 self.open_message(json!({"type": "text", "text": ""}));
             }
             if let Some(turn) = &self.turn {
-                self.output.message(&wire::TextDelta::new(&self.identity.session_id, &turn.message_id, piece));
+                self.output.message(&messages::TextDelta::new(&self.identity.session_id, &turn.message_id, piece));
             }
         } else {
             self.output.text(piece);
@@ -215,17 +216,17 @@ impl Reporter {
         let text = match structure {
             None => {
                 self.tell_message(json!({"type": "text", "text": text}), stop_reason, usage);
-                wire::extend(&mut fields, json!({"result": text}));
+                messages::extend(&mut fields, json!({"result": text}));
                 text
             }
             Some(value) => {
                 self.tell_structure(&value, usage, Ok(()));
                 let text = value.to_string();
-                wire::extend(&mut fields, json!({"result": text, "structured_output": value}));
+                messages::extend(&mut fields, json!({"result": text, "structured_output": value}));
                 text
             }
         };
-        wire::extend(&mut fields, json!({"stop_reason": stop_reason, "terminal_reason": "completed"}));
+        messages::extend(&mut fields, json!({"stop_reason": stop_reason, "terminal_reason": "completed"}));
         self.end(Ending { subtype: "success", is_error: false, turns: 1, fields, text: &in_lines(&text) });
     }
 
@@ -242,22 +243,22 @@ impl Reporter {
             if self.close_block() {
                 self.stop_after(0);
             }
-            let mut message = wire::assistant(&self.identity, wire::synthetic_message(&problem.text));
-            wire::extend(&mut message, json!({"error": problem.kind, "is_api_error_message": true}));
-            wire::extend(&mut message, status.clone());
+            let mut message = messages::assistant(&self.identity, messages::synthetic_message(&problem.text));
+            messages::extend(&mut message, json!({"error": problem.kind, "is_api_error_message": true}));
+            messages::extend(&mut message, status.clone());
             self.name_user(&mut message);
             self.output.message(&message);
         }
         if let Some(partial) = problem.partial.filter(|_| !self.output.has_shown()) {
-            let partial = super::output::harmless(partial.trim_end());
+            let partial = crate::claude_code::protocol::output::harmless(partial.trim_end());
             say(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
         }
         let mut fields = json!({"api_error_status": problem.status});
-        wire::extend(&mut fields, status);
+        messages::extend(&mut fields, status);
         let more = json!({
             "result": problem.text, "stop_reason": "stop_sequence", "terminal_reason": problem.terminal_reason,
         });
-        wire::extend(&mut fields, more);
+        messages::extend(&mut fields, more);
         let text = in_lines(&problem.text);
         self.end(Ending { subtype: "success", is_error: true, turns: 1, fields, text: &text });
     }
@@ -270,14 +271,14 @@ impl Reporter {
         if self.output.shows_messages() {
             if !text.is_empty() {
                 let mut message = self.assistant(json!({"type": "text", "text": text}), Usage::default());
-                wire::extend(&mut message, json!({"aborted": true}));
+                messages::extend(&mut message, json!({"aborted": true}));
                 self.name_user(&mut message);
                 self.output.message(&message);
             }
             let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
-            self.output.message(&wire::user(&self.identity, content));
+            self.output.message(&messages::user(&self.identity, content));
             if self.close_block() {
-                self.event(wire::message_delta(Value::Null, Usage::default()));
+                self.event(messages::message_delta(Value::Null, Usage::default()));
                 self.stop_after(1);
             }
         }
@@ -295,7 +296,7 @@ impl Reporter {
         self.introduce();
         if !text.is_empty() && self.output.shows_messages() {
             let mut message = json!({"type": "system", "subtype": "informational", "content": text, "level": "warning"});
-            wire::extend(&mut message, json!({"uuid": wire::uuid(), "session_id": self.identity.session_id}));
+            messages::extend(&mut message, json!({"uuid": messages::uuid(), "session_id": self.identity.session_id}));
             self.output.message(&message);
         } else {
             self.replay();
@@ -312,8 +313,8 @@ impl Reporter {
                 "duration_ms": 0, "duration_api_ms": 0, "num_turns": 0,
                 "errors": [error], "stop_reason": null,
                 "session_id": self.identity.session_id, "total_cost_usd": 0,
-                "usage": wire::turn_usage(Usage::default()), "modelUsage": {},
-                "permission_denials": [], "uuid": wire::uuid(), "result_index": 0, "failover": self.identity.mark,
+                "usage": messages::turn_usage(Usage::default()), "modelUsage": {},
+                "permission_denials": [], "uuid": messages::uuid(), "result_index": 0, "failover": self.identity.mark,
             });
             self.output.result(&message, error, false);
         }
@@ -342,24 +343,24 @@ impl Reporter {
 
     fn assistant(&self, content: Value, usage: Usage) -> Value {
         let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
-        let mut message = wire::message(id, &self.identity.model, json!([content]), usage);
-        wire::extend(&mut message, json!({"context_management": null}));
-        wire::assistant(&self.identity, message)
+        let mut message = messages::message(id, &self.identity.model, json!([content]), usage);
+        messages::extend(&mut message, json!({"context_management": null}));
+        messages::assistant(&self.identity, message)
     }
 
     fn event(&mut self, event: Value) {
         let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
-        self.output.message(&wire::stream_event(&self.identity, id, event));
+        self.output.message(&messages::stream_event(&self.identity, id, event));
     }
 
     fn open_message(&mut self, block: Value) {
         let Some(turn) = self.turn.as_mut() else { return };
         turn.has_open_message = true;
         turn.begun_ids.push(turn.message_id.clone());
-        let message = wire::message(&turn.message_id, &self.identity.model, json!([]), Usage::default());
+        let message = messages::message(&turn.message_id, &self.identity.model, json!([]), Usage::default());
         let start = json!({"type": "message_start", "message": message});
-        let mut start = wire::stream_event(&self.identity, &turn.message_id, start);
-        wire::extend(&mut start, json!({"ttft_ms": turn.first_text_at.map(|at| millis(at - turn.begun))}));
+        let mut start = messages::stream_event(&self.identity, &turn.message_id, start);
+        messages::extend(&mut start, json!({"ttft_ms": turn.first_text_at.map(|at| millis(at - turn.begun))}));
         self.name_user(&mut start);
         self.output.message(&start);
         self.event(json!({"type": "content_block_start", "index": 0, "content_block": block}));
@@ -368,7 +369,7 @@ impl Reporter {
     /// The events that end a message, if its events have begun.
     fn close_message(&mut self, stop_reason: &str, usage: Usage) {
         if self.close_block() {
-            self.event(wire::message_delta(stop_reason.into(), usage));
+            self.event(messages::message_delta(stop_reason.into(), usage));
             self.event(json!({"type": "message_stop"}));
         }
     }
@@ -385,22 +386,22 @@ impl Reporter {
     /// The last of them, where only so many of the blocks count.
     fn stop_after(&mut self, blocks: u32) {
         let id = self.turn.as_ref().map_or("", |turn| &turn.message_id);
-        let mut stop = wire::stream_event(&self.identity, id, json!({"type": "message_stop"}));
+        let mut stop = messages::stream_event(&self.identity, id, json!({"type": "message_stop"}));
         let abandoned = json!({"api_message_id": id, "from_block_index": blocks});
-        wire::extend(&mut stop, json!({"abandoned_blocks": abandoned}));
+        messages::extend(&mut stop, json!({"abandoned_blocks": abandoned}));
         self.output.message(&stop);
     }
 
     /// Says which message is answered, if its sender named it.
     fn name_user(&self, message: &mut Value) {
         if let Some(uuid) = self.turn.as_ref().and_then(|turn| turn.user_uuid.as_ref()) {
-            wire::extend(message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
+            messages::extend(message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
         }
     }
 
     /// By model; empty if none has answered.
     fn model_usage(&self, spent: Spent) -> Value {
-        if spent.api.is_zero() { json!({}) } else { wire::model_usage(&self.identity, spent.usage) }
+        if spent.api.is_zero() { json!({}) } else { messages::model_usage(&self.identity, spent.usage) }
     }
 
     /// Tells the result, which ends the turn.
@@ -415,11 +416,11 @@ impl Reporter {
             "type": "result", "subtype": subtype, "is_error": is_error,
             "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(spent.api), "num_turns": turns,
         });
-        wire::extend(&mut message, fields);
+        messages::extend(&mut message, fields);
         if let (Some(first), false) = (turn.first_text_at, is_error) {
             let since = |at: Instant| millis(at - turn.begun);
             let first = since(first);
-            wire::extend(
+            messages::extend(
                 &mut message,
                 json!({
                     "ttft_ms": first, "ttft_stream_ms": first, "first_content_frame_ms": first,
@@ -427,27 +428,27 @@ impl Reporter {
                 }),
             );
         }
-        wire::extend(
+        messages::extend(
             &mut message,
             json!({
                 "session_id": self.identity.session_id, "total_cost_usd": 0,
-                "usage": wire::turn_usage(spent.usage), "modelUsage": self.model_usage(self.total),
+                "usage": messages::turn_usage(spent.usage), "modelUsage": self.model_usage(self.total),
                 "permission_denials": [],
                 "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
-                "subagent_stats": wire::no_subagents(), "safety_stops": 0,
-                "uuid": wire::uuid(),
+                "subagent_stats": messages::no_subagents(), "safety_stops": 0,
+                "uuid": messages::uuid(),
             }),
         );
         if self.output.shows_partials() {
-            wire::extend(&mut message, json!({"begun_message_ids": turn.begun_ids}));
+            messages::extend(&mut message, json!({"begun_message_ids": turn.begun_ids}));
         }
         self.name_user(&mut message);
-        wire::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
+        messages::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
         if matches!(self.output.format(), Format::StreamJson { .. }) {
             let since_last = self.model_usage(spent);
-            wire::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
+            messages::extend(&mut message, json!({"model_usage_since_last_result": since_last}));
         }
-        wire::extend(&mut message, json!({"failover": self.identity.mark}));
+        messages::extend(&mut message, json!({"failover": self.identity.mark}));
         self.turn = None;
         self.results += 1;
         self.last_failed = is_error;

@@ -7,16 +7,18 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::chat::{Answer, Listener, Message};
-use super::exchange::exchange;
-use super::model::{self, HubCache, Model};
-use super::reporter::{Reporter, Spent, Success};
-use super::schema::Schema;
-use super::settings::Settings;
-use super::window;
+use crate::answer::reporter::{Reporter, Spent, Success};
+use crate::claude_code::json_schema::Schema;
+use crate::completions::chat::{Answer, Listener, Message};
 use crate::error::{Error, Result, warn};
-use crate::server::{Progress, Server, State};
-use crate::switch::{Backend, Switch};
+use crate::local_model::ask::exchange;
+use crate::local_model::model::{HubCache, Model};
+use crate::local_model::settings::Settings;
+use crate::local_model::{context, model};
+use crate::server::Server;
+use crate::server::probe::State;
+use crate::server::progress::Progress;
+use crate::state::flag::{Backend, Switch};
 
 /// A conversation shorter than this, in tokens, fits every model's context; no question is asked about it.
 const FITS_EVERYWHERE: usize = 1000;
@@ -113,7 +115,7 @@ impl Turn<'_> {
     /// Finds out which model answers where that is told or matters, and tells the first messages.
     fn prepare(&mut self) -> Result<()> {
         let is_named = self.shared.reporter().names_the_model();
-        let may_be_too_long = self.shared.settings.window.is_some() || window::estimate(&self.messages) > FITS_EVERYWHERE;
+        let may_be_too_long = self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE;
         if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
             // One that could not be found out is looked for again in the next turn.
             if let Some(model) = self.find_model(is_named)? {
@@ -178,7 +180,7 @@ impl Turn<'_> {
         let wanted = self.shared.settings.max_tokens;
         match self.shared.model.get() {
             Some(Model { window: Some(window), is_checked: false, .. }) => {
-                let left = (*window as usize).saturating_sub(window::estimate(&self.messages)).max(1);
+                let left = (*window as usize).saturating_sub(context::estimate(&self.messages)).max(1);
                 wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
             }
             _ => wanted,
@@ -229,7 +231,7 @@ impl Turn<'_> {
         let reserved = (self.shared.settings.max_tokens as usize).min(window / 2);
         let budget = *self.budget.get_or_insert(window - reserved);
         self.trim(budget, window);
-        if window::estimate(&self.messages) > window && !is_checked {
+        if context::estimate(&self.messages) > window && !is_checked {
             return Err(Error::PromptTooLong { prompt: None, window: Some(window as u64) });
         }
         Ok(())
@@ -237,7 +239,7 @@ impl Turn<'_> {
 
     /// After the server has said that it is too much: leaves out more.
     fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
-        let length = window::estimate(&self.messages);
+        let length = context::estimate(&self.messages);
         let budget = match (prompt, window) {
             (Some(prompt), Some(window)) if prompt > 0 => {
                 let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
@@ -253,7 +255,7 @@ impl Turn<'_> {
     }
 
     fn trim(&mut self, budget: usize, window: usize) -> usize {
-        let dropped = window::trim(&mut self.messages, budget, self.kept);
+        let dropped = context::trim(&mut self.messages, budget, self.kept);
         if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
             let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
             let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");

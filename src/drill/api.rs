@@ -9,8 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::trouble::{Refusal, Reply, Trouble};
-use super::{Event, PROMPT};
+use crate::drill::scenario::{Refusal, Reply, Trouble};
+use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result};
 
 /// The API. It ends with this process.

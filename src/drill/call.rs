@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::trouble::Trouble;
-use super::{Event, PROMPT};
-use crate::applet::OWN_NAME;
-use crate::context::{Context, STATE_DIR};
+use crate::claude_code::settings::is_claudes;
+use crate::context::Context;
+use crate::drill::scenario::Trouble;
+use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result, plain};
-use crate::server::{is_claudes, own_path};
+use crate::names::{OWN_NAME, STATE_DIR};
+use crate::os::process::own_path;
 
 /// After this long without a word Claude counts as hung in the drill of that. It takes its time to start, too.
 const STALL: &str = "8";

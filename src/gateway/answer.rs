@@ -10,18 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::events::{End, Events, Piece, Sink, Whole};
-use super::fit;
-use super::reading::{MAX_ANSWER, Outcome, Reading, Unmade};
-use super::request::Asked;
-use super::trouble::Trouble;
-use super::upstream::Upstream;
-use crate::answer::chat::Usage;
-use crate::answer::failure::Failure;
-use crate::answer::wire::api_id;
-use crate::auto;
+use crate::claude_code::protocol::messages::api_id;
+use crate::completions::chunk::Usage;
+use crate::completions::failure::Failure;
 use crate::context::Context;
-use crate::unload;
+use crate::gateway::api_error::Trouble;
+use crate::gateway::events::{End, Events, Piece, Sink, Whole};
+use crate::gateway::reply::{MAX_ANSWER, Outcome, Reading, Unmade};
+use crate::gateway::request::Asked;
+use crate::gateway::shrink;
+use crate::gateway::upstream::Upstream;
+use crate::local_model::unload;
+use crate::state::flag::is_auto;
 
 /// How often the model may make a call that cannot be made, for one answer.
 const MAX_FAULTS: u32 = 3;
@@ -140,7 +140,7 @@ pub async fn answer_in_use(
     asked: &Asked,
     out: &mut impl Listener,
 ) -> Result<(), Trouble> {
-    if !auto::is_on(context) {
+    if !is_auto(context) {
         return answer(upstream, asked, out).await;
     }
     let taker = context.clone();
@@ -153,7 +153,7 @@ pub async fn answer_in_use(
 
 /// Sees to it that the server's memory is given back in time, however the answer has ended.
 pub async fn give_back(context: &Arc<Context>) {
-    if auto::is_on(context) {
+    if is_auto(context) {
         let context = context.clone();
         let _ = spawn_blocking(move || unload::when_idle(&context)).await;
     }
@@ -171,7 +171,7 @@ pub struct Streamed {
 impl Streamed {
     /// To whoever has the other ends.
     pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
-        let events = Events::new(model, fit::estimate(asked) as u64);
+        let events = Events::new(model, shrink::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed), last: Instant::now() }
     }
 

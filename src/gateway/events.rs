@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::trouble::Trouble;
-use crate::answer::chat::Usage;
-use crate::answer::wire::api_id;
+use crate::claude_code::protocol::messages::api_id;
+use crate::completions::chunk::Usage;
+use crate::gateway::api_error::Trouble;
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

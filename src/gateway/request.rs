@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::trouble::Trouble;
-use crate::answer::surrogates::mended;
+use crate::gateway::api_error::Trouble;
+use crate::text::mended;
 
 /// What is asked, in the words of chat completions.
 #[derive(Clone, Debug, PartialEq)]

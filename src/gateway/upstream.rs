@@ -7,18 +7,20 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Response};
 use serde_json::{Map, Value, json};
 
-use super::fit::{self, SIZES, Size};
-use super::request::{Asked, without_images};
-use super::trouble::Trouble;
-use crate::answer::endpoint::Patience;
-use crate::answer::exchange::the_one_model;
-use crate::answer::failure::{Failure, refusal};
-use crate::answer::model::{HubCache, Model, by_server, by_settings};
-use crate::answer::settings::Settings;
+use crate::completions::endpoint::Patience;
+use crate::completions::failure::{Failure, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result, plain, warn};
-use crate::server::{Progress, Server};
-use crate::switch::{Backend, Switch};
+use crate::gateway::api_error::Trouble;
+use crate::gateway::request::{Asked, without_images};
+use crate::gateway::shrink;
+use crate::gateway::shrink::{SIZES, Size};
+use crate::local_model::ask::the_one_model;
+use crate::local_model::model::{HubCache, Model, by_server, by_settings};
+use crate::local_model::settings::Settings;
+use crate::server::Server;
+use crate::server::progress::Progress;
+use crate::state::flag::{Backend, Switch};
 
 /// How often a server is started, or waited for, for one request.
 const MAX_STARTS: u32 = 3;
@@ -110,7 +112,7 @@ impl Upstream {
 
     /// The name of the model that answers.
     pub async fn model_name(self: &Arc<Upstream>) -> String {
-        self.model().await.map_or_else(|| crate::answer::model::NAMELESS.into(), |model| model.name)
+        self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
     }
 
     /// Asks, and gives what was asked in the end, with the answer that begins.
@@ -122,7 +124,7 @@ impl Upstream {
         let mut refused = None;
         let mut before = None;
         'size: for size in SIZES {
-            let mut sized = fit::sized(asked, size, &self.appended);
+            let mut sized = shrink::sized(asked, size, &self.appended);
             if before.replace(sized.clone()).is_some_and(|before| before == sized) {
                 continue;
             }
@@ -193,7 +195,7 @@ impl Upstream {
     /// No more than fits after the prompt, where the server does not see to that itself.
     async fn limit(self: &Arc<Upstream>, asked: &mut Asked) -> std::result::Result<(), Trouble> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
-        let (window, prompt) = (window as usize, fit::estimate(asked));
+        let (window, prompt) = (window as usize, shrink::estimate(asked));
         if !is_checked {
             let left = window.saturating_sub(prompt);
             if left < SHORTEST_ANSWER {

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
-use super::files::log_file;
-use super::process::{Pid, group_members, has_variable, start_mark};
-use super::supervisor::{Running, Supervisor};
+use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
-use crate::files::private_file;
+use crate::os::atomic_file::private_file;
+use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
+use crate::server::files::log_file;
+use crate::server::supervisor::{Running, Supervisor};
 
 /// The long option under which the binary runs itself as the server's first moment.
 pub const RUN_OPTION: &str = "--run-server";
@@ -95,7 +96,7 @@ impl Supervisor for Child {
         let us = own_path()?;
         let _ = fs::remove_file(self.pid_file());
         let child = Command::new(us)
-            .arg0(crate::applet::OWN_NAME)
+            .arg0(crate::names::OWN_NAME)
             .arg(RUN_OPTION)
             .arg(self.pid_file())
             .env("LLM_PORT", self.port.to_string())
@@ -174,15 +175,6 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
     is_gone()
 }
 
-/// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
-///
-/// # Errors
-/// If that cannot be found out.
-pub fn own_path() -> Result<PathBuf> {
-    let path = std::env::current_exe().map_err(Error::file("find", crate::applet::OWN_NAME))?;
-    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
-}
-
 /// Becomes the server: a session of its own, its number in `pid_file`, then the command of `LLM_SERVER_CMD` by `/bin/sh`.
 /// Claude's credentials are taken out of its environment. The hub is closed, so that a wrong model name cannot download.
 ///
@@ -212,21 +204,6 @@ pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
         shell.env("HF_HUB_OFFLINE", "1");
     }
     Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
-}
-
-/// The caller's lock files and pipes must not stay open as long as one of our processes in the background lives.
-pub fn close_inherited_files() {
-    let entries = fs::read_dir("/dev/fd").into_iter().flatten().flatten();
-    let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        let _ = nix::unistd::close(number);
-    }
-}
-
-/// Whether a variable is Claude's.
-pub fn is_claudes(name: &std::ffi::OsStr) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
 
 fn write_pid_file(path: &Path, port: &str) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::process::Pid;
+use crate::os::process::Pid;
 
 /// The process that listens on `port`, if it can be seen by this user.
 pub fn pid(port: u16) -> Option<Pid> {

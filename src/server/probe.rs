@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Error as Transport;
 
-use crate::answer::endpoint::{Endpoint, Patience, short_body};
-use crate::answer::failure::transport_line;
+use crate::completions::endpoint::{Endpoint, Patience, short_body};
+use crate::completions::failure::transport_line;
 
 /// How the server is.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::Server;
 use crate::error::say;
+use crate::server::Server;
 
 /// Says once that the server is being started; on a terminal it counts the seconds too.
 pub struct Progress {

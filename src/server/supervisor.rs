@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-use super::child::Child;
-use super::launchd::Launchd;
-use super::systemd::Systemd;
-use crate::answer::endpoint::{DEFAULT_PORT, Endpoint};
+use crate::completions::endpoint::{DEFAULT_PORT, Endpoint};
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
+use crate::server::child::Child;
+use crate::server::launchctl::Launchd;
+use crate::server::systemctl::Systemd;
 
 /// Whoever runs the server.
 pub trait Supervisor: Send + Sync {

@@ -3,9 +3,14 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::exit::{Exit, mirrored};
-use super::line::Line;
-use super::{LAST_WORK, Process, Pump, Rendered, Target, Watch, guard};
+use crate::claude_code::protocol::line::Line;
+use crate::os::exit::{Exit, mirrored};
+use crate::os::guardian;
+use crate::os::signals::Target;
+use crate::stdin::Pump;
+use crate::watch::process::Process;
+use crate::watch::render::Rendered;
+use crate::watch::{LAST_WORK, Watch};
 
 impl Watch<'_> {
     /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
@@ -24,7 +29,7 @@ impl Watch<'_> {
         self.signals.give_to(Target::Us);
         let pid = self.pid();
         let child = std::cell::RefCell::new(&mut self.child);
-        guard::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        guardian::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
         let status = self.child.wait().ok();
         if let Some(guard) = self.guard.take() {
             guard.dismiss();

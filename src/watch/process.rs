@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use super::signals::{Signals, Target};
-use super::stdin::Stdin;
-use super::version::Version;
-use crate::agent::Ready;
 use crate::answer;
+use crate::claude_code::command_line::Invocation;
+use crate::claude_code::settings::Ready;
+use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::invocation::Invocation;
+use crate::os::signals::{Signals, Target};
+use crate::stdin::Stdin;
 
 /// What a call needs of this process, for one try after another.
 pub struct Process {

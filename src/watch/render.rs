@@ -5,13 +5,13 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::line::Line;
-use super::trim;
-use super::version::Version;
-use crate::answer::blocking::Blocking;
-use crate::answer::output::{Format, harmless};
+use crate::claude_code::protocol::line::Line;
+use crate::claude_code::protocol::output::{Format, harmless};
+use crate::claude_code::protocol::trim;
+use crate::claude_code::refusal::Ending;
+use crate::claude_code::version::Version;
 use crate::error::Error;
-use crate::verdict::Ending;
+use crate::os::blocking::Blocking;
 
 /// Stdout in the format that the caller asked for.
 pub struct Rendered {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Conversation;
-use crate::answer::schema::Schema;
-use crate::answer::wire::COMPATIBLE_WITH;
-use crate::answer::{attempts, window, wire};
+use crate::answer::attempts;
+use crate::answer::conversation::Conversation;
+use crate::claude_code::json_schema::Schema;
+use crate::claude_code::protocol::messages;
+use crate::claude_code::version::COMPATIBLE_WITH;
+use crate::local_model::context;
 
 /// An answer to a control request.
 pub enum Reply {
@@ -26,12 +28,12 @@ impl Reply {
     /// The message that carries it. An absent `id` stays absent.
     pub fn message(self, id: Option<Value>) -> Value {
         let (subtype, fields) = match self {
-            Reply::Success(response) => ("success", wire::object([("response", response)])),
+            Reply::Success(response) => ("success", messages::object([("response", response)])),
             Reply::Error { text, code } => {
-                ("error", wire::object([("error", Some(text.into())), ("error_code", code.map(Value::from))]))
+                ("error", messages::object([("error", Some(text.into())), ("error_code", code.map(Value::from))]))
             }
         };
-        let mut response = wire::object([("subtype", Some(subtype.into())), ("request_id", id)]);
+        let mut response = messages::object([("subtype", Some(subtype.into())), ("request_id", id)]);
         response.extend(fields);
         json!({"type": "control_response", "response": response})
     }
@@ -223,7 +225,7 @@ fn context_usage(conversation: &Conversation) -> Value {
     let messages = conversation.messages();
     let of = |role: &str| -> usize {
         let said = messages.iter().filter(|message| message.role == role);
-        said.map(|message| window::tokens(&message.content)).sum()
+        said.map(|message| context::tokens(&message.content)).sum()
     };
     let system = of("system");
     let (user, assistant) = (of("user"), of("assistant"));
@@ -271,7 +273,7 @@ impl Conversation<'_> {
         self.queue.remove(at);
         Some(json!({
             "type": "command_lifecycle", "command_uuid": uuid, "state": "cancelled",
-            "uuid": wire::uuid(), "session_id": self.session.id,
+            "uuid": messages::uuid(), "session_id": self.session.id,
         }))
     }
 
@@ -323,7 +325,7 @@ impl Conversation<'_> {
     fn set_permission_mode(&mut self, mode: &str) -> Value {
         let mut reporter = self.shared.reporter();
         reporter.identity.permission_mode = mode.into();
-        wire::status(&reporter.identity, json!({"status": null, "permissionMode": mode}))
+        messages::status(&reporter.identity, json!({"status": null, "permissionMode": mode}))
     }
 
     /// Names the conversation, and gives the message that tells it.
@@ -331,7 +333,7 @@ impl Conversation<'_> {
         self.session.rename(title);
         json!({
             "type": "system", "subtype": "session_title_changed", "title": title,
-            "uuid": wire::uuid(), "session_id": self.session.id,
+            "uuid": messages::uuid(), "session_id": self.session.id,
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Ending, Reporter};
-use crate::answer::chat::Usage;
-use crate::answer::schema::Wrong;
-use crate::answer::wire;
+use crate::answer::reporter::{Ending, Reporter};
+use crate::claude_code::json_schema::Wrong;
+use crate::claude_code::protocol::messages;
+use crate::completions::chunk::Usage;
 
 impl Reporter {
     /// An answer that is not of the form that was asked for, and what the model is told of it.
@@ -22,15 +22,15 @@ impl Reporter {
                 }
                 self.tell_message(block(text), "end_turn", usage);
                 let content = json!([block(MUST_BE_STRUCTURED)]);
-                let mut message = wire::user(&self.identity, content);
-                wire::extend(&mut message, json!({"isSynthetic": true}));
+                let mut message = messages::user(&self.identity, content);
+                messages::extend(&mut message, json!({"isSynthetic": true}));
                 self.output.message(&message);
             }
             None => {}
         }
         self.output.flush();
         if let Some(turn) = &mut self.turn {
-            turn.message_id = wire::api_id("msg");
+            turn.message_id = messages::api_id("msg");
         }
     }
 
@@ -39,7 +39,7 @@ impl Reporter {
         if !self.output.shows_messages() {
             return;
         }
-        let id = wire::api_id("toolu");
+        let id = messages::api_id("toolu");
         let tool_use = |input: Value| json!({"type": "tool_use", "id": id, "name": "StructuredOutput", "input": input});
         if self.output.shows_partials() {
             self.open_message(tool_use(json!({})));
@@ -49,17 +49,17 @@ impl Reporter {
         self.tell_assistant(tool_use(value.clone()), usage);
         let is_open = self.close_block();
         if is_open {
-            self.event(wire::message_delta("tool_use".into(), usage));
+            self.event(messages::message_delta("tool_use".into(), usage));
         }
         let said = verdict.err().unwrap_or("Structured output provided successfully");
         let mut result = json!({"tool_use_id": id, "type": "tool_result", "content": said});
         if verdict.is_err() {
-            wire::extend(&mut result, json!({"is_error": true}));
+            messages::extend(&mut result, json!({"is_error": true}));
         }
-        let mut message = wire::user(&self.identity, json!([result]));
+        let mut message = messages::user(&self.identity, json!([result]));
         let meta = json!([{"id": id, "permission_decision": {"decision": "accept", "source": "config"}}]);
         let said = if verdict.is_ok() { said.to_string() } else { format!("Error: {said}") };
-        wire::extend(&mut message, json!({"tool_use_result": said, "tool_result_meta": meta}));
+        messages::extend(&mut message, json!({"tool_use_result": said, "tool_result_meta": meta}));
         self.output.message(&message);
         if is_open {
             self.event(json!({"type": "message_stop"}));

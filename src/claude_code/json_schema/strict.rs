@@ -1,0 +1,162 @@
+//! What the real CLI's validator, ajv in strict mode for draft-07, refuses in a schema.
+
+use serde_json::{Value, json};
+
+use crate::claude_code::json_schema::complaint::{KEYWORDS, complaints};
+use crate::claude_code::json_schema::target;
+
+/// Keywords that say nothing about an instance.
+const SILENT: &[&str] = &[
+    "$schema",
+    "$id",
+    "$defs",
+    "$vocabulary",
+    "$comment",
+    "$async",
+    "definitions",
+    "nullable",
+    "title",
+    "description",
+    "default",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "examples",
+    "contentMediaType",
+    "contentEncoding",
+    "contentSchema",
+];
+
+type Result = std::result::Result<(), String>;
+
+/// Whether `schema` is one.
+///
+/// # Errors
+/// The first fault or, of its form, all faults in ajv's words.
+pub fn check(schema: &Value) -> Result {
+    if schema["$async"].as_bool().unwrap_or(!schema["$async"].is_null()) {
+        return Err("$async schemas are not supported".into());
+    }
+    match schema.get("$schema") {
+        None => {}
+        Some(Value::String(draft)) => match draft.trim_end_matches('#') {
+            "" | "http://json-schema.org/draft-07/schema" | "http://json-schema.org/schema" => {}
+            _ => return Err(format!("no schema with key or ref \"{draft}\"")),
+        },
+        Some(_) => return Err("$schema must be a string".into()),
+    }
+    form(schema)?;
+    Walk { root: schema, followed: Vec::new() }.schema(schema)
+}
+
+/// Draft-07's schema of schemas as ajv has it, without what it says of formats, which are not checked.
+const META: &str = include_str!("draft-07.json");
+
+/// Checks a schema against the schema of schemas.
+fn form(schema: &Value) -> Result {
+    let meta: Value = serde_json::from_str(META).map_err(|error| error.to_string())?;
+    let validator = super::validator(&meta)?;
+    let complaints = complaints(validator.iter_errors(schema), &meta, schema);
+    let words: Vec<String> = complaints.iter().map(|complaint| format!("data{} {}", complaint.place, complaint.text)).collect();
+    if words.is_empty() { Ok(()) } else { Err(words.join(", ")) }
+}
+
+struct Walk<'a> {
+    root: &'a Value,
+    followed: Vec<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    fn schema(&mut self, schema: &'a Value) -> Result {
+        let Some(keywords) = schema.as_object() else { return Ok(()) };
+        let known = SILENT.iter().chain(KEYWORDS.iter().flat_map(|(_, keywords)| keywords.iter()));
+        if let Some(other) = keywords.keys().find(|keyword| !known.clone().any(|known| known == keyword)) {
+            return Err(match &**other {
+                "id" => "NOT SUPPORTED: keyword \"id\", use \"$id\" for schema ID".into(),
+                _ => format!("strict mode: unknown keyword: \"{other}\""),
+            });
+        }
+        let has = |keyword: &str| keywords.contains_key(keyword);
+        if has("nullable") && !has("type") {
+            return Err("\"nullable\" cannot be used without \"type\"".into());
+        }
+        if has("if") && !has("then") && !has("else") {
+            return Err("strict mode: \"if\" without \"then\" and \"else\" is ignored".into());
+        }
+        if let Some(keyword) = ["then", "else"].into_iter().find(|keyword| has(keyword) && !has("if")) {
+            return Err(format!("strict mode: \"{keyword}\" without \"if\" is ignored"));
+        }
+        for keyword in KEYWORDS.iter().flat_map(|(_, keywords)| keywords.iter()) {
+            match (*keyword, &schema[*keyword]) {
+                ("$ref", Value::String(reference)) => self.reference(reference)?,
+                ("pattern", Value::String(pattern)) => self::pattern(pattern)?,
+                ("additionalItems", value) if !value.is_null() && !schema["items"].is_array() => {
+                    return Err("strict mode: \"additionalItems\" is ignored when \"items\" is not an array of schemas".into());
+                }
+                ("properties" | "patternProperties" | "dependencies", Value::Object(members)) => {
+                    if *keyword == "patternProperties" {
+                        members.keys().try_for_each(|name| self::pattern(name))?;
+                    }
+                    members.values().try_for_each(|member| self.schema(member))?;
+                }
+                ("const" | "enum", _) => {}
+                (_, Value::Array(items)) => items.iter().try_for_each(|item| self.schema(item))?,
+                (_, value) => self.schema(value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, reference: &'a str) -> Result {
+        if self.followed.contains(&reference) {
+            return Ok(());
+        }
+        self.followed.push(reference);
+        match target(self.root, reference) {
+            Some(schema) => self.schema(schema),
+            // By an id or an escaped name.
+            None if super::validator(self.root).is_ok() => Ok(()),
+            None => {
+                let base = self.root["$id"].as_str().unwrap_or("#");
+                Err(format!("can't resolve reference {reference} from id {base}"))
+            }
+        }
+    }
+}
+
+/// Tells the more common faults of a pattern in JavaScriptCore's words.
+fn pattern(pattern: &str) -> Result {
+    let fault = |text: &str| Err(format!("Invalid regular expression: {text}"));
+    let (mut groups, mut is_in_class) = (0, false);
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                None => return fault("\\ at end of pattern"),
+                Some(c) if c.is_ascii_alphanumeric() || "^$\\.*+?()[]{}|/".contains(c) || (is_in_class && c == '-') => {}
+                Some(_) => return fault("invalid escaped character for Unicode pattern"),
+            },
+            ']' => is_in_class = false,
+            _ if is_in_class => {}
+            '[' => is_in_class = true,
+            '(' => {
+                groups += 1;
+                if chars.next_if_eq(&'?').is_some() && !chars.peek().is_some_and(|c| ":=!<".contains(*c)) {
+                    return fault("unrecognized character after (?");
+                }
+            }
+            ')' if groups == 0 => return fault("unmatched parentheses"),
+            ')' => groups -= 1,
+            _ => {}
+        }
+    }
+    if is_in_class {
+        fault("missing terminating ] for character class")
+    } else if groups > 0 {
+        fault("missing )")
+    } else if super::validator(&json!({"pattern": pattern})).is_err() {
+        fault("nothing to repeat")
+    } else {
+        Ok(())
+    }
+}

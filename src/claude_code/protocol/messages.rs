@@ -1,0 +1,236 @@
+//! The messages of Claude Code's JSON formats, as 2.1.330 writes them, with `type` first as 2.1.197 had it.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::claude_code::version::COMPATIBLE_WITH;
+use crate::completions::chunk::Usage;
+
+/// What all messages of a conversation say of it.
+#[derive(Clone)]
+pub struct Identity {
+    /// The conversation's id.
+    pub session_id: String,
+    /// The model's name.
+    pub model: String,
+    /// Its context in tokens; 0 if unknown.
+    pub window: u32,
+    /// The most tokens of an answer.
+    pub max_tokens: u32,
+    /// The working directory.
+    pub cwd: String,
+    /// The permission mode, which has no effect where there are no tools.
+    pub permission_mode: String,
+    /// What results say that Claude Code's do not: that they are not Claude's, and why.
+    pub mark: Value,
+}
+
+/// A new id for a message.
+pub fn uuid() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// An id such as the Messages API gives.
+pub fn api_id(prefix: &str) -> String {
+    format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..24])
+}
+
+/// The time as messages have it.
+pub fn timestamp() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// `system/init`, which begins each turn. There are no tools here, and it says so.
+pub fn init(identity: &Identity) -> Value {
+    json!({
+        "type": "system", "subtype": "init",
+        "cwd": identity.cwd,
+        "session_id": identity.session_id,
+        "tools": [], "mcp_servers": [],
+        "model": identity.model,
+        "permissionMode": identity.permission_mode,
+        "slash_commands": [], "terminal_slash_commands": [],
+        "apiKeySource": "none",
+        "claude_code_version": COMPATIBLE_WITH,
+        "output_style": "default",
+        "agents": [], "skills": [], "plugins": [],
+        "capabilities": ["interrupt_receipt_v1"],
+        "analytics_disabled": true, "product_feedback_disabled": true,
+        "served_by_anthropic": false,
+        "uuid": uuid(),
+        "memory_paths": {},
+        "original_cwd": identity.cwd,
+        "additional_directories": [],
+        "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
+        "per_turn_effort_active": false, "ultrathink_available": false, "ultrathink_typed_raises": false,
+        "view_mode": "default",
+    })
+}
+
+/// `system/status`.
+pub fn status(identity: &Identity, fields: Value) -> Value {
+    let mut message = json!({"type": "system", "subtype": "status"});
+    extend(&mut message, fields);
+    extend(&mut message, json!({"session_id": identity.session_id, "uuid": uuid()}));
+    message
+}
+
+/// A piece of the answer. The one message whose cost is paid for each token.
+#[derive(Serialize)]
+pub struct TextDelta<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    event: DeltaEvent<'a>,
+    session_id: &'a str,
+    parent_tool_use_id: (),
+    uuid: Uuid,
+    api_message_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct DeltaEvent<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: u32,
+    delta: Delta<'a>,
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: &'a str,
+}
+
+impl<'a> TextDelta<'a> {
+    /// A piece of the answer's only block.
+    pub fn new(session_id: &'a str, api_message_id: &'a str, text: &'a str) -> TextDelta<'a> {
+        let delta = Delta { kind: "text_delta", text };
+        TextDelta {
+            kind: "stream_event",
+            event: DeltaEvent { kind: "content_block_delta", index: 0, delta },
+            session_id,
+            parent_tool_use_id: (),
+            uuid: Uuid::new_v4(),
+            api_message_id,
+        }
+    }
+}
+
+/// Any other event of the answer's stream.
+pub fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> Value {
+    json!({
+        "type": "stream_event", "event": event,
+        "session_id": identity.session_id, "parent_tool_use_id": null,
+        "uuid": uuid(), "api_message_id": api_message_id,
+    })
+}
+
+/// The event `message_delta`.
+pub fn message_delta(stop_reason: Value, usage: Usage) -> Value {
+    let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+    json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}})
+}
+
+/// `assistant`.
+pub fn assistant(identity: &Identity, message: Value) -> Value {
+    json!({
+        "type": "assistant", "message": message,
+        "parent_tool_use_id": null, "session_id": identity.session_id,
+        "uuid": uuid(), "timestamp": timestamp(),
+    })
+}
+
+/// The message that an [`assistant`] line and the event `message_start` hold.
+pub fn message(id: &str, model: &str, content: Value, usage: Usage) -> Value {
+    json!({
+        "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": null, "stop_sequence": null, "usage": message_usage(usage),
+    })
+}
+
+/// The message of an [`assistant`] line that no model wrote.
+pub fn synthetic_message(text: &str) -> Value {
+    json!({
+        "id": uuid(), "type": "message", "role": "assistant", "model": "<synthetic>", "container": null,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "stop_sequence", "stop_sequence": "", "stop_details": null,
+        "usage": no_usage(), "diagnostics": null, "context_management": null,
+    })
+}
+
+/// `user`.
+pub fn user(identity: &Identity, content: Value) -> Value {
+    json!({
+        "type": "user", "message": {"role": "user", "content": content},
+        "parent_tool_use_id": null, "session_id": identity.session_id,
+        "uuid": uuid(), "timestamp": timestamp(),
+    })
+}
+
+/// The usage of one message.
+fn message_usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.output, "service_tier": "standard",
+    })
+}
+
+/// The usage of a message that no model wrote.
+pub fn no_usage() -> Value {
+    json!({
+        "input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
+        "output_tokens_details": null,
+        "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+        "service_tier": null,
+        "cache_creation": {"ephemeral_1h_input_tokens": 0, "ephemeral_5m_input_tokens": 0},
+        "inference_geo": null, "iterations": null, "speed": null, "fallback_credit": null,
+    })
+}
+
+/// The usage of a turn.
+pub fn turn_usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.output, "output_tokens_details": {"thinking_tokens": 0},
+        "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+        "service_tier": "standard",
+        "cache_creation": {"ephemeral_1h_input_tokens": 0, "ephemeral_5m_input_tokens": 0},
+        "inference_geo": "", "iterations": [], "speed": "standard", "fallback_credit": null,
+    })
+}
+
+/// The usage by model.
+pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
+    json!({identity.model.as_str(): {
+        "inputTokens": usage.input, "outputTokens": usage.output,
+        "cacheReadInputTokens": usage.cached, "cacheCreationInputTokens": 0,
+        "webSearchRequests": 0, "costUSD": 0,
+        "contextWindow": identity.window, "maxOutputTokens": identity.max_tokens,
+        "thinkingTokens": 0, "cacheCreationEphemeral5mInputTokens": 0, "cacheCreationEphemeral1hInputTokens": 0,
+        "canonicalModel": identity.model, "provider": "local", "costBasis": "list",
+    }})
+}
+
+/// What no subagent did.
+pub fn no_subagents() -> Value {
+    json!({
+        "spawned": 0, "requested": {"background": 0, "foreground": 0, "unset": 0},
+        "started_in_background": 0, "max_depth": 0, "spawned_by_subagents": 0, "completed": 0, "failed": 0,
+        "killed": {"parent": 0, "user": 0, "system": 0},
+        "refused": {"depth_limit": 0, "concurrency_limit": 0, "budget": 0}, "by_type": {},
+    })
+}
+
+/// Adds the fields of one object to another.
+pub fn extend(object: &mut Value, fields: Value) {
+    if let (Value::Object(object), Value::Object(fields)) = (object, fields) {
+        object.extend(fields);
+    }
+}
+
+/// An object of the fields that are there.
+pub fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
+}

@@ -1,0 +1,244 @@
+//! How Claude Code is set for a local model: its environment, and the same in its settings, which otherwise would win.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use crate::claude_code::command_line::Invocation;
+use crate::context::Context;
+use crate::error::{Error, Result, plain};
+use crate::os::process::start_mark;
+use crate::text::mended;
+
+/// The gateway and the model behind it.
+pub struct Local {
+    /// The gateway's port.
+    pub port: u16,
+    /// What it asks to be shown.
+    pub token: String,
+    /// The model's name.
+    pub model: String,
+    /// The model's context in tokens, if that is known.
+    pub window: Option<u32>,
+    /// `LOCAL_LLM_MAX_TOKENS`.
+    pub max_tokens: u32,
+}
+
+/// What stands ready for a Claude Code on the local model.
+pub struct Ready {
+    /// The option that sets it, and its value: up to 2.0.14 they are not known as one word. They stand in the place of the
+    /// caller's own: some versions take the first of several, and some the last.
+    pub settings: [OsString; 2],
+    /// What it is given in its environment, and what it must not have.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+    /// What people are told of it.
+    pub said: String,
+    /// The model's name.
+    pub model: String,
+}
+
+/// What an agent's answer may take at least, in tokens: a file that it writes is one.
+const MAX_TOKENS: u32 = 4096;
+
+/// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
+const ROOMY: u32 = 20_000;
+
+/// Of a smaller context 2.1.330 hears nothing: it would not even ask, though what it asks is made to fit.
+const LEAST_WINDOW: u32 = 16_384;
+
+/// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
+const USUAL_WINDOW: u32 = 32_768;
+
+impl Local {
+    /// What people are told.
+    pub fn said(&self) -> String {
+        let narrow = self
+            .window
+            .filter(|window| *window < ROOMY)
+            .map(|window| format!("; its context of {window} tokens holds short instructions and the most needed tools only"));
+        format!("this session runs on the local model `{}`{}", self.model, narrow.unwrap_or_default())
+    }
+
+    /// The variables that make Claude Code use it.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let name = &self.model;
+        let window = self.window.unwrap_or(u32::MAX);
+        let max_tokens = self.max_tokens.max(MAX_TOKENS).min((window / 4).max(256));
+        let mut variables = vec![
+            ("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("ANTHROPIC_AUTH_TOKEN", self.token.clone()),
+            ("CLAUDE_CODE_MAX_OUTPUT_TOKENS", max_tokens.to_string()),
+            // A minute for each thousand tokens of a prompt is not too much on a small machine.
+            ("API_TIMEOUT_MS", "3600000".into()),
+            ("CLAUDE_CODE_MAX_RETRIES", "2".into()),
+        ];
+        variables.extend(MODELS.map(|key| (key, name.clone())));
+        variables.extend(FIXED.map(|(key, value)| (key, value.into())));
+        let told = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
+        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
+        variables
+    }
+}
+
+/// Which model is used for what.
+const MODELS: [&str; 7] = [
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+];
+
+/// What a local model needs, whichever it is.
+const FIXED: [(&str, &str); 8] = [
+    // It differs from prompt to prompt and stands first, so that the server could reuse nothing that it has read.
+    ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    // Otherwise each broken stream is asked for once more, in one piece.
+    ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
+    // 2.1.330 then leaves all that selects a provider alone, wherever it is set.
+    ("CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1"),
+    // Thinking that the local model signs would not be accepted by Claude when the session goes back to it.
+    ("MAX_THINKING_TOKENS", "0"),
+    ("DISABLE_TELEMETRY", "1"),
+    ("DISABLE_ERROR_REPORTING", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+];
+
+/// What else carries a credential or leads elsewhere, as 2.1.330 lists it. Settings can hold these too.
+const BLANKED: [&str; 30] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_UNIX_SOCKET",
+    "ANTHROPIC_FOUNDRY_API_KEY",
+    "ANTHROPIC_FOUNDRY_AUTH_TOKEN",
+    "ANTHROPIC_AWS_API_KEY",
+    "ANTHROPIC_IDENTITY_TOKEN",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+    "ANTHROPIC_PROFILE",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "CLAUDE_API_KEY",
+    "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_API_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_OAUTH_SCOPES",
+    "CLAUDE_CODE_SESSION_ACCESS_TOKEN",
+    "CLAUDE_CODE_SESSIONS_OAUTH_TOKEN",
+    "CLAUDE_CODE_HOST_AUTH_ENV_VAR",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_GATEWAY",
+    "CLAUDE_CODE_HTTP_PROXY",
+    "CLAUDE_CODE_HTTPS_PROXY",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+];
+
+/// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
+pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
+    let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("ANTHROPIC_") || BLANKED.contains(&&*text) || is_secret(&text) {
+            changes.push((name, None));
+        }
+    }
+    changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+    changes.push((INSIDE.into(), Some(inside().into())));
+    for key in ["NO_PROXY", "no_proxy"] {
+        let before = std::env::var(key).unwrap_or_default();
+        let gap = if before.is_empty() { "" } else { "," };
+        changes.push((key.into(), Some(format!("{before}{gap}127.0.0.1").into())));
+    }
+    changes
+}
+
+/// The variable by which calls from inside a session on the local model are known: its tools, hooks and scripts have the
+/// gateway's address in their environment, and none of Claude's credentials.
+const INSIDE: &str = "CLAUDE_FAILOVER_AGENT";
+
+/// The process of the session, so that what outlives it is not taken for a part of it.
+fn inside() -> String {
+    let pid = std::process::id();
+    format!("{pid}:{}", start_mark(pid.cast_signed()).unwrap_or_default())
+}
+
+/// Whether this call comes from inside of a session on the local model.
+pub fn is_inside(context: &Context) -> bool {
+    let stated = context.env(INSIDE).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
+    stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
+}
+
+/// Whether a variable is Claude's.
+pub fn is_claudes(name: &std::ffi::OsStr) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
+}
+
+/// Claude Code has more of them than can be listed: each has the word in its name.
+fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 7] = ["TOKEN", "KEY", "SECRET", "AUTH", "OAUTH", "CREDENTIAL", "CREDS"];
+    name.starts_with("CLAUDE") && !name.starts_with("CLAUDE_FAILOVER_") && name.split('_').any(|word| WORDS.contains(&word))
+}
+
+/// The user's own `--settings`, a file or JSON, with ours in them. `guards_key`: a key that is stored for all sessions must not
+/// be sent.
+///
+/// # Errors
+/// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
+pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
+    let mut given = invocation.all("--settings");
+    let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
+    if given.next().is_some() {
+        return Err(unusable("it is given more than once, and versions of Claude Code differ in which one counts".into()));
+    }
+    let mut environment = match settings.remove("env") {
+        Some(Value::Object(environment)) => environment,
+        _ => Map::new(),
+    };
+    environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
+    environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
+    settings.insert("env".into(), environment.into());
+    // Only another helper stands before such a key. With `--bare` none is sent, and the helper does not get the variable.
+    let helper = if guards_key && !invocation.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
+    settings.insert("apiKeyHelper".into(), helper.into());
+    // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
+    if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
+        permissions.insert("disableAutoMode".into(), "disable".into());
+    }
+    Ok(Value::from(settings).to_string())
+}
+
+/// The settings of the Claude Code that is this process.
+pub fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
+    Ok(context.state_dir()?.join("agents").join(format!("{pid}.json")))
+}
+
+fn unusable(why: String) -> Error {
+    Error::Answer(format!("`--settings` cannot be used: {why}"))
+}
+
+fn read(given: &str) -> Result<Map<String, Value>> {
+    let text = match given.trim_start().starts_with('{') {
+        true => given.to_string(),
+        false => fs::read_to_string(given).map_err(|error| unusable(format!("`{given}`: {}", plain(&error))))?,
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let settings: Map<String, Value> = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&mended(text)))
+        .map_err(|error| unusable(format!("no JSON object: {error}")))?;
+    let is_object = |key: &&str| settings.get(*key).is_none_or(Value::is_object);
+    match ["env", "hooks", "permissions"].iter().find(|key| !is_object(key)) {
+        Some(key) => Err(unusable(format!("`{key}` is no object"))),
+        None => Ok(settings),
+    }
+}

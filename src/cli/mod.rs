@@ -1,0 +1,97 @@
+//! The names of the one binary and what each of them runs, as busybox does.
+
+pub mod claude;
+pub mod install;
+pub mod llm_failover;
+pub mod status;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::context::Context;
+use crate::error::{Error, report};
+use crate::names::{NAMES, OWN_NAME};
+
+/// Runs the applet that this process was called by.
+pub fn main() -> ExitCode {
+    run(&Context::from_process())
+}
+
+/// Runs the applet that the file name of `argv[0]` says. An absent or empty `argv[0]` means the binary itself.
+fn run(context: &Context) -> ExitCode {
+    let name = Path::new(&context.name).file_name().unwrap_or(OsStr::new(OWN_NAME));
+    match name.to_str() {
+        Some(OWN_NAME) => long_form(context),
+        Some(name) if NAMES.contains(&name) => run_named(name, context),
+        _ => report(OWN_NAME, &Error::UnknownApplet(name.to_string_lossy().into())),
+    }
+}
+
+fn run_named(name: &str, context: &Context) -> ExitCode {
+    match name {
+        "llm-failover" => llm_failover::run(context),
+        _ => claude::run(name, context),
+    }
+}
+
+fn long_form(context: &Context) -> ExitCode {
+    let Some(first) = context.args.first() else {
+        print(HELP);
+        return ExitCode::SUCCESS;
+    };
+    if let Some(text) = first.to_str().and_then(about_us) {
+        print(&text);
+        return ExitCode::SUCCESS;
+    }
+    let rest = &context.args[1..];
+    let outcome = match first.to_str() {
+        Some("--install") => match rest {
+            [dir] => install::links(Path::new(dir)),
+            _ => Err(Error::Usage("`--install` takes one folder: claude-failover --install DIR".into())),
+        },
+        Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
+        Some(crate::os::guardian::GUARD_OPTION) => crate::os::guardian::stand(rest),
+        Some(crate::gateway::OPTION) => crate::gateway::accompany(context, rest),
+        Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watch(context, rest),
+        Some(option) if option.starts_with('-') => Err(Error::Usage(format!("unknown option `{option}`"))),
+        Some(name) if NAMES.contains(&name) => return run_named(name, &context.for_applet(name, rest)),
+        _ => Err(Error::UnknownApplet(first.to_string_lossy().into())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(OWN_NAME, &error),
+    }
+}
+
+/// What an option that only asks about this program is answered with.
+fn about_us(option: &str) -> Option<String> {
+    Some(match option {
+        "-h" | "--help" | "help" => HELP.into(),
+        "-V" | "-v" | "--version" => format!("{OWN_NAME} {}\n", env!("CARGO_PKG_VERSION")),
+        "--list" => NAMES.join("\n") + "\n",
+        _ => return None,
+    })
+}
+
+/// Writes `text` to stdout. A closed stdout is not an error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+const HELP: &str = "\
+claude-failover: runs the real Claude Code, or answers the same call from a local model
+
+usage:
+  claude-failover APPLET [ARGS…]   run an applet by its name
+  claude-failover --install DIR    make a link for each applet in DIR
+  claude-failover --list           print the applets' names
+  claude-failover --version        print the version
+  claude-failover --help           print this
+
+applets (the binary does the same under these names):
+  claude         Claude Code, or a local answer, as the switch says
+  agent-llm      the same under a name of its own
+  llm-failover   the switch and the local server: see `llm-failover --help`
+";

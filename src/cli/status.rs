@@ -1,0 +1,128 @@
+//! How things stand, for people and for programs.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::claude_code::locate;
+use crate::context::Context;
+use crate::error::Result;
+use crate::server::Server;
+use crate::server::probe::State;
+use crate::state::breaker::{Breaker, Condition};
+use crate::state::flag::{Backend, Switch};
+use crate::state::ledger;
+use crate::state::ledger::Counts;
+use crate::text::clock;
+
+/// All that `llm-failover status` tells.
+#[derive(Serialize)]
+pub struct Status {
+    backend: Backend,
+    /// When the switch was last set, RFC 3339.
+    since: Option<String>,
+    local_server: LocalServer,
+    /// The model that is asked for; none: the one that is served.
+    model: Option<String>,
+    real_claude: Option<PathBuf>,
+    /// Why calls are answered locally in `auto`; empty: they go to Claude.
+    conditions: Vec<Condition>,
+    /// How many calls went where since the switch was last set.
+    calls: Counts,
+    #[serde(skip)]
+    since_time: Option<Timestamp>,
+}
+
+/// The first line of the status.
+pub fn backend_line(backend: Backend) -> String {
+    format!("current backend: {}\n", backend.word())
+}
+
+#[derive(Serialize)]
+struct LocalServer {
+    state: &'static str,
+    /// What is wrong, if something is.
+    detail: Option<String>,
+    port: u16,
+    url: String,
+    supervisor: String,
+}
+
+impl Status {
+    /// Looks at everything once.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn look(context: &Context, switch: &Switch, backend: Backend) -> Result<Status> {
+        let server = Server::new(context)?;
+        let (state, detail) = match server.state() {
+            State::Down => ("down", None),
+            State::Up => ("up", None),
+            State::Loading => ("loading", None),
+            State::Hung => ("hung", Some("it listens, but does not answer".to_string())),
+            State::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
+            State::Foreign(what) => ("foreign", Some(what)),
+        };
+        let since_time = switch.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
+        Ok(Status {
+            backend,
+            since: since_time.map(|time| time.to_string()),
+            local_server: LocalServer {
+                state,
+                detail,
+                port: server.endpoint().port(),
+                url: server.endpoint().shown(),
+                supervisor: server.supervisor().into(),
+            },
+            model: context.text("LOCAL_LLM_MODEL")?,
+            real_claude: locate::find(context).ok(),
+            calls: since_time.map(|since| ledger::counts(context, since)).unwrap_or_default(),
+            conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
+            since_time,
+        })
+    }
+
+    /// As JSON, on one line.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// As people read it. The first two lines are known to scripts.
+    pub fn text(&self) -> String {
+        let LocalServer { state, detail, port, supervisor, .. } = &self.local_server;
+        let server = match *state {
+            "down" => "down (lazy)".to_string(),
+            "up" => format!("UP (port {port})"),
+            "loading" => format!("loading (port {port})"),
+            _ => format!("NOT USABLE (port {port}): {}", detail.as_deref().unwrap_or(state)),
+        };
+        let mut text = backend_line(self.backend);
+        let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{name}: {value}");
+        };
+        line("local server", server);
+        line("supervisor", supervisor.clone());
+        line("model", self.model.clone().unwrap_or_else(|| "as served".into()));
+        line("real claude", self.real_claude.as_ref().map_or("not found".into(), |path| path.display().to_string()));
+        let now = Timestamp::now();
+        match self.conditions.as_slice() {
+            [] if self.backend == Backend::Auto => line("claude", "answers".into()),
+            conditions => conditions.iter().for_each(|condition| {
+                let models = if condition.models.is_empty() { String::new() } else { format!(" ({})", condition.shown_models()) };
+                let (since, next) = (clock(condition.since, now), clock(condition.next_probe.max(now), now));
+                line("claude", format!("{}{models}, since {since}; asked again at {next}", condition.said(now)));
+            }),
+        }
+        if self.backend == Backend::Auto {
+            line("calls", format!("{} to claude, {} answered locally", self.calls.claude, self.calls.local));
+        }
+        if let Some(time) = self.since_time {
+            line("since", time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string());
+        }
+        text
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a question got no answer, and how that is told from what the server and the connection say.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Timeout;
+use ureq::http::StatusCode;
+
+use crate::completions::endpoint::{Endpoint, Patience, error_line, without_secrets};
+use crate::error::Error;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing listens there.
+    Refused(String),
+    /// The server listens and is still loading its model.
+    Loading,
+    /// The server lives and will never answer: its generation thread has died (mlx-lm).
+    Dead(String),
+    /// The server does not know the model's name.
+    UnknownModel(Refusal),
+    /// The server's template takes no system message.
+    NoSystemRole(Refusal),
+    /// The server cannot hold answers to the form that was asked for.
+    NoResponseFormat(Refusal),
+    /// The conversation is longer than the model's context.
+    TooLong {
+        /// How long it is, in tokens, if the server says so.
+        prompt: Option<u64>,
+        /// How long it may be.
+        window: Option<u64>,
+    },
+    /// The connection broke before anything of an answer came.
+    Broken(String),
+    /// The server said no for another reason.
+    Refusal(Refusal),
+    /// Nothing came for the idle time.
+    Stalled {
+        /// How long that was.
+        idle: Duration,
+        /// What had come before.
+        partial: String,
+    },
+    /// The stream ended before its end.
+    Cut {
+        /// Why, if that is known.
+        reason: String,
+        /// What had come.
+        partial: String,
+    },
+    /// Whoever takes the answer wants no more of it.
+    Cancelled,
+    /// The answer is empty.
+    Empty {
+        /// Whether the limit was used up by thinking.
+        is_cut_by_limit: bool,
+    },
+}
+
+/// The server's refusal.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What it says, with the status before it.
+    pub line: String,
+}
+
+impl Failure {
+    /// The failure as the user sees it.
+    pub fn worded(self, endpoint: &Endpoint) -> Error {
+        let url = endpoint.shown();
+        match self {
+            Failure::Refused(reason) | Failure::Broken(reason) => Error::Unreachable { url, reason },
+            Failure::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
+            Failure::Dead(line) => Error::Answer(format!("the local server runs, but its model does not ({line}): restart it")),
+            Failure::UnknownModel(refusal)
+            | Failure::NoSystemRole(refusal)
+            | Failure::NoResponseFormat(refusal)
+            | Failure::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
+            Failure::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
+            Failure::Stalled { idle, partial } => {
+                let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
+                Error::CutAnswer { reason, partial }
+            }
+            Failure::Cut { reason, partial } => Error::CutAnswer { reason, partial },
+            Failure::Cancelled => Error::Interrupted,
+            Failure::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
+        }
+    }
+}
+
+/// What a request's failure means, when nothing of an answer has come.
+pub fn before_answer(error: ureq::Error, patience: Patience) -> Failure {
+    match &error {
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
+            Failure::Refused(transport_line(&error))
+        }
+        ureq::Error::Timeout(_) => Failure::Stalled { idle: patience.idle, partial: String::new() },
+        ureq::Error::Io(io) if is_refusal(io) => Failure::Refused(transport_line(&error)),
+        _ => Failure::Broken(transport_line(&error)),
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
+}
+
+/// The transport's error in few words.
+pub fn transport_line(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(io) => crate::error::plain(io),
+        ureq::Error::Timeout(Timeout::Connect) => "the connection was not taken in time".into(),
+        ureq::Error::HostNotFound => "its host has no address".into(),
+        ureq::Error::Protocol(_) => "it does not speak HTTP as it should".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the
+/// body decides wherever it says something.
+pub fn refusal(status: StatusCode, location: Option<String>, body: &str) -> Failure {
+    let line = error_line(status.as_u16(), body);
+    let lower = line.to_lowercase();
+    let says = |words: &[&str]| words.iter().all(|word| lower.contains(word));
+    let status = status.as_u16();
+    if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
+        let line = format!("HTTP {status}: it redirects to {}: set LOCAL_LLM_URL to that", without_secrets(&location));
+        return Failure::Refusal(Refusal { status, line });
+    }
+    if status == 503 && says(&["loading"]) {
+        Failure::Loading
+    } else if says(&["generation thread died"]) {
+        Failure::Dead(line)
+    } else if says(&["exceed", "context"]) || says(&["maximum context length"]) {
+        let error = &serde_json::from_str::<Value>(body).unwrap_or_default()["error"];
+        Failure::TooLong { prompt: error["n_prompt_tokens"].as_u64(), window: error["n_ctx"].as_u64() }
+    } else if says(&["model", "not found"]) || says(&["model", "does not exist"]) || says(&["model name is missing"]) {
+        Failure::UnknownModel(Refusal { status, line })
+    } else if says(&["system", "role", "not supported"]) {
+        Failure::NoSystemRole(Refusal { status, line })
+    } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
+        Failure::NoResponseFormat(Refusal { status, line })
+    } else {
+        Failure::Refusal(Refusal { status, line })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_of_a_refusal_decides() {
+        let kind = |status: u16, body: &str| match refusal(StatusCode::from_u16(status).unwrap(), None, body) {
+            Failure::Loading => "loading",
+            Failure::Dead(_) => "dead",
+            Failure::UnknownModel(_) => "model",
+            Failure::NoSystemRole(_) => "system",
+            Failure::NoResponseFormat(_) => "format",
+            Failure::TooLong { prompt: Some(12), window: Some(8) } => "long",
+            Failure::TooLong { .. } => "too long",
+            Failure::Refusal(_) => "refusal",
+            other => panic!("{other:?}"),
+        };
+        let loading = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;
+        assert_eq!(kind(503, loading), "loading");
+        assert_eq!(kind(404, r#"{"error": "generation thread died"}"#), "dead");
+        assert_eq!(kind(404, r#"{"error":{"message":"model \"x\" not found, try pulling it first"}}"#), "model");
+        assert_eq!(kind(400, r#"{"error":{"message":"model name is missing from the request"}}"#), "model");
+        assert_eq!(kind(404, r#"{"object":"error","message":"The model `x` does not exist."}"#), "model");
+        assert_eq!(kind(500, r#"{"error":{"message":"System role not supported"}}"#), "system");
+        let long = r#"{"error":{"message":"request (12 tokens) exceeds the available context size (8 tokens)","n_prompt_tokens":12,"n_ctx":8}}"#;
+        assert_eq!(kind(400, long), "long");
+        assert_eq!(kind(400, r#"{"message":"This model's maximum context length is 8 tokens."}"#), "too long");
+        assert_eq!(kind(400, r#"{"error":{"message":"JSON schema conversion failed"}}"#), "format");
+        assert_eq!(kind(404, "Not Found"), "refusal");
+        assert_eq!(kind(503, ""), "refusal");
+    }
+}

@@ -1,0 +1,112 @@
+//! The troubles that a drill plays, as Anthropic's API shows them.
+
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use crate::text::clock;
+
+/// What is wrong with Claude.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The plan's 5-hour limit.
+    Limit,
+    /// The plan's weekly limit.
+    Weekly,
+    /// Too many requests for Anthropic.
+    Overload,
+    /// Anthropic cannot be reached.
+    Down,
+    /// Anthropic takes the request and says nothing.
+    Hang,
+    /// Too many requests in a short time.
+    Throttle,
+    /// The sign-in is not good any more.
+    SignIn,
+}
+
+/// What Anthropic does with a question.
+pub enum Reply {
+    /// It answers.
+    Text(&'static str),
+    /// It refuses.
+    Refuse(Refusal),
+    /// The connection is cut before a word.
+    Cut,
+    /// Nothing comes.
+    Silence,
+}
+
+/// How it refuses.
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's type.
+    pub kind: &'static str,
+    /// What it says.
+    pub message: &'static str,
+    /// What is in the headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// One more than Claude Code is given by default before a local model stands in for it.
+const THROTTLED: usize = 3;
+
+impl FromStr for Trouble {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Trouble, String> {
+        Ok(match word {
+            "limit" => Trouble::Limit,
+            "weekly" => Trouble::Weekly,
+            "overload" => Trouble::Overload,
+            "down" => Trouble::Down,
+            "hang" => Trouble::Hang,
+            "throttle" => Trouble::Throttle,
+            "signin" => Trouble::SignIn,
+            _ => return Err(format!("`{word}` is none of limit, weekly, overload, down, hang, throttle, signin")),
+        })
+    }
+}
+
+impl Trouble {
+    /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
+    pub fn reply(self, nth: usize) -> (Reply, String) {
+        let hours = SignedDuration::from_hours;
+        let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
+        match self {
+            Trouble::Limit => limit("five_hour", "5-hour", hours(3)),
+            Trouble::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
+            Trouble::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
+            Trouble::Down => (Reply::Cut, "cuts the connection".into()),
+            Trouble::Hang => (Reply::Silence, "says nothing".into()),
+            Trouble::Throttle if nth < THROTTLED => {
+                let message = "Number of requests has exceeded your per-minute rate limit";
+                let headers = vec![("retry-after", "1".into())];
+                (refuse(429, "rate_limit_error", message, headers), "says 429: too many requests, again in 1 s".into())
+            }
+            Trouble::Throttle => (Reply::Text("Hello."), "answers".into()),
+            Trouble::SignIn => {
+                let message = "OAuth token has expired. Please obtain a new token or refresh your existing token.";
+                (refuse(401, "authentication_error", message, vec![]), "says 401: the sign-in has expired".into())
+            }
+        }
+    }
+}
+
+/// The headers are those from which Claude Code 1.0 to 2.1 knows a plan's limit.
+fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
+    let now = Timestamp::now();
+    let end = now + lasts;
+    let end = end.round(Unit::Minute).unwrap_or(end);
+    let seconds = end.as_second().to_string();
+    let headers = vec![
+        ("anthropic-ratelimit-unified-status", "rejected".into()),
+        ("anthropic-ratelimit-unified-reset", seconds),
+        ("anthropic-ratelimit-unified-representative-claim", claim.into()),
+        ("anthropic-ratelimit-unified-fallback", "unavailable".into()),
+    ];
+    let message = "This request would exceed your account's rate limit. Please try again later.";
+    let refusal = Refusal { status: 429, kind: "rate_limit_error", message, headers };
+    (Reply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
+}

@@ -1,0 +1,27 @@
+//! claude-failover: a backup brain for Claude Code.
+//!
+//! One binary under three names. `claude` and `agent-llm` become the real Claude Code, or answer the same call from
+//! a model on the user's own machine; `llm-failover` is the switch between the two.
+
+mod agent;
+mod answer;
+mod claude_code;
+mod cli;
+mod completions;
+mod context;
+mod drill;
+mod error;
+mod failover;
+mod gateway;
+mod local_model;
+mod names;
+mod os;
+mod server;
+mod state;
+mod stdin;
+mod text;
+mod watch;
+
+/// The table of Claude Code's options, for a test that compares it with the real one's help.
+pub use claude_code::options;
+pub use cli::main;

@@ -1,0 +1,184 @@
+//! Giving the local server's memory back, in `auto`: when Claude is back, or when nobody has asked the server for a while.
+//!
+//! A small process of its own waits for that, once for all calls, and ends with it. No call waits for it, and no server is
+//! ended under a call that it answers.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::names::OWN_NAME;
+use crate::os::atomic_file::private_file;
+use crate::os::process::{close_inherited_files, own_path};
+use crate::server::Server;
+use crate::server::probe::State;
+use crate::state::breaker::Breaker;
+use crate::state::flag::is_auto;
+
+/// The long option under which the binary runs itself as the watcher.
+pub const WATCH_OPTION: &str = "--unload-when-idle";
+
+/// Makes it start the server first.
+const WARM: &str = "--warm";
+
+/// How often the watcher looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What the server was needed for: an answer,
+const ASKED: &str = "asked\n";
+
+/// or the hours that are to come.
+const WARMED: &str = "warmed\n";
+
+/// Keeps the server from being unloaded while it lives.
+pub struct InUse(Option<File>);
+
+/// The local server is about to be asked.
+pub fn in_use(context: &Context) -> InUse {
+    let file = use_file(context).and_then(|path| private_file(&path).ok()).filter(|file| file.lock_shared().is_ok());
+    if let Some(mut file) = file.as_ref().filter(|_| !uses(context).contains(ASKED)) {
+        let _ = file.write_all(ASKED.as_bytes());
+    }
+    InUse(file)
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+}
+
+/// Sees to it that the server is unloaded in time. Whoever holds a drill does so himself.
+pub fn when_idle(context: &Context) {
+    if context.is_drill() {
+        return;
+    }
+    let Some(lock) = watcher_lock(context) else { return };
+    let is_ours = || Server::new(context).is_ok_and(|server| server.is_ours());
+    if lock.try_lock().is_ok() && !uses(context).is_empty() && is_ours() {
+        drop(lock);
+        start(&[WATCH_OPTION]);
+    }
+}
+
+/// Starts the server in the background, if the user wants that before it is needed.
+pub fn prewarm(context: &Context) {
+    if context.setting("LLM_PREWARM").is_some_and(|value| value == "1") {
+        mark_warmed(context);
+        start(&[WATCH_OPTION, WARM]);
+    }
+}
+
+/// A server that runs already is unloaded in time, too.
+pub fn adopt(context: &Context) {
+    if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != State::Down) {
+        mark_warmed(context);
+        when_idle(context);
+    }
+}
+
+fn mark_warmed(context: &Context) {
+    if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
+        let _ = file.write_all(WARMED.as_bytes());
+    }
+}
+
+/// Starts one of our own in the background. That it could not be started changes no answer.
+fn start(args: &[&str]) {
+    let Ok(us) = own_path() else { return };
+    let _ = Command::new(us)
+        .arg0(OWN_NAME)
+        .args(args)
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+}
+
+/// The watcher's whole life.
+///
+/// # Errors
+/// If it was called wrongly, or the server cannot be stopped.
+pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
+    let is_to_warm = args == [WARM];
+    if !args.is_empty() && !is_to_warm {
+        return Err(Error::Usage(format!("`{WATCH_OPTION}` is for claude-failover itself")));
+    }
+    close_inherited_files();
+    if is_to_warm {
+        // A server that does not come up is told when it is needed.
+        let _ = Server::new(context)?.ensure_up(&|| is_auto(context), &mut |_| {});
+    }
+    let minutes: u64 = context.number("LLM_IDLE_UNLOAD", 15, "a number of minutes").unwrap_or(15);
+    let idle = Duration::from_secs(minutes.saturating_mul(60));
+    let breaker = Breaker::new(context)?;
+    loop {
+        let Some(lock) = watcher_lock(context).filter(|lock| lock.try_lock().is_ok()) else { return Ok(()) };
+        loop {
+            let uses = uses(context);
+            if !is_auto(context) || uses.is_empty() {
+                break;
+            }
+            let is_back = uses.contains(ASKED) && breaker.conditions().is_empty();
+            let is_idle = last_use(context).is_none_or(|age| minutes > 0 && age >= idle);
+            if (is_back || is_idle) && unload(context)? {
+                break;
+            }
+            sleep(LOOK);
+        }
+        drop(lock);
+        // A call that came while this was ending has started no watcher.
+        if !is_auto(context) || uses(context).is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Ends the server, unless somebody is asking it. Whoever wants it meanwhile waits for the lock.
+///
+/// # Errors
+/// If it cannot be stopped.
+pub fn unload(context: &Context) -> Result<bool> {
+    let Some(path) = use_file(context) else { return Ok(true) };
+    let file = private_file(&path)?;
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    let server = Server::new(context)?;
+    if server.is_ours() {
+        server.stop(&mut |_| {})?;
+    }
+    file.set_len(0).map_err(Error::file("write", path))?;
+    Ok(true)
+}
+
+/// What the server was needed for since it was last unloaded.
+fn uses(context: &Context) -> String {
+    use_file(context).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+}
+
+/// How long ago the server was last asked.
+fn last_use(context: &Context) -> Option<Duration> {
+    let modified = fs::metadata(use_file(context)?).ok()?.modified().ok()?;
+    Some(modified.elapsed().unwrap_or_default())
+}
+
+/// Not empty while the server was asked in `auto`, or warmed, and not unloaded since; locked by those who ask.
+fn use_file(context: &Context) -> Option<PathBuf> {
+    Some(context.state_dir().ok()?.join("server.use"))
+}
+
+fn watcher_lock(context: &Context) -> Option<File> {
+    private_file(&context.state_dir().ok()?.join("unload.lock")).ok()
+}

@@ -1,0 +1,338 @@
+//! The local server's life: whether it answers, starting it once however many ask for it, and giving its memory back.
+
+pub mod child;
+pub mod files;
+pub mod launchctl;
+pub mod listener;
+pub mod probe;
+pub mod progress;
+pub mod supervisor;
+pub mod systemctl;
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::completions::endpoint::Endpoint;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::os::atomic_file::private_file;
+use crate::os::process;
+use crate::server::probe::State;
+use crate::server::supervisor::{Running, SOMEBODY_ELSE, Supervisor};
+
+/// How often a server that is coming up is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long a port may stay taken after its server has ended.
+const PORT_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a server whose model has died may take to write down why: mlx-lm answers 503 before its traceback is out.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How many lines of the log go with a failed start. mlx-lm writes one for each of our looks, too.
+const LOG_LINES: usize = 12;
+
+/// How long a server may listen without answering before it is taken for hung.
+const HUNG_AFTER: Duration = Duration::from_secs(15);
+
+/// The local server of this user.
+pub struct Server {
+    endpoint: Endpoint,
+    supervisor: Box<dyn Supervisor>,
+    state_dir: PathBuf,
+    patience: Duration,
+}
+
+/// What stopping did.
+pub enum Stopped {
+    /// It did not run.
+    WasDown,
+    /// It is gone, and this many bytes of memory with it, if they could be counted.
+    Freed(Option<u64>),
+    /// Something answers there that we did not start and do not stop.
+    NotOurs,
+}
+
+impl Server {
+    /// The server that the settings describe.
+    ///
+    /// # Errors
+    /// If a setting cannot be used, or there is no home folder.
+    pub fn new(context: &Context) -> Result<Server> {
+        let endpoint = Endpoint::new(context)?;
+        let supervisor = supervisor::choose(context, &endpoint)?;
+        let patience = context.number("LLM_START_TIMEOUT", 300, "a number of seconds")?;
+        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, patience: Duration::from_secs(patience) })
+    }
+
+    /// Where it is spoken to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether starting and stopping it is our business.
+    pub fn is_ours(&self) -> bool {
+        self.supervisor.name() != SOMEBODY_ELSE
+    }
+
+    /// Who runs it.
+    pub fn supervisor(&self) -> &str {
+        self.supervisor.name()
+    }
+
+    /// Whether there is something to start, or somebody else's server to ask.
+    ///
+    /// # Errors
+    /// If nothing is installed.
+    pub fn installed(&self) -> Result<()> {
+        if self.is_ours() { self.supervisor.installed() } else { Ok(()) }
+    }
+
+    /// How long it may take to come up.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// What a look at its port tells.
+    pub fn state(&self) -> State {
+        probe::state(&self.endpoint)
+    }
+
+    /// The server's log.
+    pub fn log_file(&self) -> PathBuf {
+        files::log_file(&self.state_dir)
+    }
+
+    /// Starts the server if it is not up, again if it lives and is of no use, and waits until it listens and has not
+    /// failed. Any number of processes may ask at once: one starts it, the others wait for what comes of that.
+    /// `on_wait` is called while waiting, with the time so far. `is_wanted` is asked all the while: no server must be
+    /// started, or waited for, for a switch that has gone back meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`] if there is nothing to start, [`Error::DidNotComeUp`] with the reason if it failed,
+    /// [`Error::SwitchedBack`] if it is not wanted any more.
+    pub fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
+        if self.state() == State::Up {
+            return Ok(());
+        }
+        let (asked, begun) = (SystemTime::now(), Instant::now());
+        let lock = self.lock(begun, on_wait)?.ok_or_else(|| self.did_not_come_up(BUSY, "try again"))?;
+        if let Some(reason) = failure_since(&lock, &self.lock_file(), asked) {
+            return Err(self.did_not_come_up(&reason, "see `llm-failover logs`"));
+        }
+        let outcome = self.bring_up(&lock, is_wanted, &mut || on_wait(begun.elapsed()));
+        leave_outcome(&lock, &outcome);
+        outcome
+    }
+
+    /// Ends the server and tells how much memory that gave back. `on_wait` is called while another process is starting it.
+    ///
+    /// # Errors
+    /// If it is ours and cannot be ended.
+    pub fn stop(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<Stopped> {
+        let _only_one = self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor(format!("{BUSY}: try again")))?;
+        if self.supervisor.running() != Running::Yes {
+            self.supervisor.stop()?;
+            return Ok(if self.state() == State::Down { Stopped::WasDown } else { Stopped::NotOurs });
+        }
+        let memory = self.listener().and_then(process::group_memory);
+        self.supervisor.stop()?;
+        // The last threads of a process that has ended may hold its port a little longer.
+        let begun = Instant::now();
+        while self.state() != State::Down && begun.elapsed() < PORT_LIMIT {
+            sleep(POLL);
+        }
+        match self.supervisor.running() {
+            Running::Yes => Err(Error::Supervisor(format!("the local server still runs under {}", self.supervisor.name()))),
+            Running::No(_) => Ok(Stopped::Freed(memory)),
+        }
+    }
+
+    /// With the lock held: looks at what is there, starts what is missing, and waits. A server that was there and ends
+    /// or hangs meanwhile is started anew, once.
+    fn bring_up(&self, lock: &File, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut()) -> Result<()> {
+        let runs = self.supervisor.running() == Running::Yes;
+        let mut must_start = match self.state() {
+            State::Up => return Ok(()),
+            State::Foreign(what) | State::Dead(what) if !runs => return Err(self.port_taken(&what)),
+            State::Foreign(_) | State::Dead(_) => true,
+            State::Down => !runs,
+            State::Loading | State::Hung => false,
+        };
+        loop {
+            if must_start {
+                self.start(lock, is_wanted)?;
+            }
+            let fault = match self.wait_until_up(runs || must_start, is_wanted, on_wait) {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            };
+            match fault {
+                Fault::OfNoUse(_) if !must_start => must_start = true,
+                Fault::OfNoUse(error) => {
+                    let _ = self.supervisor.stop();
+                    return Err(error);
+                }
+                Fault::Other(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Starts the server, after ending one that is of no use.
+    fn start(&self, lock: &File, is_wanted: &dyn Fn() -> bool) -> Result<()> {
+        if !is_wanted() {
+            return Err(Error::SwitchedBack);
+        }
+        self.supervisor.installed()?;
+        if self.supervisor.running() == Running::Yes {
+            self.supervisor.stop()?;
+        }
+        self.set_aside_old_log();
+        self.supervisor.start(lock).map_err(|error| match error {
+            Error::Supervisor(said) => self.did_not_come_up(&said, "see `llm-failover logs`"),
+            other => other,
+        })
+    }
+
+    fn wait_until_up(
+        &self,
+        is_known: bool,
+        is_wanted: &dyn Fn() -> bool,
+        on_wait: &mut dyn FnMut(),
+    ) -> std::result::Result<(), Fault> {
+        let begun = Instant::now();
+        let of_no_use = |reason: &str, hint: &str| Err(Fault::OfNoUse(self.did_not_come_up(reason, hint)));
+        let (mut dead_looks, mut foreign_looks) = (0, 0);
+        let mut hung_since: Option<Instant> = None;
+        loop {
+            if !is_wanted() {
+                return Err(Fault::Other(Error::SwitchedBack));
+            }
+            let state = self.state();
+            if state != State::Hung {
+                hung_since = None;
+            }
+            match &state {
+                State::Up => return Ok(()),
+                // One that dies under our eyes resets its connections; the next looks find it gone.
+                State::Foreign(_) if is_known && foreign_looks < 3 => foreign_looks += 1,
+                State::Foreign(what) if is_known => return Err(Fault::OfNoUse(self.port_taken(what))),
+                State::Foreign(what) => return Err(Fault::Other(self.port_taken(what))),
+                State::Dead(why) => {
+                    dead_looks += 1;
+                    if dead_looks > 2 {
+                        sleep(LAST_WORDS);
+                        let reason = format!("it runs, but its model does not ({why})");
+                        return of_no_use(&reason, "check the model's name or path: see `llm-failover logs`");
+                    }
+                }
+                State::Hung if hung_since.get_or_insert_with(Instant::now).elapsed() < HUNG_AFTER => {}
+                State::Hung if is_known => return of_no_use("it listens, but does not answer", "see `llm-failover logs`"),
+                State::Hung => return Err(Fault::Other(self.port_taken("it listens, but does not answer"))),
+                State::Down | State::Loading => match self.supervisor.running() {
+                    Running::No(how) if is_known || state == State::Down => {
+                        let how = how.unwrap_or_else(|| "it ended while starting".into());
+                        return of_no_use(&how, "check the server's command and its model: see `llm-failover logs`");
+                    }
+                    _ => {}
+                },
+            }
+            if begun.elapsed() > self.patience && state == State::Hung && !is_known {
+                return Err(Fault::Other(self.port_taken("it listens, but does not answer")));
+            }
+            if begun.elapsed() > self.patience {
+                let reason = format!("no answer after {} seconds", self.patience.as_secs());
+                let error = self.did_not_come_up(&reason, "raise LLM_START_TIMEOUT if the model needs longer to load");
+                let _ = self.supervisor.stop();
+                return Err(Fault::Other(error));
+            }
+            on_wait();
+            sleep(POLL);
+        }
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.state_dir.join("server.lock")
+    }
+
+    /// The lock that lets one process at a time start or stop the server. It is gone with the process that holds it.
+    /// None if another holds it for longer than a start may take.
+    fn lock(&self, begun: Instant, on_wait: &mut dyn FnMut(Duration)) -> Result<Option<File>> {
+        let file = private_file(&self.lock_file())?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < self.patience => {
+                    on_wait(begun.elapsed());
+                    sleep(POLL);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::file("lock", self.lock_file())(error)),
+            }
+        }
+    }
+
+    /// So that the end of the log tells of this start, and the log does not grow for ever. The new one is made here:
+    /// a service manager would make it open to others.
+    fn set_aside_old_log(&self) {
+        let log = self.log_file();
+        let _ = fs::rename(&log, log.with_extension("log.1"));
+        let _ = private_file(&log);
+    }
+
+    /// The process that listens on the server's port, if that is on this machine.
+    fn listener(&self) -> Option<process::Pid> {
+        listener::pid(self.endpoint.port()).filter(|_| self.endpoint.is_loopback())
+    }
+
+    fn port_taken(&self, what: &str) -> Error {
+        if !self.is_ours() {
+            return Error::DidNotComeUp {
+                reason: format!("no usable answer from {}: {what}", self.endpoint.shown()),
+                log: vec![],
+                hint: "check LOCAL_LLM_URL".into(),
+            };
+        }
+        let port = self.endpoint.port();
+        let holder = self.listener().and_then(|pid| Some(format!(" by `{}` (pid {pid})", process::name(pid)?)));
+        Error::DidNotComeUp {
+            reason: format!("port {port} is taken{}: {what}", holder.unwrap_or_default()),
+            log: vec![],
+            hint: "end that program, or choose another port with LLM_PORT".into(),
+        }
+    }
+
+    /// An [`Error::DidNotComeUp`] with the end of the log.
+    pub fn did_not_come_up(&self, reason: &str, hint: &str) -> Error {
+        let log = files::last_lines(&self.log_file(), LOG_LINES);
+        Error::DidNotComeUp { reason: reason.into(), log, hint: hint.into() }
+    }
+}
+
+/// Why a server that is waited for is not up.
+enum Fault {
+    /// It has ended, hangs, or is dead inside: another start may help.
+    OfNoUse(Error),
+    /// Another start would not help.
+    Other(Error),
+}
+
+const BUSY: &str = "another process is starting or stopping the local server";
+
+/// What the process that held the lock before has left in it, if that was after `asked`: who waited for a start that
+/// failed need not try the same again.
+fn failure_since(lock: &File, path: &std::path::Path, asked: SystemTime) -> Option<String> {
+    let written = lock.metadata().and_then(|metadata| metadata.modified()).ok()?;
+    let reason = fs::read_to_string(path).ok()?;
+    (written >= asked && !reason.is_empty()).then_some(reason)
+}
+
+fn leave_outcome(mut lock: &File, outcome: &Result<()>) {
+    let _ = lock.set_len(0);
+    if let Err(Error::DidNotComeUp { reason, .. }) = outcome {
+        let _ = lock.write_all(reason.as_bytes());
+    }
+}

@@ -1,0 +1,147 @@
+//! The switch: one text file that holds one word.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::fcntl::OFlag;
+
+use crate::context::Context;
+use crate::error;
+use crate::error::{Error, Result};
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The real Claude Code.
+    Claude,
+    /// The local model.
+    Local,
+    /// The real Claude Code, and the local model while that is limited or down.
+    Auto,
+}
+
+impl Backend {
+    /// The word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Backend::Claude => "claude",
+            Backend::Local => "local",
+            Backend::Auto => "auto",
+        }
+    }
+}
+
+/// Where the switch is and how it stands.
+pub struct Switch {
+    path: PathBuf,
+}
+
+impl Switch {
+    /// The switch of this user: `LLM_BACKEND_FLAG`, or `~/.local/state/llm-backend`.
+    ///
+    /// # Errors
+    /// If neither the variable nor a home folder is there, or the variable is a relative path.
+    pub fn new(context: &Context) -> Result<Switch> {
+        let path = match context.setting("LLM_BACKEND_FLAG") {
+            Some(path) => absolute(context.expand(path))?,
+            None => context.home()?.join(".local/state/llm-backend"),
+        };
+        Ok(Switch { path })
+    }
+
+    /// How the switch stands, and a warning if the file says nothing that is understood. Whatever is wrong with the
+    /// file, the answer is Claude: the shim fails open.
+    pub fn read(&self) -> (Backend, Option<String>) {
+        let ignored = |why: String| (Backend::Claude, Some(format!("the switch `{}` {why}: using claude", self.path.display())));
+        let text = match read_start(&self.path) {
+            Ok(text) => text,
+            Err(error) if is_absent(&error) => return (Backend::Claude, None),
+            Err(error) => return ignored(format!("cannot be read ({})", error::plain(&error))),
+        };
+        let word = String::from_utf8_lossy(&text);
+        let word = word.trim_start_matches('\u{feff}').trim();
+        match word.to_ascii_lowercase().as_str() {
+            "" | "claude" => (Backend::Claude, None),
+            "local" => (Backend::Local, None),
+            "auto" => (Backend::Auto, None),
+            _ => {
+                let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
+                ignored(format!("says `{shown}`, which is none of `claude`, `local` and `auto`"))
+            }
+        }
+    }
+
+    /// Where a link leads that leads to nothing yet; the path itself if it is no link.
+    fn link_target(&self) -> PathBuf {
+        let target = fs::read_link(&self.path).ok().and_then(|target| Some(self.path.parent()?.join(target)));
+        target.unwrap_or_else(|| self.path.clone())
+    }
+
+    /// When the switch was last written, if it was.
+    pub fn since(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    /// Sets the switch: a new file beside it, flushed, then renamed over it, so that a reader sees the old word or the
+    /// new one and a full disk leaves the old one. A symlink is followed, not replaced.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the old word stands then.
+    pub fn write(&self, backend: Backend) -> Result<()> {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.link_target());
+        // A rename would put a file in the place of a device, such as `/dev/null`, for a user who may.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::file("write", path)(io::Error::other("not a regular file")));
+        }
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+        }
+        let mut fresh = path.clone().into_os_string();
+        fresh.push(format!(".{}", std::process::id()));
+        let fresh = PathBuf::from(fresh);
+        let written = write_whole(&fresh, backend.word()).and_then(|()| fs::rename(&fresh, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&fresh);
+            // On a full disk the way back to Claude is still open: no file means Claude.
+            if backend == Backend::Claude && fs::remove_file(&path).is_ok() {
+                return Ok(());
+            }
+        }
+        written.map_err(Error::file("write", path))
+    }
+}
+
+/// A relative path would be another switch in every folder.
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::Setting { key: "LLM_BACKEND_FLAG", value: path.display().to_string(), expected: "an absolute path" })
+}
+
+fn write_whole(path: &Path, word: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    file.write_all(format!("{word}\n").as_bytes())?;
+    file.sync_all()
+}
+
+/// The first bytes of the file. Opening does not block, should it be a pipe.
+fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let mut text = Vec::with_capacity(64);
+    file.take(4096).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether the switch says `auto`.
+pub fn is_auto(context: &Context) -> bool {
+    Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
+}

@@ -1,0 +1,272 @@
+//! The ledger: one JSON line for each routed call, and never a prompt, an answer or a key.
+
+pub mod summary;
+pub mod table;
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::claude_code::locate::Identity;
+use crate::context::Context;
+use crate::error::Result;
+use crate::os::atomic_file::private_file;
+
+/// A file that is larger is set aside.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// How often a line is written anew whose file was taken away meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// A routed call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it began.
+    #[serde(serialize_with = "milliseconds")]
+    pub time: Timestamp,
+    /// The name that was called.
+    pub applet: String,
+    /// `watch`, `answer`, `agent` or `resume`.
+    pub route: Cow<'static, str>,
+    /// What became of Claude's answer, or why Claude was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Who answered: `claude` or `local`.
+    pub backend: Cow<'static, str>,
+    /// The model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How long the prompt was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// How long the answer was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// How long the call took.
+    #[serde(serialize_with = "thousandths")]
+    pub seconds: f64,
+    /// Its exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// When the limit ends that was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+fn thousandths<S: Serializer>(seconds: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_f64((seconds * 1000.0).round() / 1000.0)
+}
+
+impl Entry {
+    /// Adds it to the ledger. That the ledger cannot be written is not the call's failure, and not worth a word.
+    pub fn append(&self, context: &Context) {
+        if let (Ok(path), Ok(mut line)) = (file(context), serde_json::to_vec(self)) {
+            line.push(b'\n');
+            let _ = append(&path, &line, SIZE_LIMIT);
+        }
+    }
+
+    /// A call of which no more is known yet, which ends now.
+    pub fn new(applet: &str, time: Timestamp, route: &'static str, backend: &'static str) -> Entry {
+        Entry {
+            time,
+            applet: applet.into(),
+            route: route.into(),
+            verdict: None,
+            backend: backend.into(),
+            model: None,
+            input_tokens: None,
+            output_tokens: None,
+            seconds: Timestamp::now().duration_since(time).as_secs_f64().max(0.0),
+            exit: None,
+            until: None,
+        }
+    }
+
+    /// Whether the local model answered.
+    pub fn is_local(&self) -> bool {
+        self.backend == "local"
+    }
+}
+
+/// A line of the ledger, as it is written and as it is meant.
+pub struct Line {
+    /// The line without its end.
+    pub raw: String,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The ledger, in the order of writing. Lines that are torn, or none of ours, are passed over.
+///
+/// # Errors
+/// If there is no home folder.
+pub fn read(context: &Context) -> Result<Vec<Line>> {
+    let path = file(context)?;
+    let mut lines = Vec::new();
+    for path in [old(&path), path] {
+        let bytes = fs::read(path).unwrap_or_default();
+        lines.extend(String::from_utf8_lossy(&bytes).lines().filter_map(parse));
+    }
+    Ok(lines)
+}
+
+/// How many calls went where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// To Claude.
+    pub claude: usize,
+    /// To the local model.
+    pub local: usize,
+}
+
+/// How many calls went where that began after `since`. Without a ledger: none.
+pub fn counts(context: &Context, since: Timestamp) -> Counts {
+    let lines = read(context).unwrap_or_default();
+    count(lines.iter().map(|line| &line.entry).filter(|entry| entry.time >= since))
+}
+
+fn count<'a>(entries: impl Iterator<Item = &'a Entry>) -> Counts {
+    let mut counts = Counts::default();
+    for entry in entries {
+        *(if entry.is_local() { &mut counts.local } else { &mut counts.claude }) += 1;
+    }
+    counts
+}
+
+fn file(context: &Context) -> Result<PathBuf> {
+    Ok(context.state_dir()?.join("ledger.jsonl"))
+}
+
+fn old(path: &Path) -> PathBuf {
+    path.with_extension("jsonl.1")
+}
+
+/// A line that a full disk has cut has the next one behind it, and only that is lost that was cut.
+fn parse(line: &str) -> Option<Line> {
+    let raw = &line[line.rfind(r#"{"time":"#)?..];
+    Some(Line { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
+}
+
+/// Writes a whole line at the end of the file at `path`, whoever else does and whoever renames that file meanwhile.
+fn append(path: &Path, line: &[u8], size_limit: u64) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let mut file = private_file(path)?;
+        let is_full = file.metadata().is_ok_and(|metadata| metadata.len() >= size_limit);
+        if is_full && is_set_aside(&file, path) {
+            continue;
+        }
+        let is_written = file.write_all(line).is_ok();
+        // The file may have been set aside, and the next one too, since it was opened.
+        if !is_written || file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Sets the full `file` aside, unless another has; only who has the lock renames, and only what is still in place.
+/// False if the line is best written here: it cannot be renamed, or is being renamed now.
+fn is_set_aside(file: &File, path: &Path) -> bool {
+    if file.try_lock().is_err() {
+        return false;
+    }
+    let is_in_place = Identity::of(path) == file.metadata().ok().as_ref().map(Identity::from);
+    !is_in_place || fs::rename(path, old(path)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use super::*;
+
+    /// A folder of this test's own that goes with it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let dir = std::env::temp_dir().join(format!("failover-ledger-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&dir);
+            Folder(dir)
+        }
+
+        fn ledger(&self) -> PathBuf {
+            self.0.join("below/ledger.jsonl")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn lines(path: &Path) -> Vec<String> {
+        fs::read_to_string(path).unwrap_or_default().lines().map(str::to_string).collect()
+    }
+
+    #[test]
+    fn parallel_writers_lose_nothing_while_files_are_set_aside() {
+        const WRITERS: usize = 50;
+        let folder = Folder::new("parallel");
+        let path = folder.ledger();
+        // Two files hold it all: the first is set aside once, in the middle.
+        let limit = WRITERS as u64 * 6 * 10 / 2;
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let path = &path;
+                scope.spawn(move || {
+                    for line in 0..6 {
+                        append(path, format!("{writer:04} {line:04}\n").as_bytes(), limit).unwrap();
+                    }
+                });
+            }
+        });
+        let (first, second) = (lines(&old(&path)), lines(&path));
+        let whole: BTreeSet<String> = first.iter().chain(&second).cloned().collect();
+        let expected = (0..WRITERS).flat_map(|writer| (0..6).map(move |line| format!("{writer:04} {line:04}")));
+        assert_eq!(whole, expected.collect());
+        assert_eq!(first.len() + second.len(), WRITERS * 6, "none twice");
+        assert!(!second.is_empty() && first.len() >= WRITERS * 3, "{} {}", first.len(), second.len());
+    }
+
+    #[test]
+    fn a_full_file_is_set_aside_once() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::new("full");
+        let path = folder.ledger();
+        for line in ["one\n", "two\n", "three\n"] {
+            append(&path, line.as_bytes(), 8).unwrap();
+        }
+        assert_eq!((lines(&old(&path)), lines(&path)), (vec!["one".into(), "two".into()], vec!["three".into()]));
+        let late = private_file(&path).unwrap();
+        append(&path, b"more\n", 6).unwrap();
+        assert!(is_set_aside(&late, &path), "another was quicker");
+        assert_eq!((lines(&old(&path)), lines(&path)), (vec!["three".into()], vec!["more".into()]));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_is_read() {
+        let whole = r#"{"time":"2026-11-22T01:10:00Z","applet":"claude","route":"watch","backend":"local","seconds":1.5}"#;
+        let torn = &whole[..40];
+        for line in [whole.to_string(), format!("{torn}{whole}")] {
+            assert_eq!(parse(&line).expect("an entry").raw, whole);
+        }
+        for line in [torn, "", "null", "{}", r#"{"time":"yesterday"}"#, &whole.replace("1.5", "true")] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Halves of surrogate pairs. JavaScript and Python write them into JSON where a text was cut in the middle of a
+//! character, and no Rust string can hold them.
+
+use jiff::Timestamp;
+
+/// The JSON text with U+FFFD in place of each half that stands alone.
+pub fn mended(json: &str) -> String {
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        mended.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let is_pair = || matches!(escape.get(6..).and_then(unit), Some(0xdc00..=0xdfff));
+        let (written, length) = match unit(escape) {
+            Some(0xd800..=0xdbff) if is_pair() => (&escape[..12], 12),
+            Some(0xd800..=0xdfff) => ("\\ufffd", 6),
+            Some(_) => (&escape[..6], 6),
+            None => {
+                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+                (&escape[..length], length)
+            }
+        };
+        mended.push_str(written);
+        rest = &escape[length..];
+    }
+    mended + rest
+}
+
+/// The code unit of an escape `\uXXXX` at the beginning of a text.
+fn unit(escape: &str) -> Option<u16> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// A time as people read it: with the day if it is not today.
+pub fn clock(time: Timestamp, now: Timestamp) -> String {
+    let zone = jiff::tz::TimeZone::system();
+    let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone));
+    let format = if time.date() == now.date() { "%H:%M" } else { "%a %d %b %H:%M" };
+    time.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mended;
+
+    #[test]
+    fn only_halves_are_mended() {
+        let table = [
+            (r#""a\ud83db""#, r#""a\ufffdb""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\\ud83d \n\u0041\é""#, r#""\\ud83d \n\u0041\é""#),
+            (r#""\ud8""#, r#""\ud8""#),
+            ("\\", "\\"),
+            ("\\u", "\\u"),
+        ];
+        for (json, expected) in table {
+            assert_eq!(mended(json), expected, "{json}");
+        }
+    }
+}
