@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::names::STATE_DIR;
 
 /// What a call was given: its arguments and its settings.
-pub struct Context {
+pub(crate) struct Context {
     /// `argv[0]`, empty if there was none.
     pub name: OsString,
     /// The arguments after `argv[0]`.
@@ -23,7 +23,7 @@ pub struct Context {
 
 impl Context {
     /// Reads the process's arguments and the settings file.
-    pub fn from_process() -> Context {
+    pub(crate) fn from_process() -> Context {
         let mut args = env::args_os();
         let name = args.next().unwrap_or_default();
         let home = env::home_dir().filter(|home| home.is_absolute());
@@ -33,12 +33,12 @@ impl Context {
     }
 
     /// The same context for the applet `name` with fewer arguments: the long form `claude-failover APPLET …`.
-    pub fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
+    pub(crate) fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
         Context { name: name.into(), args: args.to_vec(), home: self.home.clone(), settings: self.settings.clone() }
     }
 
     /// A setting from the environment or else the settings file. Empty means unset.
-    pub fn setting(&self, key: &str) -> Option<OsString> {
+    pub(crate) fn setting(&self, key: &str) -> Option<OsString> {
         self.env(key).or_else(|| {
             let last = self.settings.iter().rfind(|(name, _)| name == key.as_bytes());
             last.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
@@ -46,7 +46,7 @@ impl Context {
     }
 
     /// The names in the settings file that look like ours and are none: slips of the pen.
-    pub fn unknown_settings(&self) -> Vec<String> {
+    pub(crate) fn unknown_settings(&self) -> Vec<String> {
         let names = self.settings.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
         let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
         names.filter(|name| looks_like_ours(name) && !SETTINGS.contains(&name.as_str())).collect()
@@ -56,7 +56,7 @@ impl Context {
     ///
     /// # Errors
     /// If it is not UTF-8.
-    pub fn text(&self, key: &'static str) -> Result<Option<String>> {
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<String>> {
         let text = |value: OsString| {
             let value = value.into_string();
             value.map_err(|_| Error::Setting { key, value: "…".into(), expected: "UTF-8 text" })
@@ -68,7 +68,7 @@ impl Context {
     ///
     /// # Errors
     /// If it is no such number; `expected` says what it should be.
-    pub fn number<T: std::str::FromStr>(&self, key: &'static str, default: T, expected: &'static str) -> Result<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &'static str, default: T, expected: &'static str) -> Result<T> {
         match self.text(key)? {
             None => Ok(default),
             Some(value) => value.trim().parse().map_err(|_| Error::Setting { key, value, expected }),
@@ -76,7 +76,7 @@ impl Context {
     }
 
     /// An environment variable that is set and not empty.
-    pub fn env(&self, key: &str) -> Option<OsString> {
+    pub(crate) fn env(&self, key: &str) -> Option<OsString> {
         env::var_os(key).filter(|value| !value.is_empty())
     }
 
@@ -84,12 +84,12 @@ impl Context {
     ///
     /// # Errors
     /// If there is none, or HOME is a relative path.
-    pub fn home(&self) -> Result<&PathBuf> {
+    pub(crate) fn home(&self) -> Result<&PathBuf> {
         self.home.as_ref().ok_or(Error::NoHome)
     }
 
     /// `path` with a leading `~/` replaced by the home folder, as a shell would have done.
-    pub fn expand(&self, path: OsString) -> PathBuf {
+    pub(crate) fn expand(&self, path: OsString) -> PathBuf {
         match (path.as_bytes().strip_prefix(b"~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(OsStr::from_bytes(rest)),
             _ => path.into(),
@@ -100,7 +100,7 @@ impl Context {
     ///
     /// # Errors
     /// If there is no home folder.
-    pub fn settings_file(&self) -> Result<PathBuf> {
+    pub(crate) fn settings_file(&self) -> Result<PathBuf> {
         Ok(self.home()?.join(".config/claude-failover/config.env"))
     }
 
@@ -108,7 +108,7 @@ impl Context {
     ///
     /// # Errors
     /// If there is no home folder: none is made.
-    pub fn state_dir(&self) -> Result<PathBuf> {
+    pub(crate) fn state_dir(&self) -> Result<PathBuf> {
         match self.env(STATE_DIR) {
             Some(dir) => Ok(dir.into()),
             None if self.home()?.is_dir() => self.server_dir(),
@@ -117,7 +117,7 @@ impl Context {
     }
 
     /// Whether this is the call of a drill.
-    pub fn is_drill(&self) -> bool {
+    pub(crate) fn is_drill(&self) -> bool {
         self.env(STATE_DIR).is_some()
     }
 
@@ -125,25 +125,25 @@ impl Context {
     ///
     /// # Errors
     /// If there is no home folder.
-    pub fn server_dir(&self) -> Result<PathBuf> {
+    pub(crate) fn server_dir(&self) -> Result<PathBuf> {
         Ok(self.home()?.join(".local/state/claude-failover"))
     }
 
     /// The program `name` on PATH as an absolute path, if it is there and executable.
-    pub fn program(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
         let runs = |path: &PathBuf| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
         self.path_entries().map(|dir| dir.join(name)).find(runs)
     }
 
     /// The absolute entries of PATH. Empty and relative ones mean the working directory: a shim must not run what lies there.
-    pub fn path_entries(&self) -> impl Iterator<Item = PathBuf> + use<> {
+    pub(crate) fn path_entries(&self) -> impl Iterator<Item = PathBuf> + use<> {
         let path = env::var_os("PATH").unwrap_or_default();
         let entries: Vec<PathBuf> = env::split_paths(&path).filter(|entry| entry.is_absolute()).collect();
         entries.into_iter()
     }
 
     /// Whether stdout is a terminal.
-    pub fn stdout_is_terminal(&self) -> bool {
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// A failure as the user sees it: one line, a hint where there is something to do, and an exit code.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// The real CLI's own wording for a misuse of its command line, printed without our name before it.
     AsClaude(String),
     /// `llm-failover` or `claude-failover` was called wrongly.
@@ -115,7 +115,7 @@ pub enum Error {
 
 /// A place where Claude Code could be.
 #[derive(Debug)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The file, as found: never its canonical path, since version managers' links go by their name.
     pub path: PathBuf,
     /// Why it is not the one.
@@ -124,7 +124,7 @@ pub struct Candidate {
 
 /// Why a candidate is not the real Claude Code.
 #[derive(Debug)]
-pub enum Skip {
+pub(crate) enum Skip {
     /// This very binary: a symlink, a hard link, another spelling.
     Ourselves,
     /// A copy or another version of this binary.
@@ -159,17 +159,17 @@ impl fmt::Display for Skip {
 }
 
 /// What most of our functions return.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A [`Error::File`] for `action` on `path`, for use with `map_err`.
-    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::File { action, path, source }
     }
 
     /// The exit code that goes with this failure.
-    pub fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Error::NotInstalled(_) => 2,
             Error::DidNotComeUp { .. } => 3,
@@ -180,7 +180,7 @@ impl Error {
     }
 
     /// The same failure without the end of the server's log, for callers who did not ask about the server.
-    pub fn without_log(self) -> Error {
+    pub(crate) fn without_log(self) -> Error {
         match self {
             Error::DidNotComeUp { reason, hint, .. } => Error::DidNotComeUp { reason, log: vec![], hint },
             other => other,
@@ -188,7 +188,7 @@ impl Error {
     }
 
     /// What to do about it.
-    pub fn hint(&self, applet: &str) -> Option<String> {
+    pub(crate) fn hint(&self, applet: &str) -> Option<String> {
         Some(match self {
             Error::Usage(_) => format!("run `{applet} --help`"),
             Error::UnknownApplet(_) => {
@@ -271,7 +271,7 @@ impl fmt::Display for Error {
 }
 
 /// Prints `error` the one way there is and gives its exit code.
-pub fn report(applet: &str, error: &Error) -> ExitCode {
+pub(crate) fn report(applet: &str, error: &Error) -> ExitCode {
     match error {
         Error::AsClaude(text) => say(text),
         _ => say(&format!("{applet}: {error}")),
@@ -283,24 +283,24 @@ pub fn report(applet: &str, error: &Error) -> ExitCode {
 }
 
 /// One line on stderr that is no failure.
-pub fn warn(applet: &str, message: &str) {
+pub(crate) fn warn(applet: &str, message: &str) {
     say(&format!("{applet}: warning: {message}"));
 }
 
 /// A line on stderr in one write, so that lines of parallel calls do not mix. A closed stderr is not an error.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     use io::Write;
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// An I/O error in the system's words, without Rust's `(os error N)`.
-pub fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())])
 }
 
 /// The same text with a small first letter, to go on after our name.
-pub fn uncapitalised(text: &str) -> String {
+pub(crate) fn uncapitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -1,10 +1,10 @@
 //! The names of this program.
 
 /// The applets.
-pub const NAMES: [&str; 3] = ["claude", "agent-llm", "llm-failover"];
+pub(crate) const NAMES: [&str; 3] = ["claude", "agent-llm", "llm-failover"];
 
 /// The binary's own name.
-pub const OWN_NAME: &str = "claude-failover";
+pub(crate) const OWN_NAME: &str = "claude-failover";
 
 /// The variable that names another folder for state.
-pub const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
+pub(crate) const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 /// The JSON text with U+FFFD in place of each half that stands alone.
-pub fn mended(json: &str) -> String {
+pub(crate) fn mended(json: &str) -> String {
     let mut mended = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
@@ -33,7 +33,7 @@ fn unit(escape: &str) -> Option<u16> {
 }
 
 /// A time as people read it: with the day if it is not today.
-pub fn clock(time: Timestamp, now: Timestamp) -> String {
+pub(crate) fn clock(time: Timestamp, now: Timestamp) -> String {
     let zone = jiff::tz::TimeZone::system();
     let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone));
     let format = if time.date() == now.date() { "%H:%M" } else { "%a %d %b %H:%M" };

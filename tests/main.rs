@@ -2,6 +2,7 @@
 //! limit on every process, comparing all of stdout, stderr and the exit code.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
+#![allow(unreachable_pub, reason = "nobody uses this crate")]
 
 mod support;
 

@@ -37,7 +37,7 @@ use crate::watch::{Mode, Patience, Start, Step, Watch};
 
 /// When the local model gets tools: `LOCAL_LLM_AGENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// For calls that ask for them, and for people at a terminal.
     Auto,
     /// For each call.
@@ -48,7 +48,7 @@ pub enum Way {
 
 impl Way {
     /// As the user has set it.
-    pub fn of(applet: &str, context: &Context) -> Way {
+    pub(crate) fn of(applet: &str, context: &Context) -> Way {
         let word = context.setting("LOCAL_LLM_AGENT").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
         match word.as_str() {
             "" | "auto" => Way::Auto,
@@ -62,7 +62,7 @@ impl Way {
     }
 
     /// Whether a print-mode call goes this way. `waits`: for the first line of a session.
-    pub fn takes(self, context: &Context, invocation: &Invocation, stdin: &Stdin, waits: bool) -> bool {
+    pub(crate) fn takes(self, context: &Context, invocation: &Invocation, stdin: &Stdin, waits: bool) -> bool {
         let registers = || stdin.initialize(waits && invocation.formats_fit()).is_some_and(|request| registers_hands(&request));
         match self {
             Way::Auto => asks_for_hands(context, invocation) || registers(),
@@ -110,7 +110,7 @@ fn is_slash_command(prompt: &str) -> bool {
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed.
-pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
+pub(crate) fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
     let begun = Timestamp::now();
     let program = match locate::announce_exec(applet, context) {
         Ok(program) => program,
@@ -145,7 +145,12 @@ pub fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is
 ///
 /// # Errors
 /// If it could not be run, with the session's stdin.
-pub fn run(applet: &str, context: &Context, invocation: &Invocation, stdin: Stdin) -> std::result::Result<Exit, (Error, Stdin)> {
+pub(crate) fn run(
+    applet: &str,
+    context: &Context,
+    invocation: &Invocation,
+    stdin: Stdin,
+) -> std::result::Result<Exit, (Error, Stdin)> {
     let begun = Timestamp::now();
     let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, invocation, true)?)));
     let (program, ready) = match found {
@@ -184,7 +189,7 @@ pub fn run(applet: &str, context: &Context, invocation: &Invocation, stdin: Stdi
 ///
 /// # Errors
 /// If there is no local server, or no place for the settings.
-pub fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
+pub(crate) fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, Settings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
@@ -210,7 +215,7 @@ fn has_stored_key(context: &Context) -> bool {
 }
 
 /// Whether the user wants no lines about what happens here.
-pub fn is_quiet(context: &Context) -> bool {
+pub(crate) fn is_quiet(context: &Context) -> bool {
     context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0")
 }
 

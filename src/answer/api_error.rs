@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What a failed turn's messages say.
-pub struct Problem {
+pub(crate) struct Problem {
     /// The text, in place of an answer.
     pub text: String,
     /// What had come of the answer, if that is in none of the messages.
@@ -20,7 +20,7 @@ pub struct Problem {
 
 impl Problem {
     /// The failure as callers of Claude Code know failures. What is to be done about it stands in the same line.
-    pub fn new(applet: &str, error: Error) -> Problem {
+    pub(crate) fn new(applet: &str, error: Error) -> Problem {
         let hint = error.hint(applet).map(|hint| format!(" · {hint}")).unwrap_or_default();
         let (error, partial) = match error.without_log() {
             Error::CutAnswer { reason, partial } => {

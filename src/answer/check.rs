@@ -11,7 +11,7 @@ use crate::state::sessions::{Session, is_uuid};
 ///
 /// # Errors
 /// Its texts.
-pub fn before_files(context: &Context, invocation: &Invocation) -> Result<()> {
+pub(crate) fn before_files(context: &Context, invocation: &Invocation) -> Result<()> {
     if let Some(turns) = context.env("CLAUDE_CODE_MAX_TURNS").filter(|_| !invocation.has("--max-turns")) {
         let turns = turns.to_string_lossy();
         if !turns.trim().parse().is_ok_and(|turns: u32| turns > 0) {
@@ -54,7 +54,7 @@ fn session_id(context: &Context, invocation: &Invocation) -> Result<()> {
 ///
 /// # Errors
 /// Its texts.
-pub fn before_input(invocation: &Invocation) -> Result<()> {
+pub(crate) fn before_input(invocation: &Invocation) -> Result<()> {
     let is_path = |config: &&str| !config.trim().is_empty() && !config.trim_start().starts_with('{');
     let configs = invocation.all("--mcp-config").filter(is_path).map(absolute);
     let missing: Vec<String> =
@@ -89,7 +89,7 @@ pub fn before_input(invocation: &Invocation) -> Result<()> {
 ///
 /// # Errors
 /// Its text.
-pub fn permissions(context: &Context, invocation: &Invocation) -> Result<()> {
+pub(crate) fn permissions(context: &Context, invocation: &Invocation) -> Result<()> {
     let is_sandbox = context.env("IS_SANDBOX").is_some_and(|value| value == "1");
     match may_bypass_permissions(invocation) && nix::unistd::geteuid().is_root() && !is_sandbox {
         true => refuse("--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons"),
@@ -98,7 +98,7 @@ pub fn permissions(context: &Context, invocation: &Invocation) -> Result<()> {
 }
 
 /// Whether all permissions may be given.
-pub fn may_bypass_permissions(invocation: &Invocation) -> bool {
+pub(crate) fn may_bypass_permissions(invocation: &Invocation) -> bool {
     let options = ["--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"];
     options.iter().any(|option| invocation.has(option)) || invocation.last("--permission-mode") == Some("bypassPermissions")
 }

@@ -4,7 +4,7 @@
 //! while the model answers. A turn that was interrupted is left to itself: its next piece finds that nobody listens, and
 //! that closes the connection, on which servers stop.
 
-pub mod control;
+pub(crate) mod control;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
@@ -34,7 +34,7 @@ use crate::state::sessions::Session;
 use crate::stdin::Feed;
 
 /// A conversation.
-pub struct Conversation<'a> {
+pub(crate) struct Conversation<'a> {
     context: &'a Context,
     shared: Arc<Shared>,
     session: Session,
@@ -56,7 +56,7 @@ pub struct Conversation<'a> {
 }
 
 /// How a conversation ended.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was held.
     Answered(Answered),
     /// Nothing was printed; why.
@@ -64,7 +64,7 @@ pub enum Outcome {
 }
 
 /// What a conversation came to.
-pub struct Answered {
+pub(crate) struct Answered {
     /// Whether its last turn failed.
     pub has_failed: bool,
     /// The model that answered, as far as it is known.
@@ -75,7 +75,7 @@ pub struct Answered {
 
 impl Answered {
     /// The ledger's entry of a call that was answered locally for the reason `verdict`.
-    pub fn record(&self, verdict: &str, entry: Entry) -> Entry {
+    pub(crate) fn record(&self, verdict: &str, entry: Entry) -> Entry {
         Entry {
             verdict: Some(verdict.into()),
             model: Some(self.model.clone()),
@@ -88,7 +88,7 @@ impl Answered {
 }
 
 /// How a conversation is held.
-pub struct Options {
+pub(crate) struct Options {
     /// The system prompt.
     pub system: Option<String>,
     /// The form of the answers, and how often to try for it.
@@ -122,7 +122,7 @@ enum Event {
 
 impl<'a> Conversation<'a> {
     /// A conversation that goes on where `session` is.
-    pub fn new(
+    pub(crate) fn new(
         context: &'a Context,
         shared: Shared,
         session: Session,
@@ -152,7 +152,7 @@ impl<'a> Conversation<'a> {
     ///
     /// # Errors
     /// If stdout takes no more.
-    pub fn answer(mut self, prompt: String) -> Result<Outcome> {
+    pub(crate) fn answer(mut self, prompt: String) -> Result<Outcome> {
         self.watch_interrupts();
         self.queue.push_back(UserMessage::text(prompt));
         self.is_over = true;
@@ -163,7 +163,7 @@ impl<'a> Conversation<'a> {
     ///
     /// # Errors
     /// The real CLI's for a line that cannot be read, ours if stdout takes no more.
-    pub fn listen(mut self, feed: Option<Feed>) -> Result<Outcome> {
+    pub(crate) fn listen(mut self, feed: Option<Feed>) -> Result<Outcome> {
         self.watch_interrupts();
         let sender = self.sender.clone();
         let input: Option<Box<dyn BufRead + Send>> = match feed {
@@ -434,7 +434,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// What the model is given: the system prompt and all that was said.
-    pub fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<Message> {
         let system = self.system.iter().map(|text| Message { role: "system", content: text.clone() });
         system.chain(self.session.messages()).collect()
     }

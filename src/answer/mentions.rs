@@ -20,7 +20,7 @@ struct Mention {
 
 /// The prompt with what its mentions stand for before it. What cannot be given is told by `warn`; what does not exist
 /// was no mention, and nothing is said.
-pub fn expand(context: &Context, prompt: String, warn: &mut dyn FnMut(String)) -> String {
+pub(crate) fn expand(context: &Context, prompt: String, warn: &mut dyn FnMut(String)) -> String {
     let mut attached = String::new();
     for mention in mentions(&prompt) {
         let path = absolute(context, &mention.path);

@@ -1,11 +1,11 @@
 //! Answering a call from the local server, as Claude Code would have printed the answer.
-pub mod api_error;
-pub mod check;
-pub mod conversation;
-pub mod mentions;
-pub mod reporter;
-pub mod request;
-pub mod turn;
+pub(crate) mod api_error;
+pub(crate) mod check;
+pub(crate) mod conversation;
+pub(crate) mod mentions;
+pub(crate) mod reporter;
+pub(crate) mod request;
+pub(crate) mod turn;
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
@@ -36,7 +36,7 @@ use crate::stdin::Feed;
 ///
 /// # Errors
 /// The real CLI's own for a call that it would refuse, ours for settings that cannot be used.
-pub fn run(applet: &str, context: &Context, invocation: &Invocation, occasion: Occasion) -> Result<Outcome> {
+pub(crate) fn run(applet: &str, context: &Context, invocation: &Invocation, occasion: Occasion) -> Result<Outcome> {
     let reads_stdin = matches!(occasion.input, Source::Stdin);
     let (conversation, start) = prepare(applet, context, invocation, occasion).inspect_err(|_| {
         // An SDK that finds us gone when it says its first words tells of that, and not of what we said.
@@ -59,18 +59,18 @@ enum Start {
 }
 
 /// Whether a session of this id is known in this working directory.
-pub fn session_exists(context: &Context, id: &str) -> bool {
+pub(crate) fn session_exists(context: &Context, id: &str) -> bool {
     Session::exists(context, id)
 }
 
 /// Whether the session of this id or title, or else the last one of this working directory, is one that Claude Code has and
 /// we have not.
-pub fn session_is_claudes(context: &Context, name: Option<&str>) -> bool {
+pub(crate) fn session_is_claudes(context: &Context, name: Option<&str>) -> bool {
     Session::is_claudes(context, name)
 }
 
 /// Whether the input of a call is a stream of messages.
-pub fn listens(invocation: &Invocation) -> bool {
+pub(crate) fn listens(invocation: &Invocation) -> bool {
     invocation.last("--input-format") == Some("stream-json")
 }
 
@@ -148,7 +148,7 @@ fn prepare<'a>(
 }
 
 /// The format that the options ask for.
-pub fn format(invocation: &Invocation) -> Format {
+pub(crate) fn format(invocation: &Invocation) -> Format {
     match invocation.last("--output-format") {
         Some("stream-json") => Format::StreamJson { partials: invocation.has("--include-partial-messages") },
         Some("json") if invocation.has("--verbose") => Format::JsonArray,

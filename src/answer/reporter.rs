@@ -1,6 +1,6 @@
 //! Tells the caller of a turn, in Claude Code's messages and their order.
 
-pub mod structure;
+pub(crate) mod structure;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::completions::chunk::Usage;
 use crate::error::{Error, say};
 
 /// Tells of turns, one at a time.
-pub struct Reporter {
+pub(crate) struct Reporter {
     /// Where it tells.
     pub output: Output,
     /// What it says of the conversation.
@@ -53,7 +53,7 @@ struct Turn {
 
 /// What a turn has taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Spent {
+pub(crate) struct Spent {
     /// The tokens.
     pub usage: Usage,
     /// The time that the server had.
@@ -61,7 +61,7 @@ pub struct Spent {
 }
 
 /// How a turn ended well.
-pub struct Success {
+pub(crate) struct Success {
     /// The answer.
     pub text: String,
     /// The structure that it holds, if one was asked for.
@@ -84,28 +84,28 @@ struct Ending<'a> {
 
 impl Reporter {
     /// A reporter for the applet `applet`.
-    pub fn new(applet: &str, output: Output, identity: Identity) -> Reporter {
+    pub(crate) fn new(applet: &str, output: Output, identity: Identity) -> Reporter {
         let (applet, total) = (applet.into(), Spent::default());
         Reporter { output, identity, applet, turn: None, results: 0, total, last_failed: false }
     }
 
     /// The tokens of all turns that have ended.
-    pub fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         self.total.usage
     }
 
     /// Whether the last result was an error, which is the exit code.
-    pub fn last_failed(&self) -> bool {
+    pub(crate) fn last_failed(&self) -> bool {
         self.last_failed
     }
 
     /// Whether the model's name is told.
-    pub fn names_the_model(&self) -> bool {
+    pub(crate) fn names_the_model(&self) -> bool {
         self.output.format() != Format::Text
     }
 
     /// Begins a turn that answers the message `user_uuid`; `replay` is repeated to the caller.
-    pub fn begin(&mut self, id: u64, replay: Option<Value>, user_uuid: Option<String>, is_structured: bool) {
+    pub(crate) fn begin(&mut self, id: u64, replay: Option<Value>, user_uuid: Option<String>, is_structured: bool) {
         self.turn = Some(Turn {
             id,
             begun: Instant::now(),
@@ -124,12 +124,12 @@ impl Reporter {
     }
 
     /// Whether this turn still runs.
-    pub fn is_running(&self, id: u64) -> bool {
+    pub(crate) fn is_running(&self, id: u64) -> bool {
         self.turn.as_ref().is_some_and(|turn| turn.id == id)
     }
 
     /// Tells the first message of the turn, once its model is known.
-    pub fn introduce(&mut self) {
+    pub(crate) fn introduce(&mut self) {
         let Some(turn) = self.turn.as_mut().filter(|turn| !turn.is_introduced) else { return };
         turn.is_introduced = true;
         if self.output.shows_messages() {
@@ -143,7 +143,7 @@ impl Reporter {
     }
 
     /// The server is being asked now.
-    pub fn asked(&mut self) {
+    pub(crate) fn asked(&mut self) {
         let Some(turn) = &mut self.turn else { return };
         turn.asked_at.get_or_insert_with(Instant::now);
         if self.output.shows_partials() {
@@ -157,7 +157,7 @@ impl Reporter {
     }
 
     /// A turn's server has given an answer, of whatever use it may be.
-    pub fn spend(&mut self, id: u64, more: Spent) {
+    pub(crate) fn spend(&mut self, id: u64, more: Spent) {
         if let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) {
             turn.spent.usage += more.usage;
             turn.spent.api += more.api;
@@ -165,12 +165,12 @@ impl Reporter {
     }
 
     /// Tells nothing more of the turn that runs: the process is about to end.
-    pub fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.turn = None;
     }
 
     /// Takes a piece of a turn's answer. `Break` if that turn is over.
-    pub fn on_text(&mut self, id: u64, piece: &str) -> ControlFlow<()> {
+    pub(crate) fn on_text(&mut self, id: u64, piece: &str) -> ControlFlow<()> {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) else { return ControlFlow::Break(()) };
         turn.first_text_at.get_or_insert_with(Instant::now);
         if turn.is_structured {
@@ -194,7 +194,7 @@ impl Reporter {
     }
 
     /// All of a turn's answer that has arrived has been taken.
-    pub fn on_pause(&mut self, id: u64) -> ControlFlow<()> {
+    pub(crate) fn on_pause(&mut self, id: u64) -> ControlFlow<()> {
         if !self.is_running(id) {
             return ControlFlow::Break(());
         }
@@ -203,7 +203,7 @@ impl Reporter {
     }
 
     /// The turn has an answer.
-    pub fn succeed(&mut self, success: Success) {
+    pub(crate) fn succeed(&mut self, success: Success) {
         let Success { text, structure, is_cut_by_limit, usage } = success;
         let stop_reason = match (&structure, is_cut_by_limit) {
             (Some(_), _) => "tool_use",
@@ -231,7 +231,7 @@ impl Reporter {
     }
 
     /// The turn has none, and this is why.
-    pub fn fail(&mut self, error: Error) {
+    pub(crate) fn fail(&mut self, error: Error) {
         self.introduce();
         self.replay();
         let problem = Problem::new(&self.applet, error);
@@ -264,7 +264,7 @@ impl Reporter {
     }
 
     /// The caller wants no more of it. Gives the text that had come.
-    pub fn interrupt(&mut self) -> Option<String> {
+    pub(crate) fn interrupt(&mut self) -> Option<String> {
         self.introduce();
         self.replay();
         let text = self.turn.as_ref()?.text.clone();
@@ -292,7 +292,7 @@ impl Reporter {
     }
 
     /// The turn needed no model; `text` says why, if there is something to say.
-    pub fn succeed_unasked(&mut self, text: &str) {
+    pub(crate) fn succeed_unasked(&mut self, text: &str) {
         self.introduce();
         if !text.is_empty() && self.output.shows_messages() {
             let mut message = json!({"type": "system", "subtype": "informational", "content": text, "level": "warning"});
@@ -306,7 +306,7 @@ impl Reporter {
     }
 
     /// The conversation cannot begin, and this is why.
-    pub fn fail_at_start(&mut self, error: &str) {
+    pub(crate) fn fail_at_start(&mut self, error: &str) {
         if matches!(self.output.format(), Format::StreamJson { .. }) {
             let message = json!({
                 "type": "result", "subtype": "error_during_execution", "is_error": true,

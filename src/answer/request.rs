@@ -10,7 +10,7 @@ use crate::claude_code::protocol::input::Role;
 use crate::stdin::Feed;
 
 /// What is special about a call that is answered here.
-pub struct Occasion {
+pub(crate) struct Occasion {
     /// What the results say of it.
     pub mark: Value,
     /// Where the input comes from.
@@ -28,7 +28,7 @@ pub struct Occasion {
 }
 
 /// Where the input of a call comes from.
-pub enum Source {
+pub(crate) enum Source {
     /// From stdin.
     Stdin,
     /// It was read from stdin before.
@@ -39,7 +39,7 @@ pub enum Source {
 
 /// What the real Claude has told the caller.
 #[derive(Clone, Debug, Default)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// The session's id.
     pub session_id: Option<String>,
     /// What was said in it, as far as the session's transcript may not have it yet.
@@ -50,7 +50,7 @@ pub struct Taken {
 
 impl Occasion {
     /// The switch says so.
-    pub fn switch() -> Occasion {
+    pub(crate) fn switch() -> Occasion {
         Occasion {
             mark: json!({"backend": "local", "reason": "switch"}),
             input: Source::Stdin,

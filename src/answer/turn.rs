@@ -24,7 +24,7 @@ use crate::state::flag::{Backend, Switch};
 const FITS_EVERYWHERE: usize = 1000;
 
 /// What the turns of a conversation share.
-pub struct Shared {
+pub(crate) struct Shared {
     /// Our name in messages on stderr.
     pub applet: String,
     /// Who tells the caller. Locked for each piece, so that whoever interrupts finds whole lines.
@@ -45,13 +45,13 @@ pub struct Shared {
 
 impl Shared {
     /// The reporter. A panic ends the process as users have it, so nothing half told is found here.
-    pub fn reporter(&self) -> MutexGuard<'_, Reporter> {
+    pub(crate) fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is asked in a turn.
-pub struct Question {
+pub(crate) struct Question {
     /// The turn's number.
     pub turn: u64,
     /// The conversation, the new question last.
@@ -61,7 +61,7 @@ pub struct Question {
 }
 
 /// How a turn ended.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With an answer.
     Answered(Success),
     /// With answers, none of which was of the form.
@@ -76,7 +76,7 @@ pub enum Outcome {
 }
 
 /// Asks, and tells the answer as it comes.
-pub fn run(shared: &Shared, question: Question) -> Outcome {
+pub(crate) fn run(shared: &Shared, question: Question) -> Outcome {
     let Question { turn: id, messages, schema } = question;
     let mut turn = Turn { shared, id, messages, kept: 1, budget: None };
     if let Some((schema, _)) = &schema {

@@ -21,7 +21,7 @@ use crate::error::{Candidate, Error, Result, Skip};
 
 /// What makes two paths the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
 }
@@ -34,12 +34,12 @@ impl From<&Metadata> for Identity {
 
 impl Identity {
     /// The identity of the file that `path` leads to, if there is one.
-    pub fn of(path: &Path) -> Option<Identity> {
+    pub(crate) fn of(path: &Path) -> Option<Identity> {
         fs::metadata(path).ok().as_ref().map(Identity::from)
     }
 
     /// The identity of the running binary. On Linux `/proc/self/exe` holds it even if the file was replaced meanwhile.
-    pub fn of_this_process() -> Option<Identity> {
+    pub(crate) fn of_this_process() -> Option<Identity> {
         Identity::of(Path::new("/proc/self/exe")).or_else(|| Identity::of(&std::env::current_exe().ok()?))
     }
 }
@@ -48,12 +48,12 @@ impl Identity {
 ///
 /// # Errors
 /// [`Error::ClaudeNotFound`] with every candidate and why it was skipped; [`Error::Loop`] if wrappers led here too often.
-pub fn find(context: &Context) -> Result<PathBuf> {
+pub(crate) fn find(context: &Context) -> Result<PathBuf> {
     Trail::of(context).next_claude(context, true)
 }
 
 /// The `claude` that a shell finds, if that is not this program.
-pub fn before_us_on_path(context: &Context) -> Option<PathBuf> {
+pub(crate) fn before_us_on_path(context: &Context) -> Option<PathBuf> {
     let path = context.program("claude")?;
     let metadata = fs::metadata(&path).ok()?;
     let is_us = Identity::of_this_process() == Some(Identity::from(&metadata)) || is_copy_of_us(&path, metadata.len());
@@ -65,7 +65,7 @@ pub fn before_us_on_path(context: &Context) -> Option<PathBuf> {
 ///
 /// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
 /// restores what its own start-up changed.
-pub fn become_claude(applet: &str, context: &Context) -> Error {
+pub(crate) fn become_claude(applet: &str, context: &Context) -> Error {
     let path = match announce_exec(applet, context) {
         Ok(path) => path,
         Err(error) => return error,
@@ -78,7 +78,7 @@ pub fn become_claude(applet: &str, context: &Context) -> Error {
 ///
 /// # Errors
 /// If there is none.
-pub fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> {
+pub(crate) fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> {
     choose(applet, context, "")
 }
 
@@ -86,7 +86,7 @@ pub fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> {
 ///
 /// # Errors
 /// If there is none.
-pub fn announce(applet: &str, context: &Context) -> Result<PathBuf> {
+pub(crate) fn announce(applet: &str, context: &Context) -> Result<PathBuf> {
     choose(applet, context, PARENT)
 }
 
@@ -106,7 +106,7 @@ fn choose(applet: &str, context: &Context, whose: &str) -> Result<PathBuf> {
 }
 
 /// Why the system did not run `path`.
-pub fn not_run(path: PathBuf, error: &io::Error) -> Error {
+pub(crate) fn not_run(path: PathBuf, error: &io::Error) -> Error {
     let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENOENT) => match interpreter(&path) {
             Some(interpreter) => format!("its interpreter `{interpreter}` is missing"),
@@ -119,7 +119,7 @@ pub fn not_run(path: PathBuf, error: &io::Error) -> Error {
 }
 
 /// Whether this process was led here by a wrapper that another of us watches already.
-pub fn is_watched(context: &Context) -> bool {
+pub(crate) fn is_watched(context: &Context) -> bool {
     let trail = Trail::of(context);
     trail.last.is_some() && trail.same_process
 }

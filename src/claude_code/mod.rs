@@ -1,11 +1,11 @@
 //! All that is known of the real Claude Code, and every version number.
 
-pub mod command_line;
-pub mod json_schema;
-pub mod locate;
+pub(crate) mod command_line;
+pub(crate) mod json_schema;
+pub(crate) mod locate;
 pub mod options;
-pub mod prompt;
-pub mod protocol;
-pub mod refusal;
-pub mod settings;
-pub mod version;
+pub(crate) mod prompt;
+pub(crate) mod protocol;
+pub(crate) mod refusal;
+pub(crate) mod settings;
+pub(crate) mod version;

@@ -21,7 +21,7 @@ const PATIENCE_WITH_STDIN: u16 = 3000;
 ///
 /// # Errors
 /// The real CLI's text for too much of it.
-pub fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Result<String> {
+pub(crate) fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Result<String> {
     let argument = match invocation.prompt() {
         Some("code") => {
             say("Tip: you can start Claude Code with just `claude`");
@@ -47,7 +47,7 @@ pub fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Result<Str
 ///
 /// # Errors
 /// The real CLI's texts for no prompt and only white space.
-pub fn check(invocation: &Invocation, prompt: &str) -> Result<()> {
+pub(crate) fn check(invocation: &Invocation, prompt: &str) -> Result<()> {
     let resumes = invocation.has("--continue") || invocation.last("--resume").is_some_and(|id| !is_blank(id));
     if prompt.is_empty() && resumes {
         let text = "Error: No deferred tool marker found in the resumed session. Either the session was not deferred, the marker \
@@ -65,7 +65,7 @@ pub fn check(invocation: &Invocation, prompt: &str) -> Result<()> {
 }
 
 /// The real CLI's text for no prompt.
-pub fn missing() -> Error {
+pub(crate) fn missing() -> Error {
     let text = "Error: Input must be provided either through stdin or as a prompt argument when using --print";
     Error::AsClaude(text.into())
 }
@@ -74,7 +74,7 @@ pub fn missing() -> Error {
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
-pub fn system(invocation: &Invocation) -> Result<Option<String>> {
+pub(crate) fn system(invocation: &Invocation) -> Result<Option<String>> {
     let own = joined(invocation, "--system-prompt", "--system-prompt-file", "system prompt file")?;
     let appended = appended(invocation)?;
     let parts = [own, appended].into_iter().flatten().filter(|part| !part.is_empty());
@@ -86,7 +86,7 @@ pub fn system(invocation: &Invocation) -> Result<Option<String>> {
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
-pub fn appended(invocation: &Invocation) -> Result<Option<String>> {
+pub(crate) fn appended(invocation: &Invocation) -> Result<Option<String>> {
     joined(invocation, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
 }
 
@@ -129,7 +129,7 @@ fn as_node(error: &io::Error, path: &Path) -> String {
 }
 
 /// White space as JavaScript's `trim` has it.
-pub fn is_blank(text: &str) -> bool {
+pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
 }
 
@@ -137,7 +137,7 @@ pub fn is_blank(text: &str) -> bool {
 ///
 /// # Errors
 /// The real CLI's text for too much of it.
-pub fn read_stdin() -> Result<Vec<u8>> {
+pub(crate) fn read_stdin() -> Result<Vec<u8>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         return Ok(vec![]);
@@ -162,7 +162,7 @@ fn text(bytes: Vec<u8>) -> Result<String> {
 }
 
 /// Waits until the caller has said something, for as long as a silent pipe is waited for.
-pub fn await_input() {
+pub(crate) fn await_input() {
     let _ = is_silent();
 }
 

@@ -13,7 +13,7 @@ use crate::os::process::start_mark;
 use crate::text::mended;
 
 /// The gateway and the model behind it.
-pub struct Local {
+pub(crate) struct Local {
     /// The gateway's port.
     pub port: u16,
     /// What it asks to be shown.
@@ -27,7 +27,7 @@ pub struct Local {
 }
 
 /// What stands ready for a Claude Code on the local model.
-pub struct Ready {
+pub(crate) struct Ready {
     /// The option that sets it, and its value: up to 2.0.14 they are not known as one word. They stand in the place of the
     /// caller's own: some versions take the first of several, and some the last.
     pub settings: [OsString; 2],
@@ -53,7 +53,7 @@ const USUAL_WINDOW: u32 = 32_768;
 
 impl Local {
     /// What people are told.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let narrow = self
             .window
             .filter(|window| *window < ROOMY)
@@ -144,7 +144,7 @@ const BLANKED: [&str; 30] = [
 ];
 
 /// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
-pub fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
+pub(crate) fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -173,13 +173,13 @@ fn inside() -> String {
 }
 
 /// Whether this call comes from inside of a session on the local model.
-pub fn is_inside(context: &Context) -> bool {
+pub(crate) fn is_inside(context: &Context) -> bool {
     let stated = context.env(INSIDE).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
     stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
 }
 
 /// Whether a variable is Claude's.
-pub fn is_claudes(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_claudes(name: &std::ffi::OsStr) -> bool {
     use std::os::unix::ffi::OsStrExt;
     [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
@@ -195,7 +195,7 @@ fn is_secret(name: &str) -> bool {
 ///
 /// # Errors
 /// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
-pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
+pub(crate) fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
     let mut given = invocation.all("--settings");
     let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
     if given.next().is_some() {
@@ -219,7 +219,7 @@ pub fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Resul
 }
 
 /// The settings of the Claude Code that is this process.
-pub fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
+pub(crate) fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
     Ok(context.state_dir()?.join("agents").join(format!("{pid}.json")))
 }
 

@@ -17,42 +17,42 @@ use crate::context::Context;
 use crate::os::atomic_file;
 
 /// The Claude Code whose command line and messages are kept to.
-pub const COMPATIBLE_WITH: &str = "2.1.330";
+pub(crate) const COMPATIBLE_WITH: &str = "2.1.330";
 
 /// A version, in numbers: 2.1.330.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Version(pub u32, pub u32, pub u32);
+pub(crate) struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
     /// Reads `2.1.330`, and `2.1.330 (Claude Code)`.
-    pub fn parse(text: &str) -> Option<Version> {
+    pub(crate) fn parse(text: &str) -> Option<Version> {
         let word = text.split_whitespace().next()?;
         let mut parts = word.split('.').map(|part| part.split('-').next().unwrap_or_default().parse().ok());
         Some(Version(parts.next()??, parts.next()??, parts.next()??))
     }
 
     /// Whether it has `--include-partial-messages`.
-    pub fn has_partials(self) -> bool {
+    pub(crate) fn has_partials(self) -> bool {
         self >= PARTIALS_SINCE
     }
 
     /// Whether its JSON array leaves out what hooks did.
-    pub fn hides_hooks(self) -> bool {
+    pub(crate) fn hides_hooks(self) -> bool {
         self >= HOOKS_HIDDEN_SINCE
     }
 
     /// Whether it prints each result as it comes, and writes U+2028 alike in all formats.
-    pub fn prints_each_result(self) -> bool {
+    pub(crate) fn prints_each_result(self) -> bool {
         self >= RESULTS_PRINTED_SINCE
     }
 
     /// Whether it takes all that is said during a turn for one turn.
-    pub fn joins_what_waits(self) -> bool {
+    pub(crate) fn joins_what_waits(self) -> bool {
         self >= RESULTS_PRINTED_SINCE
     }
 
     /// Whether it announces its retries.
-    pub fn announces_retries(self) -> bool {
+    pub(crate) fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
 }
@@ -76,7 +76,7 @@ struct Known {
 }
 
 /// The version of the Claude Code at `path`; none if it does not say.
-pub fn of(context: &Context, path: &Path) -> Option<Version> {
+pub(crate) fn of(context: &Context, path: &Path) -> Option<Version> {
     by_its_place(path).or_else(|| remembered(context, path)).or_else(|| {
         let version = by_asking(path)?;
         remember(context, path, version);
@@ -90,7 +90,7 @@ fn remembered(context: &Context, path: &Path) -> Option<Version> {
 }
 
 /// Keeps what the program itself has said.
-pub fn remember(context: &Context, path: &Path, version: Version) {
+pub(crate) fn remember(context: &Context, path: &Path, version: Version) {
     if let (Some(file), Some(id)) = (file(context), id(path)) {
         let known = Known { path: path.into(), file: id, version };
         // What is not kept is asked again.

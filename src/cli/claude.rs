@@ -23,7 +23,7 @@ use crate::state::ledger::Entry;
 use crate::stdin::Stdin;
 
 /// Runs the applet `name`.
-pub fn run(name: &str, context: &Context) -> ExitCode {
+pub(crate) fn run(name: &str, context: &Context) -> ExitCode {
     let (backend, warning) = match Switch::new(context) {
         Ok(switch) => switch.read(),
         Err(Error::NoHome) => (Backend::Claude, None),

@@ -13,7 +13,7 @@ use crate::names::{NAMES, OWN_NAME};
 ///
 /// # Errors
 /// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
-pub fn links(dir: &Path) -> Result<()> {
+pub(crate) fn links(dir: &Path) -> Result<()> {
     let binary = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
     let us = Identity::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;

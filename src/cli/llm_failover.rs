@@ -143,7 +143,7 @@ fn begin(text: &str) -> std::result::Result<Timestamp, String> {
 }
 
 /// Runs the applet.
-pub fn run(context: &Context) -> ExitCode {
+pub(crate) fn run(context: &Context) -> ExitCode {
     match options(context).and_then(|options| options.map_or(Ok(()), |options| act(context, &options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(NAME, &error),

@@ -1,9 +1,9 @@
 //! The names of the one binary and what each of them runs, as busybox does.
 
-pub mod claude;
-pub mod install;
-pub mod llm_failover;
-pub mod status;
+pub(crate) mod claude;
+pub(crate) mod install;
+pub(crate) mod llm_failover;
+pub(crate) mod status;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -21,7 +21,7 @@ use crate::text::clock;
 
 /// All that `llm-failover status` tells.
 #[derive(Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     backend: Backend,
     /// When the switch was last set, RFC 3339.
     since: Option<String>,
@@ -38,7 +38,7 @@ pub struct Status {
 }
 
 /// The first line of the status.
-pub fn backend_line(backend: Backend) -> String {
+pub(crate) fn backend_line(backend: Backend) -> String {
     format!("current backend: {}\n", backend.word())
 }
 
@@ -57,7 +57,7 @@ impl Status {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub fn look(context: &Context, switch: &Switch, backend: Backend) -> Result<Status> {
+    pub(crate) fn look(context: &Context, switch: &Switch, backend: Backend) -> Result<Status> {
         let server = Server::new(context)?;
         let (state, detail) = match server.state() {
             State::Down => ("down", None),
@@ -87,12 +87,12 @@ impl Status {
     }
 
     /// As JSON, on one line.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
     /// As people read it. The first two lines are known to scripts.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let LocalServer { state, detail, port, supervisor, .. } = &self.local_server;
         let server = match *state {
             "down" => "down (lazy)".to_string(),

@@ -19,7 +19,7 @@ use crate::completions::thinking::{Filter, without_unopened};
 
 /// What is asked of the server.
 #[derive(Clone, Serialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// The model's id.
     pub model: String,
     /// The conversation.
@@ -40,7 +40,7 @@ pub struct Request {
 
 /// One message of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Message {
+pub(crate) struct Message {
     /// `system`, `user` or `assistant`.
     pub role: &'static str,
     /// Its text.
@@ -55,7 +55,13 @@ struct StreamOptions {
 
 impl Request {
     /// A streamed request; keys of `extra` come last in the body and win.
-    pub fn new(model: String, messages: Vec<Message>, max_tokens: u32, temperature: f64, extra: Map<String, Value>) -> Request {
+    pub(crate) fn new(
+        model: String,
+        messages: Vec<Message>,
+        max_tokens: u32,
+        temperature: f64,
+        extra: Map<String, Value>,
+    ) -> Request {
         Request {
             model,
             messages,
@@ -69,7 +75,7 @@ impl Request {
     }
 
     /// The body to send. A key that `extra` gives replaces ours rather than standing twice.
-    pub fn body(&self) -> Vec<u8> {
+    pub(crate) fn body(&self) -> Vec<u8> {
         let plain = |request: &Request| serde_json::to_vec(request).unwrap_or_default();
         if self.extra.is_empty() {
             return plain(self);
@@ -84,7 +90,7 @@ impl Request {
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The answer's text, without thinking, never blank.
     pub text: String,
     /// Whether it ended because `max_tokens` was reached.
@@ -94,7 +100,7 @@ pub struct Answer {
 }
 
 /// Who takes the answer's text as it comes.
-pub trait Listener {
+pub(crate) trait Listener {
     /// Takes a piece of it. `Break` cancels the rest.
     fn on_text(&mut self, piece: &str) -> ControlFlow<()>;
     /// All that has arrived so far has been handed over. `Break` cancels the rest.
@@ -115,7 +121,12 @@ impl Listener for () {
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn ask(endpoint: &Endpoint, request: &Request, patience: Patience, listener: &mut dyn Listener) -> Result<Answer, Failure> {
+pub(crate) fn ask(
+    endpoint: &Endpoint,
+    request: &Request,
+    patience: Patience,
+    listener: &mut dyn Listener,
+) -> Result<Answer, Failure> {
     let mut response = endpoint.post(&request.body(), patience).map_err(|error| before_answer(error, patience))?;
     let status = response.status();
     if status != StatusCode::OK {

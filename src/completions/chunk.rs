@@ -9,7 +9,7 @@ use crate::text::mended;
 
 /// Tokens as the server counted them; zero where it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Of the prompt, without those that the server had in its cache.
     pub input: u64,
     /// Of the prompt, from the server's cache.
@@ -30,7 +30,7 @@ impl std::ops::AddAssign for Usage {
 /// The fields of a chunk that matter. Any of them may be missing or null, and `choices` may be empty; what some server means
 /// otherwise is no reason to drop its answer.
 #[derive(Deserialize)]
-pub struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
@@ -42,7 +42,7 @@ pub struct Chunk<'a> {
 
 /// One of the answers: there is only one.
 #[derive(Deserialize)]
-pub struct Choice<'a> {
+pub(crate) struct Choice<'a> {
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
@@ -65,7 +65,7 @@ struct Delta<'a> {
 
 /// A piece of a tool's call.
 #[derive(Debug, Deserialize)]
-pub struct CallPiece {
+pub(crate) struct CallPiece {
     /// Which of the answer's calls it belongs to.
     pub index: Option<u64>,
     /// The call's id, in its first piece.
@@ -76,7 +76,7 @@ pub struct CallPiece {
 
 /// The name and the arguments of a tool's call, as far as they have come.
 #[derive(Debug, Deserialize)]
-pub struct FunctionPiece {
+pub(crate) struct FunctionPiece {
     /// The tool's name, in the first piece.
     pub name: Option<String>,
     /// The arguments: text, or the object itself where a server has not made text of it.
@@ -88,7 +88,7 @@ impl Chunk<'_> {
     ///
     /// # Errors
     /// If it is no JSON of that kind.
-    pub fn read(bytes: &[u8], take: impl FnOnce(Chunk)) -> serde_json::Result<()> {
+    pub(crate) fn read(bytes: &[u8], take: impl FnOnce(Chunk)) -> serde_json::Result<()> {
         match serde_json::from_slice(bytes) {
             Ok(chunk) => take(chunk),
             // A byte that is no text spoils itself, not the answer.
@@ -98,14 +98,14 @@ impl Chunk<'_> {
     }
 
     /// What the server says instead of an answer.
-    pub fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<String> {
         let error = self.error.as_ref().filter(|error| !error.is_null())?;
         let line = error_line(0, &serde_json::json!({ "error": error }).to_string());
         Some(line.trim_start_matches("HTTP 0: ").to_string())
     }
 
     /// The tokens so far. llama.cpp gives its timings without being asked for them, and both in the end.
-    pub fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         let counted = self.usage.and_then(read_as::<UsageField>).map(Usage::from);
         counted.or_else(|| self.timings.and_then(read_as::<Timings>).map(Usage::from))
     }
@@ -113,7 +113,7 @@ impl Chunk<'_> {
 
 impl<'a> Chunk<'a> {
     /// The answer's piece.
-    pub fn choice(self) -> Option<Choice<'a>> {
+    pub(crate) fn choice(self) -> Option<Choice<'a>> {
         self.choices?.into_iter().next()
     }
 }
@@ -124,18 +124,18 @@ impl Choice<'_> {
     }
 
     /// Its text.
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         self.delta()?.content.map(text_of)
     }
 
     /// Its thinking: mlx-lm calls that `reasoning`, llama.cpp and vLLM `reasoning_content`.
-    pub fn thinking(&self) -> Option<String> {
+    pub(crate) fn thinking(&self) -> Option<String> {
         let delta = self.delta()?;
         delta.reasoning_content.or(delta.reasoning).map(text_of)
     }
 
     /// Its calls of tools.
-    pub fn calls(&self) -> Vec<CallPiece> {
+    pub(crate) fn calls(&self) -> Vec<CallPiece> {
         self.delta().and_then(|delta| read_as(delta.tool_calls?)).unwrap_or_default()
     }
 }

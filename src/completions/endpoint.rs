@@ -12,20 +12,20 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// The port of the local server unless `LLM_PORT` or `LOCAL_LLM_URL` say otherwise.
-pub const DEFAULT_PORT: u16 = 9420;
+pub(crate) const DEFAULT_PORT: u16 = 9420;
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
 
 /// The chat completions URL and what belongs to it.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     uri: Uri,
     key: Option<String>,
 }
 
 /// How long to wait for a server, in each of its phases.
 #[derive(Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// Until the connection stands.
     pub connect: Duration,
     /// Between two bytes, of the request too, and before the first one.
@@ -39,7 +39,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the URL or the port cannot be used.
-    pub fn new(context: &Context) -> Result<Endpoint> {
+    pub(crate) fn new(context: &Context) -> Result<Endpoint> {
         let url = match context.text("LOCAL_LLM_URL")? {
             Some(url) => url.trim().to_string(),
             None => {
@@ -62,32 +62,32 @@ impl Endpoint {
     }
 
     /// The port, given or implied.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 })
     }
 
     /// The host as a name or an address, without brackets.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.uri.host().unwrap_or_default().trim_matches(['[', ']'])
     }
 
     /// Whether it is spoken to over TLS.
-    pub fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
     /// The address to send to.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.uri.to_string()
     }
 
     /// The bearer token that it wants.
-    pub fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
     /// Whether the server is on this machine.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host();
         let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
         address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
@@ -96,12 +96,12 @@ impl Endpoint {
     }
 
     /// The address for messages: without user, password and query.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         without_secrets(&self.uri.to_string())
     }
 
     /// What the server says, without the key, which some servers repeat to who has the wrong one.
-    pub fn without_key(&self, said: String) -> String {
+    pub(crate) fn without_key(&self, said: String) -> String {
         match &self.key {
             Some(key) => said.replace(key, "…"),
             None => said,
@@ -112,7 +112,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport; an HTTP status is not an error here.
-    pub fn post(&self, body: &[u8], patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn post(&self, body: &[u8], patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
         let request = self.agent(patience).post(&self.uri).header("content-type", "application/json");
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
@@ -124,7 +124,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport.
-    pub fn health(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn health(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
         self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), patience)
     }
 
@@ -132,7 +132,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport.
-    pub fn models(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn models(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
         self.get(&format!("{}/models", self.api()), patience)
     }
 
@@ -195,14 +195,14 @@ fn key(context: &Context) -> Result<Option<String>> {
 }
 
 /// An address for messages: without user, password, query and fragment, even if they are not written as they should be.
-pub fn without_secrets(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
     let place = rest.rsplit('@').next().unwrap_or_default();
     format!("{scheme}{}", place.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// The body of an answer that is not a stream, as text, however long or broken it is.
-pub fn short_body(response: &mut Response<Body>) -> String {
+pub(crate) fn short_body(response: &mut Response<Body>) -> String {
     let mut bytes = Vec::new();
     let _ = response.body_mut().as_reader().take(MAX_ERROR_BODY).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
@@ -210,7 +210,7 @@ pub fn short_body(response: &mut Response<Body>) -> String {
 
 /// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
 /// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
-pub fn error_line(status: u16, body: &str) -> String {
+pub(crate) fn error_line(status: u16, body: &str) -> String {
     let said = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
             .into_iter()

@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Nothing listens there.
     Refused(String),
     /// The server listens and is still loading its model.
@@ -61,7 +61,7 @@ pub enum Failure {
 
 /// The server's refusal.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// What it says, with the status before it.
@@ -70,7 +70,7 @@ pub struct Refusal {
 
 impl Failure {
     /// The failure as the user sees it.
-    pub fn worded(self, endpoint: &Endpoint) -> Error {
+    pub(crate) fn worded(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
         match self {
             Failure::Refused(reason) | Failure::Broken(reason) => Error::Unreachable { url, reason },
@@ -93,7 +93,7 @@ impl Failure {
 }
 
 /// What a request's failure means, when nothing of an answer has come.
-pub fn before_answer(error: ureq::Error, patience: Patience) -> Failure {
+pub(crate) fn before_answer(error: ureq::Error, patience: Patience) -> Failure {
     match &error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
             Failure::Refused(transport_line(&error))
@@ -110,7 +110,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// The transport's error in few words.
-pub fn transport_line(error: &ureq::Error) -> String {
+pub(crate) fn transport_line(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(io) => crate::error::plain(io),
         ureq::Error::Timeout(Timeout::Connect) => "the connection was not taken in time".into(),
@@ -122,7 +122,7 @@ pub fn transport_line(error: &ureq::Error) -> String {
 
 /// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the
 /// body decides wherever it says something.
-pub fn refusal(status: StatusCode, location: Option<String>, body: &str) -> Failure {
+pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) -> Failure {
     let line = error_line(status.as_u16(), body);
     let lower = line.to_lowercase();
     let says = |words: &[&str]| words.iter().all(|word| lower.contains(word));

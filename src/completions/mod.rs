@@ -1,8 +1,8 @@
 //! The wire of the local server: chat completions as OpenAI has them.
 
-pub mod chat;
-pub mod chunk;
-pub mod endpoint;
-pub mod failure;
-pub mod sse;
-pub mod thinking;
+pub(crate) mod chat;
+pub(crate) mod chunk;
+pub(crate) mod endpoint;
+pub(crate) mod failure;
+pub(crate) mod sse;
+pub(crate) mod thinking;

@@ -8,7 +8,7 @@ const MAX_LINE: usize = 16 << 20;
 
 /// Collects events from bytes that may be split anywhere.
 #[derive(Default)]
-pub struct Parser {
+pub(crate) struct Parser {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
@@ -18,14 +18,14 @@ pub struct Parser {
 
 /// A line that never ends.
 #[derive(Debug, PartialEq)]
-pub struct LineTooLong;
+pub(crate) struct LineTooLong;
 
 impl Parser {
     /// Takes bytes and hands the data of each event that they complete to `on_event`, until it returns false.
     ///
     /// # Errors
     /// If a line passes [`MAX_LINE`].
-    pub fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&[u8]) -> bool) -> Result<(), LineTooLong> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&[u8]) -> bool) -> Result<(), LineTooLong> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
                 bytes = &bytes[1..];
@@ -48,7 +48,7 @@ impl Parser {
     }
 
     /// The stream has ended: an event whose closing blank line is missing still counts if its lines were whole.
-    pub fn finish(&mut self, mut on_event: impl FnMut(&[u8]) -> bool) {
+    pub(crate) fn finish(&mut self, mut on_event: impl FnMut(&[u8]) -> bool) {
         if !self.line.is_empty() {
             self.end_line(&mut on_event);
         }

@@ -8,7 +8,7 @@ const CLOSE: &str = "</think>";
 
 /// Passes text on as it comes, but for a leading `<think>` block. Tags inside the answer are the answer's own.
 #[derive(Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     state: State,
     held: String,
     has_thought: bool,
@@ -25,7 +25,7 @@ enum State {
 
 impl Filter {
     /// Takes a piece of text and gives the part of the answer that is certain by now.
-    pub fn push(&mut self, text: &str) -> String {
+    pub(crate) fn push(&mut self, text: &str) -> String {
         if self.state == State::Answer {
             return text.to_string();
         }
@@ -58,7 +58,7 @@ impl Filter {
     }
 
     /// The text has ended: gives what was held back and is no thinking after all.
-    pub fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         match self.state {
             State::Thinking => String::new(),
             _ => self.take_held(),
@@ -66,7 +66,7 @@ impl Filter {
     }
 
     /// The thinking that has ended since this was last asked.
-    pub fn take_thought(&mut self) -> String {
+    pub(crate) fn take_thought(&mut self) -> String {
         std::mem::take(&mut self.thought)
     }
 
@@ -78,7 +78,7 @@ impl Filter {
 
 /// Takes away thinking whose opening tag was in the template: all before a `</think>` that stands on a line of its own
 /// and has no opening tag before it.
-pub fn without_unopened(text: &str) -> &str {
+pub(crate) fn without_unopened(text: &str) -> &str {
     let Some(at) = text.find(CLOSE) else { return text };
     let (before, after) = (&text[..at], &text[at + CLOSE.len()..]);
     let own_line = (before.is_empty() || before.ends_with('\n')) && (after.is_empty() || after.starts_with(['\n', '\r']));

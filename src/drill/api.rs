@@ -14,7 +14,7 @@ use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result};
 
 /// The API. It ends with this process.
-pub struct Api {
+pub(crate) struct Api {
     listener: TcpListener,
     port: u16,
 }
@@ -24,19 +24,19 @@ impl Api {
     ///
     /// # Errors
     /// If this machine has no port on loopback for it.
-    pub fn new() -> Result<Api> {
+    pub(crate) fn new() -> Result<Api> {
         let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         let (port, listener) = bound.map_err(Error::file("open", "127.0.0.1"))?;
         Ok(Api { listener, port })
     }
 
     /// Its address.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Serves as one in `trouble`, and tells what it is asked and does.
-    pub fn serve(self, trouble: Trouble, events: Sender<Event>) {
+    pub(crate) fn serve(self, trouble: Trouble, events: Sender<Event>) {
         let asked = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {

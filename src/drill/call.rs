@@ -28,14 +28,14 @@ const STALL: &str = "8";
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A folder that goes with its owner.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// A new one, closed to others.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn new() -> Result<Folder> {
+    pub(crate) fn new() -> Result<Folder> {
         let path = std::env::temp_dir().join(format!("claude-failover-drill-{}", uuid::Uuid::new_v4()));
         let make = |path: &Path| DirBuilder::new().mode(0o700).create(path).map_err(Error::file("create", path));
         make(&path)?;
@@ -45,7 +45,7 @@ impl Folder {
     }
 
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -57,7 +57,7 @@ impl Drop for Folder {
 }
 
 /// The call.
-pub struct Call {
+pub(crate) struct Call {
     process: Child,
     lines: BufReader<PipeReader>,
 }
@@ -66,7 +66,7 @@ pub struct Call {
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder) -> Result<Call> {
+pub(crate) fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder) -> Result<Call> {
     let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
@@ -104,12 +104,12 @@ pub fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder) ->
 
 impl Call {
     /// Its process.
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
     /// Tells what it writes, and its end after that.
-    pub fn follow(mut self, events: Sender<Event>) {
+    pub(crate) fn follow(mut self, events: Sender<Event>) {
         thread::spawn(move || {
             for line in self.lines.split(b'\n').map_while(std::result::Result::ok) {
                 let _ = events.send(Event::Wrote(String::from_utf8_lossy(&line).into_owned()));
@@ -122,7 +122,7 @@ impl Call {
 }
 
 /// Ends a call that still runs. Whoever follows it has noticed its end then.
-pub fn end(pid: Pid) {
+pub(crate) fn end(pid: Pid) {
     let begun = Instant::now();
     let _ = kill(pid, Signal::SIGTERM);
     while kill(pid, None).is_ok() && begun.elapsed() < GRACE {

@@ -2,9 +2,9 @@
 //! server as they are. Only Anthropic is played, on loopback; quota, switch, breaker, ledger and Claude's own settings
 //! are not touched.
 
-pub mod api;
-pub mod call;
-pub mod scenario;
+pub(crate) mod api;
+pub(crate) mod call;
+pub(crate) mod scenario;
 
 use std::fs;
 use std::process::ExitStatus;
@@ -17,7 +17,7 @@ use crate::claude_code::locate;
 use crate::context::Context;
 use crate::drill::api::Api;
 use crate::drill::call::Folder;
-pub use crate::drill::scenario::Trouble;
+pub(crate) use crate::drill::scenario::Trouble;
 use crate::error::{Error, Result};
 use crate::local_model::unload;
 use crate::names::OWN_NAME;
@@ -33,7 +33,7 @@ const PROMPT: &str = "Say hello in one word.";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// What happens in a drill.
-enum Event {
+pub(crate) enum Event {
     /// Anthropic was asked, and did this.
     Asked(String),
     /// The call wrote a line on stdout or stderr.
@@ -54,7 +54,7 @@ enum Answer {
 ///
 /// # Errors
 /// If there was no local answer, or the drill could not be held.
-pub fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<()> {
+pub(crate) fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<()> {
     let server = Server::new(context)?;
     let was_down = server.state() == State::Down;
     let claude = locate::find(context)?;

@@ -8,7 +8,7 @@ use crate::text::clock;
 
 /// What is wrong with Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The plan's 5-hour limit.
     Limit,
     /// The plan's weekly limit.
@@ -26,7 +26,7 @@ pub enum Trouble {
 }
 
 /// What Anthropic does with a question.
-pub enum Reply {
+pub(crate) enum Reply {
     /// It answers.
     Text(&'static str),
     /// It refuses.
@@ -38,7 +38,7 @@ pub enum Reply {
 }
 
 /// How it refuses.
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// The error's type.
@@ -71,7 +71,7 @@ impl FromStr for Trouble {
 
 impl Trouble {
     /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
-    pub fn reply(self, nth: usize) -> (Reply, String) {
+    pub(crate) fn reply(self, nth: usize) -> (Reply, String) {
         let hours = SignedDuration::from_hours;
         let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
         match self {

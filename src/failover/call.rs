@@ -44,7 +44,7 @@ pub(super) const TRY_AGAIN_LATER: u8 = 75;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Answers a print-mode call.
-pub fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode {
+pub(crate) fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode {
     // Without a home folder there is no state to go by.
     let Ok(breaker) = Breaker::new(context) else { return report(applet, &locate::become_claude(applet, context)) };
     let model = invocation.last("--model").map(str::to_string).or_else(|| context.env("ANTHROPIC_MODEL")?.into_string().ok());
@@ -450,7 +450,7 @@ fn is_yes(value: &OsStr) -> bool {
 }
 
 /// Whether Claude is known to be away, and it is not time yet to ask it again.
-pub fn is_away(context: &Context) -> bool {
+pub(crate) fn is_away(context: &Context) -> bool {
     let model = context.env("ANTHROPIC_MODEL").and_then(|model| model.into_string().ok()).unwrap_or_default();
     let now = Timestamp::now();
     Breaker::new(context).is_ok_and(|breaker| breaker.is_open(&Asked { model, at: now }, now))

@@ -1,5 +1,5 @@
 //! `auto`: Claude until it refuses, the local model while it does, and back by itself.
 
-pub mod call;
-pub mod policy;
-pub mod resume;
+pub(crate) mod call;
+pub(crate) mod policy;
+pub(crate) mod resume;

@@ -7,7 +7,7 @@ use crate::error::warn;
 
 /// What is done with a call that Claude refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// The local model answers.
     Local,
     /// It waits until Claude is back, for so long if that was said.
@@ -18,7 +18,7 @@ pub enum Policy {
 
 impl Policy {
     /// What `LLM_FAILOVER_POLICY` says: `local`, `wait`, `wait:2h`, `fail`.
-    pub fn of(applet: &str, context: &Context) -> Policy {
+    pub(crate) fn of(applet: &str, context: &Context) -> Policy {
         let Some(value) = context.setting("LLM_FAILOVER_POLICY") else { return Policy::Local };
         let value = value.to_string_lossy();
         Policy::parse(&value).unwrap_or_else(|| {
@@ -29,7 +29,7 @@ impl Policy {
     }
 
     /// How long a call waits; none if that is no question of time.
-    pub fn longest_wait(self) -> Option<Duration> {
+    pub(crate) fn longest_wait(self) -> Option<Duration> {
         match self {
             Policy::Wait(patience) => patience,
             Policy::Local | Policy::Fail => None,

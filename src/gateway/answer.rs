@@ -37,7 +37,7 @@ const APART: Duration = Duration::from_millis(100);
 const PINGS_BEFORE_ERROR: usize = 32;
 
 /// Whoever takes an answer as it comes.
-pub trait Listener: Sink {
+pub(crate) trait Listener: Sink {
     /// Passes on what there is.
     async fn deliver(&mut self);
     /// Says that the answer is still on its way.
@@ -134,7 +134,7 @@ fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
 ///
 /// # Errors
 /// What the API says of it.
-pub async fn answer_in_use(
+pub(crate) async fn answer_in_use(
     upstream: &Arc<Upstream>,
     context: &Arc<Context>,
     asked: &Asked,
@@ -152,7 +152,7 @@ pub async fn answer_in_use(
 }
 
 /// Sees to it that the server's memory is given back in time, however the answer has ended.
-pub async fn give_back(context: &Arc<Context>) {
+pub(crate) async fn give_back(context: &Arc<Context>) {
     if is_auto(context) {
         let context = context.clone();
         let _ = spawn_blocking(move || unload::when_idle(&context)).await;
@@ -160,7 +160,7 @@ pub async fn give_back(context: &Arc<Context>) {
 }
 
 /// An answer in events.
-pub struct Streamed {
+pub(crate) struct Streamed {
     events: Events,
     sender: mpsc::Sender<Bytes>,
     /// Takes what goes wrong, until the stream has begun.
@@ -170,13 +170,13 @@ pub struct Streamed {
 
 impl Streamed {
     /// To whoever has the other ends.
-    pub fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+    pub(crate) fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
         let events = Events::new(model, shrink::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed), last: Instant::now() }
     }
 
     /// Answers, whatever comes of it.
-    pub async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
+    pub(crate) async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
         let Err(trouble) = answer_in_use(upstream, context, asked, self).await else { return };
         let trouble = match self.failed.take() {
             Some(failed) => match failed.send(trouble) {

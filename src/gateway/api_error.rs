@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// An error of the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The status that goes with it, if no stream has begun.
     pub status: StatusCode,
     /// The API's word for its kind: `invalid_request_error`, `api_error`, …
@@ -23,7 +23,7 @@ pub struct Trouble {
 
 impl Trouble {
     /// The request cannot be answered as it is.
-    pub fn of_request(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_request(message: impl Into<String>) -> Trouble {
         Trouble {
             status: StatusCode::BAD_REQUEST,
             kind: "invalid_request_error",
@@ -35,18 +35,18 @@ impl Trouble {
 
     /// A conversation of which the server should have kept the beginning. By these words the official clients know that they
     /// have to send all of it (anthropic 2.12.0, @anthropic-ai/sdk 1.12.0).
-    pub fn of_thread() -> Trouble {
+    pub(crate) fn of_thread() -> Trouble {
         let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
         Trouble { details: Some(details), ..Trouble::of_request("thread: this gateway keeps no conversations") }
     }
 
     /// The local server refuses this request. Claude Code asks a 400 five times more, and this status once (2.1.330).
-    pub fn of_refusal(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_refusal(message: impl Into<String>) -> Trouble {
         Trouble { status: StatusCode::FAILED_DEPENDENCY, ..Trouble::of_request(message) }
     }
 
     /// The local server cannot answer, and will not in a moment either.
-    pub fn of_server(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_server(message: impl Into<String>) -> Trouble {
         Trouble {
             status: StatusCode::SERVICE_UNAVAILABLE,
             kind: "api_error",
@@ -57,23 +57,23 @@ impl Trouble {
     }
 
     /// The local server's answer broke: the next one may not.
-    pub fn of_answer(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_answer(message: impl Into<String>) -> Trouble {
         Trouble { status: StatusCode::BAD_GATEWAY, may_pass: true, ..Trouble::of_server(message) }
     }
 
     /// The local server says nothing. Asked again, it would have twice as much to do.
-    pub fn of_silence(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_silence(message: impl Into<String>) -> Trouble {
         Trouble { status: StatusCode::GATEWAY_TIMEOUT, kind: "timeout_error", ..Trouble::of_server(message) }
     }
 
     /// Nobody knows the caller.
-    pub fn of_caller() -> Trouble {
+    pub(crate) fn of_caller() -> Trouble {
         let message = "the gateway's token is missing or wrong".into();
         Trouble { status: StatusCode::UNAUTHORIZED, kind: "authentication_error", message, details: None, may_pass: false }
     }
 
     /// Not for this caller.
-    pub fn of_host(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_host(message: impl Into<String>) -> Trouble {
         Trouble {
             status: StatusCode::FORBIDDEN,
             kind: "permission_error",
@@ -84,7 +84,7 @@ impl Trouble {
     }
 
     /// Nothing of that name.
-    pub fn of_name(message: impl Into<String>) -> Trouble {
+    pub(crate) fn of_name(message: impl Into<String>) -> Trouble {
         Trouble {
             status: StatusCode::NOT_FOUND,
             kind: "not_found_error",
@@ -95,7 +95,7 @@ impl Trouble {
     }
 
     /// The words by which Claude Code knows that it has to shorten the conversation (2.1.330).
-    pub fn too_long(prompt: Option<u64>, window: Option<u64>) -> Trouble {
+    pub(crate) fn too_long(prompt: Option<u64>, window: Option<u64>) -> Trouble {
         Trouble::of_request(match (prompt, window) {
             (Some(prompt), Some(window)) => format!("prompt is too long: {prompt} tokens > {window} maximum"),
             _ => "prompt is too long".into(),
@@ -103,7 +103,7 @@ impl Trouble {
     }
 
     /// A failure of the local server, which its own status does not tell: mlx-lm says 404 for everything.
-    pub fn of(failure: Failure, shown: impl FnOnce(Failure) -> Error) -> Trouble {
+    pub(crate) fn of(failure: Failure, shown: impl FnOnce(Failure) -> Error) -> Trouble {
         match failure {
             Failure::TooLong { prompt, window } => Trouble::too_long(prompt, window),
             Failure::Stalled { .. } => Trouble::of_silence(without_partial(failure, shown)),
@@ -118,7 +118,7 @@ impl Trouble {
     }
 
     /// The body that says it.
-    pub fn body(&self) -> Value {
+    pub(crate) fn body(&self) -> Value {
         let mut error = json!({"type": self.kind, "message": self.message});
         if let Some(details) = &self.details {
             error["details"] = details.clone();

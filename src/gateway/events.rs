@@ -8,7 +8,7 @@ use crate::gateway::api_error::Trouble;
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Of its text.
     Text(String),
     /// Of the thinking before it.
@@ -24,7 +24,7 @@ pub enum Piece {
 
 /// How an answer ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub(crate) struct End {
     /// `end_turn`, `max_tokens`, `stop_sequence`, `tool_use` or `refusal`.
     pub reason: &'static str,
     /// The stop sequence that ended it.
@@ -34,7 +34,7 @@ pub struct End {
 }
 
 /// Who takes an answer.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Takes a piece of it.
     fn piece(&mut self, piece: Piece);
     /// Takes its end.
@@ -42,7 +42,7 @@ pub trait Sink {
 }
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
-pub struct Events {
+pub(crate) struct Events {
     model: Value,
     input_tokens: u64,
     out: Vec<u8>,
@@ -59,23 +59,23 @@ enum Block {
 
 impl Events {
     /// The events of an answer of `model` to a prompt of about `input_tokens`.
-    pub fn new(model: Value, input_tokens: u64) -> Events {
+    pub(crate) fn new(model: Value, input_tokens: u64) -> Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
     /// The bytes that are to be sent.
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
     /// A sign of life. The first one is the beginning, since clients know no other.
-    pub fn ping(&mut self) {
+    pub(crate) fn ping(&mut self) {
         self.begin();
         self.event("ping", &json!({"type": "ping"}));
     }
 
     /// The end of an answer that broke.
-    pub fn error(&mut self, trouble: &Trouble) {
+    pub(crate) fn error(&mut self, trouble: &Trouble) {
         self.begin();
         self.event("error", &trouble.body());
     }
@@ -159,14 +159,14 @@ impl Sink for Events {
 
 /// Collects an answer.
 #[derive(Default)]
-pub struct Whole {
+pub(crate) struct Whole {
     content: Vec<Value>,
     end: Option<End>,
 }
 
 impl Whole {
     /// The message, if the answer has ended.
-    pub fn message(self, model: Value) -> Option<Value> {
+    pub(crate) fn message(self, model: Value) -> Option<Value> {
         let end = self.end?;
         Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }

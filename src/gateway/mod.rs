@@ -3,14 +3,14 @@
 //! It stands between Claude Code and the local model, and never between Claude Code and Anthropic. Whoever asks must have
 //! its token; nothing of that, and no header at all, goes on to the local server.
 
-pub mod answer;
-pub mod api_error;
-pub mod events;
-pub mod reply;
-pub mod request;
-pub mod shrink;
-pub mod tool_call_text;
-pub mod upstream;
+pub(crate) mod answer;
+pub(crate) mod api_error;
+pub(crate) mod events;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod shrink;
+pub(crate) mod tool_call_text;
+pub(crate) mod upstream;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -46,13 +46,13 @@ use crate::gateway::upstream::Upstream;
 use crate::os::process::close_inherited_files;
 
 /// The long option under which the binary runs itself as the gateway of one Claude Code.
-pub const OPTION: &str = "--gateway";
+pub(crate) const OPTION: &str = "--gateway";
 
 /// The variable with the token of that gateway.
-pub const TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
+pub(crate) const TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
 
 /// The variable with what the user wants said in a system prompt that is shortened.
-pub const APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
+pub(crate) const APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
 
 /// By which name it speaks on stderr.
 const NAME: &str = "claude-failover";
@@ -70,7 +70,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A new token.
-pub fn token() -> String {
+pub(crate) fn token() -> String {
     format!("local-{}", uuid())
 }
 
@@ -78,7 +78,7 @@ pub fn token() -> String {
 ///
 /// # Errors
 /// If it was called wrongly, or a setting cannot be used.
-pub fn accompany(context: &Context, args: &[OsString]) -> Result<()> {
+pub(crate) fn accompany(context: &Context, args: &[OsString]) -> Result<()> {
     let misused = || Error::Usage(format!("`{OPTION}` is for claude-failover itself"));
     let parent: u32 = args.first().and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| args.len() == 1).ok_or_else(misused)?;
     let token = context.env(TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
@@ -100,7 +100,7 @@ pub fn accompany(context: &Context, args: &[OsString]) -> Result<()> {
 ///
 /// # Errors
 /// If it cannot listen there, or a setting cannot be used.
-pub fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(u16)) -> Result<()> {
+pub(crate) fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(u16)) -> Result<()> {
     let place = format!("127.0.0.1:{port}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Error::file("listen on", place))?;
     let gateway = Gateway::new(context, token, &listener, false)?;

@@ -14,10 +14,10 @@ use crate::gateway::tool_call_text::{Call, Found, Scanner};
 use crate::gateway::{shrink, tool_call_text};
 
 /// More than any answer takes, in bytes.
-pub const MAX_ANSWER: usize = 64 << 20;
+pub(crate) const MAX_ANSWER: usize = 64 << 20;
 
 /// An answer on its way.
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     asked: &'a Asked,
     parser: Parser,
     filter: Filter,
@@ -42,7 +42,7 @@ struct Partial {
 
 /// What an answer comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is whole.
     Ended(End),
     /// Its calls cannot be made as they are; what is wrong with each is for the model to hear.
@@ -55,7 +55,7 @@ pub enum Outcome {
 
 /// A call that was not made.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unmade {
+pub(crate) struct Unmade {
     /// The tool's name.
     pub name: String,
     /// Its arguments; none if they cannot be read.
@@ -66,7 +66,7 @@ pub struct Unmade {
 
 impl<'a> Reading<'a> {
     /// The answer to `asked`.
-    pub fn new(asked: &'a Asked) -> Reading<'a> {
+    pub(crate) fn new(asked: &'a Asked) -> Reading<'a> {
         Reading {
             asked,
             parser: Parser::default(),
@@ -85,12 +85,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether more of the answer is wanted.
-    pub fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         !self.is_done && self.error.is_none() && self.stop.found.is_none()
     }
 
     /// Takes bytes of the stream.
-    pub fn push(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+    pub(crate) fn push(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         let mut parser = std::mem::take(&mut self.parser);
         if parser.push(bytes, |data| self.event(data, false, sink)).is_err() {
             self.error = Some("a line of the stream does not end".into());
@@ -99,7 +99,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes an answer that came in one piece, whatever was asked.
-    pub fn whole(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+    pub(crate) fn whole(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         if Chunk::read(bytes, |chunk| self.chunk(chunk, sink)).is_err() {
             self.error = Some("the answer is not the JSON of a chat completion".into());
         }
@@ -107,7 +107,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The stream has ended.
-    pub fn end(&mut self, sink: &mut dyn Sink) -> Outcome {
+    pub(crate) fn end(&mut self, sink: &mut dyn Sink) -> Outcome {
         let mut parser = std::mem::take(&mut self.parser);
         parser.finish(|data| self.event(data, true, sink));
         if let Some(error) = self.error.take() {

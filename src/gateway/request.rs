@@ -7,7 +7,7 @@ use crate::text::mended;
 
 /// What is asked, in the words of chat completions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The model's name as the caller has it, which answers repeat.
     pub model: String,
     /// The parts of the system prompt.
@@ -36,14 +36,14 @@ pub struct Asked {
 
 impl Asked {
     /// The tools that may be called for this answer.
-    pub fn callable(&self) -> &[Tool] {
+    pub(crate) fn callable(&self) -> &[Tool] {
         if self.choice.as_ref().is_some_and(|choice| choice == "none") { &[] } else { &self.tools }
     }
 }
 
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tool {
+pub(crate) struct Tool {
     /// Its name.
     pub name: String,
     /// What it does, for the model.
@@ -54,7 +54,7 @@ pub struct Tool {
 
 impl Tool {
     /// As chat completions have it.
-    pub fn in_chat(&self) -> Value {
+    pub(crate) fn in_chat(&self) -> Value {
         let Tool { name, description, schema } = self;
         json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}})
     }
@@ -67,7 +67,7 @@ const MAX_TOKENS: u32 = 4096;
 ///
 /// # Errors
 /// What the API says to a body that is no request at all.
-pub fn read(body: &[u8]) -> Result<Asked, Trouble> {
+pub(crate) fn read(body: &[u8]) -> Result<Asked, Trouble> {
     let text = String::from_utf8_lossy(body);
     let request: Value = serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&mended(&text)))
@@ -340,7 +340,7 @@ fn short_id(id: &str) -> String {
 }
 
 /// The conversation for a server that takes no images: they are named in words. Gives whether there were any.
-pub fn without_images(messages: &mut [Value]) -> bool {
+pub(crate) fn without_images(messages: &mut [Value]) -> bool {
     let mut had_some = false;
     for message in messages {
         if let Some(parts) = message["content"].as_array_mut() {

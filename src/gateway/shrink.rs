@@ -22,7 +22,7 @@ const MCP: &str = "mcp__";
 
 /// How much of a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Size {
+pub(crate) enum Size {
     /// All of it.
     Full,
     /// A short system prompt, and the tools of the trade, the user's own among them.
@@ -32,10 +32,10 @@ pub enum Size {
 }
 
 /// From the largest on.
-pub const SIZES: [Size; 3] = [Size::Full, Size::Lean, Size::Leanest];
+pub(crate) const SIZES: [Size; 3] = [Size::Full, Size::Lean, Size::Leanest];
 
 /// The request at this size. `appended`: what the user wants the system prompt to say.
-pub fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
+pub(crate) fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
     let mut asked = asked.clone();
     if size == Size::Full {
         return asked;
@@ -64,7 +64,7 @@ pub fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
 }
 
 /// How many tokens a request takes, estimated on the long side.
-pub fn estimate(asked: &Asked) -> usize {
+pub(crate) fn estimate(asked: &Asked) -> usize {
     const AROUND_MESSAGE: usize = 8;
     let system: usize = asked.system.iter().map(|text| tokens(text)).sum();
     let tools: usize = asked.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum();

@@ -10,7 +10,7 @@ use crate::gateway::request::Tool;
 
 /// A call that a model has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     /// The tool's name, as the caller has it where that can be told.
     pub name: String,
     /// Its arguments, or the text that should have been that.
@@ -19,7 +19,7 @@ pub struct Call {
 
 /// What was found in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// Text that is no call.
     Text(String),
     /// A call.
@@ -27,7 +27,7 @@ pub enum Found {
 }
 
 /// Holds text back from where a call may begin.
-pub struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     tools: &'a [Tool],
     held: String,
     state: State,
@@ -48,12 +48,12 @@ const OPENERS: [&str; 4] = ["<tool_call>", "<function=", "[TOOL_CALLS]", "<|pyth
 
 impl<'a> Scanner<'a> {
     /// For answers that may call `tools`. Without tools all is text.
-    pub fn new(tools: &'a [Tool]) -> Scanner<'a> {
+    pub(crate) fn new(tools: &'a [Tool]) -> Scanner<'a> {
         Scanner { tools, held: String::new(), state: State::Start }
     }
 
     /// Takes a piece of text, and gives what is certain to be no call.
-    pub fn push(&mut self, text: &str) -> String {
+    pub(crate) fn push(&mut self, text: &str) -> String {
         if self.tools.is_empty() {
             return text.into();
         }
@@ -77,7 +77,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text has ended: gives what was held back. `is_whole`: nothing was cut off.
-    pub fn finish(&mut self, is_whole: bool) -> Vec<Found> {
+    pub(crate) fn finish(&mut self, is_whole: bool) -> Vec<Found> {
         let held = std::mem::take(&mut self.held);
         let mut found = Vec::new();
         let calls = (self.state != State::Text).then(|| json_calls(&held, self.tools)).flatten();
@@ -222,14 +222,14 @@ impl<'a> Scanner<'a> {
 }
 
 /// The tool's name as the caller has it: small models do not mind case.
-pub fn known(tools: &[Tool], name: &str) -> String {
+pub(crate) fn known(tools: &[Tool], name: &str) -> String {
     let is_exact = tools.iter().any(|tool| tool.name == name);
     let near = tools.iter().find(|tool| tool.name.eq_ignore_ascii_case(name)).filter(|_| !is_exact);
     near.map_or(name, |tool| &tool.name).into()
 }
 
 /// Arguments as servers give them: the text of an object, nothing, or that text in quotes once more.
-pub fn arguments(text: &str) -> Result<Map<String, Value>, String> {
+pub(crate) fn arguments(text: &str) -> Result<Map<String, Value>, String> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }

@@ -32,7 +32,7 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 const SHORTEST_ANSWER: usize = 256;
 
 /// The local server, and what is known of it.
-pub struct Upstream {
+pub(crate) struct Upstream {
     client: Client,
     server: Server,
     settings: Settings,
@@ -56,7 +56,7 @@ impl Upstream {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
+    pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
         let settings = Settings::new(context)?;
         let Patience { connect, idle, .. } = settings.patience;
@@ -95,7 +95,7 @@ impl Upstream {
     }
 
     /// The model that answers, as far as it is known.
-    pub async fn model(self: &Arc<Upstream>) -> Option<Model> {
+    pub(crate) async fn model(self: &Arc<Upstream>) -> Option<Model> {
         if self.model.get().is_none() {
             let us = self.clone();
             let found = tokio::task::spawn_blocking(move || {
@@ -111,7 +111,7 @@ impl Upstream {
     }
 
     /// The name of the model that answers.
-    pub async fn model_name(self: &Arc<Upstream>) -> String {
+    pub(crate) async fn model_name(self: &Arc<Upstream>) -> String {
         self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
     }
 
@@ -119,7 +119,7 @@ impl Upstream {
     ///
     /// # Errors
     /// What the API says to it.
-    pub async fn ask(self: &Arc<Upstream>, asked: &Asked) -> std::result::Result<(Asked, Response), Trouble> {
+    pub(crate) async fn ask(self: &Arc<Upstream>, asked: &Asked) -> std::result::Result<(Asked, Response), Trouble> {
         let (mut starts, mut is_named, mut takes_format) = (0, None, true);
         let mut refused = None;
         let mut before = None;
@@ -179,12 +179,12 @@ impl Upstream {
     }
 
     /// A failure as the API tells it.
-    pub fn trouble(&self, failure: Failure) -> Trouble {
+    pub(crate) fn trouble(&self, failure: Failure) -> Trouble {
         Trouble::of(failure, |failure| failure.worded(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub fn cut(&self, error: &reqwest::Error) -> Trouble {
+    pub(crate) fn cut(&self, error: &reqwest::Error) -> Trouble {
         let (idle, partial) = (self.settings.patience.idle, String::new());
         self.trouble(match error.is_timeout() {
             true => Failure::Stalled { idle, partial },

@@ -25,7 +25,7 @@ const MAX_STARTS: u32 = 3;
 ///
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
-pub fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
+pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
     let mut settings = Settings::new(context)?;
     settings.patience.idle = server.patience();
     let question = vec![Message { role: "user", content: "Hi".into() }];
@@ -44,7 +44,7 @@ pub fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Res
 ///
 /// # Errors
 /// Those of the server, worded.
-pub fn exchange(
+pub(crate) fn exchange(
     server: &Server,
     settings: &Settings,
     mut request: Request,
@@ -88,7 +88,7 @@ pub fn exchange(
 ///
 /// # Errors
 /// If there is not just one.
-pub fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
+pub(crate) fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
     let served = served_models(endpoint);
     let names: Vec<&str> = served.iter().filter_map(|model| model["id"].as_str()).collect();
     if let (None, [only]) = (&settings.model, names.as_slice()) {
@@ -100,7 +100,7 @@ pub fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) ->
 }
 
 /// The models that the server lists, each with what it says of them; none if it lists none.
-pub fn served_models(endpoint: &Endpoint) -> Vec<Value> {
+pub(crate) fn served_models(endpoint: &Endpoint) -> Vec<Value> {
     let seconds = Duration::from_secs;
     let patience = Patience { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
     let Ok(mut response) = endpoint.models(patience) else { return vec![] };

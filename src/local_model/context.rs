@@ -11,13 +11,13 @@ use crate::completions::chat::Message;
 const AROUND_MESSAGE: usize = 8;
 
 /// How many tokens the conversation takes, estimated.
-pub fn estimate(messages: &[Message]) -> usize {
+pub(crate) fn estimate(messages: &[Message]) -> usize {
     messages.iter().map(|message| tokens(&message.content) + AROUND_MESSAGE).sum()
 }
 
 /// How many tokens a text takes, estimated: six letters of a word, a sign, or four thirds of a byte of another script. A
 /// quarter more than a tokenizer counts in usual text, and seldom less.
-pub fn tokens(text: &str) -> usize {
+pub(crate) fn tokens(text: &str) -> usize {
     let mut quarters: usize = 0;
     let mut letters = 0;
     for byte in text.bytes() {
@@ -39,7 +39,7 @@ pub fn tokens(text: &str) -> usize {
 
 /// Leaves out the oldest turns until the rest takes no more than `budget` tokens, and gives how many messages that were. The
 /// system message and the last `kept` messages always stay.
-pub fn trim(messages: &mut Vec<Message>, budget: usize, kept: usize) -> usize {
+pub(crate) fn trim(messages: &mut Vec<Message>, budget: usize, kept: usize) -> usize {
     let before = messages.len();
     let has_system = messages.first().is_some_and(|message| message.role == "system");
     let mut left = estimate(messages);

@@ -1,7 +1,7 @@
 //! One question to the local model, and what is known of that.
 
-pub mod ask;
-pub mod context;
-pub mod model;
-pub mod settings;
-pub mod unload;
+pub(crate) mod ask;
+pub(crate) mod context;
+pub(crate) mod model;
+pub(crate) mod settings;
+pub(crate) mod unload;

@@ -11,11 +11,11 @@ use crate::local_model::ask::served_models;
 use crate::local_model::settings::Settings;
 
 /// The name of a model that gives none.
-pub const NAMELESS: &str = "local";
+pub(crate) const NAMELESS: &str = "local";
 
 /// The model that answers.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// Its name, as callers see it.
     pub name: String,
     /// Its context in tokens, if that is known.
@@ -26,13 +26,13 @@ pub struct Model {
 
 /// Where the files of models from the hub lie.
 #[derive(Clone)]
-pub struct HubCache {
+pub(crate) struct HubCache {
     hub: Option<PathBuf>,
 }
 
 impl HubCache {
     /// The hub's cache: `HF_HUB_CACHE`, `HF_HOME/hub` or `~/.cache/huggingface/hub`.
-    pub fn new(context: &Context) -> HubCache {
+    pub(crate) fn new(context: &Context) -> HubCache {
         let hub = context.env("HF_HUB_CACHE").map(PathBuf::from);
         let hub = hub.or_else(|| context.env("HF_HOME").map(|home| PathBuf::from(home).join("hub")));
         HubCache { hub: hub.or_else(|| Some(context.home().ok()?.join(".cache/huggingface/hub"))) }
@@ -59,14 +59,14 @@ fn window_in(config: &Path) -> Option<u32> {
 }
 
 /// The model of the settings, with the context of its files, if they tell both; its name only if that `is_told`.
-pub fn by_settings(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
+pub(crate) fn by_settings(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
     let name = settings.model.as_deref().or(if is_told { None } else { Some(NAMELESS) })?;
     let window = settings.window.or_else(|| hub_cache.window(name, endpoint))?;
     Some(Model { name: shown(name), window: Some(window), is_checked: false })
 }
 
 /// The model of the settings, or else of the server's list, with the context that the server says. `None` if it lists none.
-pub fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache) -> Option<Model> {
+pub(crate) fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache) -> Option<Model> {
     let served = served_models(endpoint);
     if served.is_empty() && settings.window.is_none() {
         return None;
@@ -87,7 +87,7 @@ pub fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache)
 }
 
 /// The name as callers see it: llama.cpp without an alias calls a model by the whole path of its file.
-pub fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     let last = name.rsplit('/').next().filter(|last| !last.is_empty());
     if name.starts_with('/') { last.unwrap_or(name).into() } else { name.into() }
 }

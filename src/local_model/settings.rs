@@ -15,7 +15,7 @@ const WHATEVER_IS_LOADED: &str = "default_model";
 
 /// How local answers are made.
 #[derive(Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The model's name, if the user gave one.
     pub model: Option<String>,
     /// The most tokens of an answer.
@@ -33,7 +33,7 @@ impl Settings {
     ///
     /// # Errors
     /// If one of them cannot be used.
-    pub fn new(context: &Context) -> Result<Settings> {
+    pub(crate) fn new(context: &Context) -> Result<Settings> {
         let extra = match context.text("LOCAL_LLM_EXTRA_BODY")? {
             None => Map::new(),
             Some(text) => serde_json::from_str(&text).map_err(|_| Error::Setting {
@@ -64,22 +64,22 @@ impl Settings {
     }
 
     /// A request for an answer to `messages`.
-    pub fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
+    pub(crate) fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
         Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone())
     }
 
     /// The model's name as the server is given it.
-    pub fn sent_model(&self) -> &str {
+    pub(crate) fn sent_model(&self) -> &str {
         self.model.as_deref().unwrap_or(WHATEVER_IS_LOADED)
     }
 
     /// How freely the model chooses its words.
-    pub fn temperature(&self) -> f64 {
+    pub(crate) fn temperature(&self) -> f64 {
         self.temperature
     }
 
     /// What the user wants added to each request's body.
-    pub fn extra(&self) -> &Map<String, Value> {
+    pub(crate) fn extra(&self) -> &Map<String, Value> {
         &self.extra
     }
 }

@@ -23,7 +23,7 @@ use crate::state::breaker::Breaker;
 use crate::state::flag::is_auto;
 
 /// The long option under which the binary runs itself as the watcher.
-pub const WATCH_OPTION: &str = "--unload-when-idle";
+pub(crate) const WATCH_OPTION: &str = "--unload-when-idle";
 
 /// Makes it start the server first.
 const WARM: &str = "--warm";
@@ -38,10 +38,10 @@ const ASKED: &str = "asked\n";
 const WARMED: &str = "warmed\n";
 
 /// Keeps the server from being unloaded while it lives.
-pub struct InUse(Option<File>);
+pub(crate) struct InUse(Option<File>);
 
 /// The local server is about to be asked.
-pub fn in_use(context: &Context) -> InUse {
+pub(crate) fn in_use(context: &Context) -> InUse {
     let file = use_file(context).and_then(|path| private_file(&path).ok()).filter(|file| file.lock_shared().is_ok());
     if let Some(mut file) = file.as_ref().filter(|_| !uses(context).contains(ASKED)) {
         let _ = file.write_all(ASKED.as_bytes());
@@ -58,7 +58,7 @@ impl Drop for InUse {
 }
 
 /// Sees to it that the server is unloaded in time. Whoever holds a drill does so himself.
-pub fn when_idle(context: &Context) {
+pub(crate) fn when_idle(context: &Context) {
     if context.is_drill() {
         return;
     }
@@ -71,7 +71,7 @@ pub fn when_idle(context: &Context) {
 }
 
 /// Starts the server in the background, if the user wants that before it is needed.
-pub fn prewarm(context: &Context) {
+pub(crate) fn prewarm(context: &Context) {
     if context.setting("LLM_PREWARM").is_some_and(|value| value == "1") {
         mark_warmed(context);
         start(&[WATCH_OPTION, WARM]);
@@ -79,7 +79,7 @@ pub fn prewarm(context: &Context) {
 }
 
 /// A server that runs already is unloaded in time, too.
-pub fn adopt(context: &Context) {
+pub(crate) fn adopt(context: &Context) {
     if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != State::Down) {
         mark_warmed(context);
         when_idle(context);
@@ -110,7 +110,7 @@ fn start(args: &[&str]) {
 ///
 /// # Errors
 /// If it was called wrongly, or the server cannot be stopped.
-pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
+pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
     let is_to_warm = args == [WARM];
     if !args.is_empty() && !is_to_warm {
         return Err(Error::Usage(format!("`{WATCH_OPTION}` is for claude-failover itself")));
@@ -149,7 +149,7 @@ pub fn watch(context: &Context, args: &[OsString]) -> Result<()> {
 ///
 /// # Errors
 /// If it cannot be stopped.
-pub fn unload(context: &Context) -> Result<bool> {
+pub(crate) fn unload(context: &Context) -> Result<bool> {
     let Some(path) = use_file(context) else { return Ok(true) };
     let file = private_file(&path)?;
     if file.try_lock().is_err() {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// If that cannot be done.
-pub fn private_file(path: &Path) -> Result<File> {
+pub(crate) fn private_file(path: &Path) -> Result<File> {
     make_folder(path)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))
 }
@@ -20,7 +20,7 @@ pub fn private_file(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// If it cannot be written; the old one stands then.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     make_folder(path)?;
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let write = || {

@@ -7,14 +7,14 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A standard stream without a buffer of its own.
-pub struct Blocking(File);
+pub(crate) struct Blocking(File);
 
 impl Blocking {
     /// The stream of a descriptor, which stays open.
     ///
     /// # Errors
     /// If it cannot be duplicated.
-    pub fn new(stream: impl AsFd) -> io::Result<Blocking> {
+    pub(crate) fn new(stream: impl AsFd) -> io::Result<Blocking> {
         stream.as_fd().try_clone_to_owned().map(|fd| Blocking(fd.into()))
     }
 

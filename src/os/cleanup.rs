@@ -7,7 +7,7 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 /// While it lives, SIGINT and SIGTERM tidy up before they end the process.
-pub struct Guard {
+pub(crate) struct Guard {
     signals: SigSet,
     is_armed: Arc<AtomicBool>,
     is_caught: Arc<AtomicBool>,
@@ -16,7 +16,7 @@ pub struct Guard {
 impl Guard {
     /// Calls `tidy_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
     /// signals are blocked in this thread and in what it starts; programs that live on must unblock them.
-    pub fn new(tidy_up: impl FnOnce() + Send + 'static) -> Guard {
+    pub(crate) fn new(tidy_up: impl FnOnce() + Send + 'static) -> Guard {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         let _ = signals.thread_block();
         let guard = Guard { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
@@ -36,12 +36,12 @@ impl Guard {
     }
 
     /// Whether a signal has come.
-    pub fn is_caught(&self) -> bool {
+    pub(crate) fn is_caught(&self) -> bool {
         self.is_caught.load(SeqCst)
     }
 
     /// Ends the guard. If a signal has come, the process ends with it, and this does not return.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         self.is_armed.store(false, SeqCst);
         while self.is_caught() {
             thread::park();

@@ -35,7 +35,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The end of this process that mirrors the real Claude's.
-pub fn mirrored(status: ExitStatus) -> Exit {
+pub(crate) fn mirrored(status: ExitStatus) -> Exit {
     match status.signal() {
         Some(signal) => Exit::Signal(signal),
         None => Exit::Code(status.code().unwrap_or_default() as u8),

@@ -19,13 +19,13 @@ use crate::names::OWN_NAME;
 use crate::os::process::{close_inherited_files, is_stopped, own_path, start_mark};
 
 /// The long option under which the binary runs itself as the guard.
-pub const GUARD_OPTION: &str = "--guard";
+pub(crate) const GUARD_OPTION: &str = "--guard";
 
 /// How long the real Claude may take to end before it is killed: it ends its own children first.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The guard of one process.
-pub struct Guard {
+pub(crate) struct Guard {
     process: Child,
     pipe: ChildStdin,
 }
@@ -35,7 +35,7 @@ impl Guard {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn new() -> io::Result<Guard> {
+    pub(crate) fn new() -> io::Result<Guard> {
         let us = own_path().map_err(|error| io::Error::other(error.to_string()))?;
         let mut process = Command::new(us)
             .arg0(OWN_NAME)
@@ -52,12 +52,12 @@ impl Guard {
     }
 
     /// Tells it whom to guard. That it is gone is no reason to do without Claude.
-    pub fn watch_over(&mut self, pid: u32) {
+    pub(crate) fn watch_over(&mut self, pid: u32) {
         let _ = self.pipe.write_all(format!("{pid}\n").as_bytes());
     }
 
     /// The guarded process has ended, and its number may be another's soon.
-    pub fn dismiss(mut self) {
+    pub(crate) fn dismiss(mut self) {
         let _ = self.pipe.write_all(b"done\n");
         drop(self.pipe);
         let _ = self.process.wait();
@@ -68,7 +68,7 @@ impl Guard {
 ///
 /// # Errors
 /// If it was called wrongly.
-pub fn stand(args: &[OsString]) -> Result<()> {
+pub(crate) fn stand(args: &[OsString]) -> Result<()> {
     if !args.is_empty() {
         return Err(Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")));
     }
@@ -88,7 +88,7 @@ pub fn stand(args: &[OsString]) -> Result<()> {
 }
 
 /// Asks a process to end, and kills it if it does not.
-pub fn end(pid: Pid, is_alive: impl Fn() -> bool) {
+pub(crate) fn end(pid: Pid, is_alive: impl Fn() -> bool) {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         if !is_alive() {
             return;

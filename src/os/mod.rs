@@ -1,9 +1,9 @@
 //! What the operating system has: processes, signals, files, and the end of this process.
 
-pub mod atomic_file;
-pub mod blocking;
-pub mod cleanup;
-pub mod exit;
-pub mod guardian;
-pub mod process;
-pub mod signals;
+pub(crate) mod atomic_file;
+pub(crate) mod blocking;
+pub(crate) mod cleanup;
+pub(crate) mod exit;
+pub(crate) mod guardian;
+pub(crate) mod process;
+pub(crate) mod signals;

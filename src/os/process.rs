@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::names::OWN_NAME;
 
 /// A process number.
-pub type Pid = i32;
+pub(crate) type Pid = i32;
 
 /// A word that tells this process from an earlier or later one with the same number: when it started. `None` if there
 /// is no such process, or it has ended and only its parent has not noticed.
-pub fn start_mark(pid: Pid) -> Option<String> {
+pub(crate) fn start_mark(pid: Pid) -> Option<String> {
     if has_proc() {
         let stat = Stat::of(pid)?;
         return (stat.state != "Z" && stat.state != "X").then_some(stat.started);
@@ -30,13 +30,13 @@ fn start_mark_by_ps(pid: Pid) -> Option<String> {
 ///
 /// # Errors
 /// If that cannot be found out.
-pub fn own_path() -> Result<PathBuf> {
+pub(crate) fn own_path() -> Result<PathBuf> {
     let path = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }
 
 /// The caller's lock files and pipes must not stay open as long as one of our processes in the background lives.
-pub fn close_inherited_files() {
+pub(crate) fn close_inherited_files() {
     let entries = fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {
@@ -45,7 +45,7 @@ pub fn close_inherited_files() {
 }
 
 /// Whether a process is stopped, by SIGSTOP or Ctrl-Z.
-pub fn is_stopped(pid: Pid) -> bool {
+pub(crate) fn is_stopped(pid: Pid) -> bool {
     if has_proc() {
         return Stat::of(pid).is_some_and(|stat| stat.state == "T");
     }
@@ -53,19 +53,19 @@ pub fn is_stopped(pid: Pid) -> bool {
 }
 
 /// The memory of a process and its process group that would come back if they ended, in bytes: the resident sets.
-pub fn group_memory(pid: Pid) -> Option<u64> {
+pub(crate) fn group_memory(pid: Pid) -> Option<u64> {
     let table = table()?;
     let group = table.iter().find(|row| row.pid == pid)?.group;
     Some(table.iter().filter(|row| row.group == group).map(|row| row.resident).sum())
 }
 
 /// The processes of a process group. `None` if that cannot be found out.
-pub fn group_members(group: Pid) -> Option<Vec<Pid>> {
+pub(crate) fn group_members(group: Pid) -> Option<Vec<Pid>> {
     Some(table()?.iter().filter(|row| row.group == group).map(|row| row.pid).collect())
 }
 
 /// Whether a living process was given this variable by whoever started it, as far as that can be seen.
-pub fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
+pub(crate) fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
     let variable = format!("{name}={value}");
     if has_proc() {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -100,7 +100,7 @@ fn table_by_ps() -> Option<Vec<Row>> {
 }
 
 /// The process's program, for messages.
-pub fn name(pid: Pid) -> Option<String> {
+pub(crate) fn name(pid: Pid) -> Option<String> {
     if has_proc() {
         return fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_string());
     }

@@ -19,7 +19,7 @@ use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
 /// Who is to have the signals.
-pub enum Target {
+pub(crate) enum Target {
     /// Whoever is next: they are kept.
     Next(Vec<(i32, bool)>),
     /// The real Claude, which runs.
@@ -32,7 +32,7 @@ pub enum Target {
 
 /// Takes the process's signals until the process ends.
 #[derive(Clone)]
-pub struct Signals(Arc<Mutex<State>>);
+pub(crate) struct Signals(Arc<Mutex<State>>);
 
 struct State {
     target: Target,
@@ -47,7 +47,7 @@ impl Signals {
     ///
     /// # Errors
     /// If the system has no means left for it.
-    pub fn take(target: Target) -> io::Result<(Signals, UnixStream)> {
+    pub(crate) fn take(target: Target) -> io::Result<(Signals, UnixStream)> {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
@@ -73,7 +73,7 @@ impl Signals {
     }
 
     /// Gives the signals to another, with those that were kept.
-    pub fn give_to(&self, target: Target) {
+    pub(crate) fn give_to(&self, target: Target) {
         let before = std::mem::replace(&mut self.state().target, target);
         if let Target::Next(kept) = before {
             kept.into_iter().for_each(|(signal, is_by_program)| self.handle(signal, is_by_program));
@@ -81,12 +81,12 @@ impl Signals {
     }
 
     /// A process that is stopped stays so, whoever wakes the process group up. None: it need not any more.
-    pub fn keep_stopped(&self, pid: Option<Pid>) {
+    pub(crate) fn keep_stopped(&self, pid: Option<Pid>) {
         self.state().stopped = pid;
     }
 
     /// Whether somebody has wanted the real Claude to end: then nobody waits for another answer.
-    pub fn is_to_end(&self) -> bool {
+    pub(crate) fn is_to_end(&self) -> bool {
         self.state().is_to_end
     }
 
@@ -131,7 +131,7 @@ fn ignored() -> u64 {
 }
 
 /// Ends this process as the signal would have, without a core file beside that of the process whose end this mirrors.
-pub fn end_by(signal: i32) -> ! {
+pub(crate) fn end_by(signal: i32) -> ! {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if signal == SIGKILL {
         let _ = kill(Pid::this(), Signal::SIGKILL);

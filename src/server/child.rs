@@ -24,7 +24,7 @@ use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
 
 /// The long option under which the binary runs itself as the server's first moment.
-pub const RUN_OPTION: &str = "--run-server";
+pub(crate) const RUN_OPTION: &str = "--run-server";
 
 /// What the server's processes carry in their environment: the line of the pid file.
 const ID_VARIABLE: &str = "CLAUDE_FAILOVER_SERVER";
@@ -33,7 +33,7 @@ const ID_VARIABLE: &str = "CLAUDE_FAILOVER_SERVER";
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The server as a child of nobody.
-pub struct Child {
+pub(crate) struct Child {
     command: Option<OsString>,
     port: u16,
     state_dir: PathBuf,
@@ -46,7 +46,7 @@ impl Child {
     ///
     /// # Errors
     /// If there is no home folder.
-    pub fn new(context: &Context, port: u16) -> Result<Child> {
+    pub(crate) fn new(context: &Context, port: u16) -> Result<Child> {
         Ok(Child { command: context.setting("LLM_SERVER_CMD"), port, state_dir: context.server_dir()?, started: None.into() })
     }
 
@@ -180,7 +180,7 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 ///
 /// # Errors
 /// If that cannot be done; otherwise it does not return.
-pub fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
+pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
     let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
     setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;

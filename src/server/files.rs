@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The local server's log.
-pub fn log_file(state_dir: &Path) -> PathBuf {
+pub(crate) fn log_file(state_dir: &Path) -> PathBuf {
     state_dir.join("server.log")
 }
 
@@ -13,7 +13,7 @@ pub fn log_file(state_dir: &Path) -> PathBuf {
 const LINE_LIMIT: usize = 400;
 
 /// The last lines of a file that may be large or missing.
-pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
+pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let Ok(mut file) = File::open(path) else { return vec![] };
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     let window = (count as u64).saturating_mul(LINE_LIMIT as u64).max(4096);

@@ -18,7 +18,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 const GONE_OR_GOING: [i32; 3] = [3, 113, 36];
 
 /// A LaunchAgent.
-pub struct Launchd {
+pub(crate) struct Launchd {
     launchctl: Option<PathBuf>,
     plist: Option<PathBuf>,
     label: String,
@@ -26,7 +26,7 @@ pub struct Launchd {
 
 impl Launchd {
     /// The agent that the settings name.
-    pub fn new(context: &Context) -> Launchd {
+    pub(crate) fn new(context: &Context) -> Launchd {
         let label = label(context);
         let plist = context.home().ok().map(|home| home.join(format!("Library/LaunchAgents/{label}.plist")));
         Launchd { launchctl: context.program("launchctl"), plist, label }

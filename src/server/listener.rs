@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::os::process::Pid;
 
 /// The process that listens on `port`, if it can be seen by this user.
-pub fn pid(port: u16) -> Option<Pid> {
+pub(crate) fn pid(port: u16) -> Option<Pid> {
     by_proc(port).or_else(|| by_lsof(port))
 }
 

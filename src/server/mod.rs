@@ -1,13 +1,13 @@
 //! The local server's life: whether it answers, starting it once however many ask for it, and giving its memory back.
 
-pub mod child;
-pub mod files;
-pub mod launchctl;
-pub mod listener;
-pub mod probe;
-pub mod progress;
-pub mod supervisor;
-pub mod systemctl;
+pub(crate) mod child;
+pub(crate) mod files;
+pub(crate) mod launchctl;
+pub(crate) mod listener;
+pub(crate) mod probe;
+pub(crate) mod progress;
+pub(crate) mod supervisor;
+pub(crate) mod systemctl;
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -39,7 +39,7 @@ const LOG_LINES: usize = 12;
 const HUNG_AFTER: Duration = Duration::from_secs(15);
 
 /// The local server of this user.
-pub struct Server {
+pub(crate) struct Server {
     endpoint: Endpoint,
     supervisor: Box<dyn Supervisor>,
     state_dir: PathBuf,
@@ -47,7 +47,7 @@ pub struct Server {
 }
 
 /// What stopping did.
-pub enum Stopped {
+pub(crate) enum Stopped {
     /// It did not run.
     WasDown,
     /// It is gone, and this many bytes of memory with it, if they could be counted.
@@ -61,7 +61,7 @@ impl Server {
     ///
     /// # Errors
     /// If a setting cannot be used, or there is no home folder.
-    pub fn new(context: &Context) -> Result<Server> {
+    pub(crate) fn new(context: &Context) -> Result<Server> {
         let endpoint = Endpoint::new(context)?;
         let supervisor = supervisor::choose(context, &endpoint)?;
         let patience = context.number("LLM_START_TIMEOUT", 300, "a number of seconds")?;
@@ -69,17 +69,17 @@ impl Server {
     }
 
     /// Where it is spoken to.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
     /// Whether starting and stopping it is our business.
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.supervisor.name() != SOMEBODY_ELSE
     }
 
     /// Who runs it.
-    pub fn supervisor(&self) -> &str {
+    pub(crate) fn supervisor(&self) -> &str {
         self.supervisor.name()
     }
 
@@ -87,22 +87,22 @@ impl Server {
     ///
     /// # Errors
     /// If nothing is installed.
-    pub fn installed(&self) -> Result<()> {
+    pub(crate) fn installed(&self) -> Result<()> {
         if self.is_ours() { self.supervisor.installed() } else { Ok(()) }
     }
 
     /// How long it may take to come up.
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 
     /// What a look at its port tells.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         probe::state(&self.endpoint)
     }
 
     /// The server's log.
-    pub fn log_file(&self) -> PathBuf {
+    pub(crate) fn log_file(&self) -> PathBuf {
         files::log_file(&self.state_dir)
     }
 
@@ -114,7 +114,7 @@ impl Server {
     /// # Errors
     /// [`Error::NotInstalled`] if there is nothing to start, [`Error::DidNotComeUp`] with the reason if it failed,
     /// [`Error::SwitchedBack`] if it is not wanted any more.
-    pub fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
+    pub(crate) fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
         if self.state() == State::Up {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl Server {
     ///
     /// # Errors
     /// If it is ours and cannot be ended.
-    pub fn stop(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<Stopped> {
+    pub(crate) fn stop(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<Stopped> {
         let _only_one = self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor(format!("{BUSY}: try again")))?;
         if self.supervisor.running() != Running::Yes {
             self.supervisor.stop()?;
@@ -306,7 +306,7 @@ impl Server {
     }
 
     /// An [`Error::DidNotComeUp`] with the end of the log.
-    pub fn did_not_come_up(&self, reason: &str, hint: &str) -> Error {
+    pub(crate) fn did_not_come_up(&self, reason: &str, hint: &str) -> Error {
         let log = files::last_lines(&self.log_file(), LOG_LINES);
         Error::DidNotComeUp { reason: reason.into(), log, hint: hint.into() }
     }

@@ -14,7 +14,7 @@ use crate::completions::failure::transport_line;
 
 /// How the server is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Nothing listens.
     Down,
     /// It listens and is loading its model.
@@ -30,7 +30,7 @@ pub enum State {
 }
 
 /// Looks once, for at most a few seconds.
-pub fn state(endpoint: &Endpoint) -> State {
+pub(crate) fn state(endpoint: &Endpoint) -> State {
     let patience =
         Patience { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
     let mut response = match endpoint.health(patience) {

@@ -7,7 +7,7 @@ use crate::error::say;
 use crate::server::Server;
 
 /// Says once that the server is being started; on a terminal it counts the seconds too.
-pub struct Progress {
+pub(crate) struct Progress {
     line: Option<String>,
     last: Option<u64>,
     is_terminal: bool,
@@ -15,13 +15,13 @@ pub struct Progress {
 
 impl Progress {
     /// Progress for `applet`, silent until shown, or for good if it `is_quiet`.
-    pub fn new(applet: &str, server: &Server, is_quiet: bool) -> Progress {
+    pub(crate) fn new(applet: &str, server: &Server, is_quiet: bool) -> Progress {
         let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
         Progress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
     }
 
     /// Called while waiting.
-    pub fn show(&mut self, elapsed: Duration) {
+    pub(crate) fn show(&mut self, elapsed: Duration) {
         let Some(line) = &self.line else { return };
         let seconds = elapsed.as_secs();
         match (self.is_terminal, self.last) {
@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// Takes the line from the terminal.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.last.take().is_some() && self.is_terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

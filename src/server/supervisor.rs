@@ -11,7 +11,7 @@ use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
 
 /// Whoever runs the server.
-pub trait Supervisor: Send + Sync {
+pub(crate) trait Supervisor: Send + Sync {
     /// Its name in the status: `launchd`, `systemd`, `child`, `none`, `not installed`.
     fn name(&self) -> &'static str;
     /// Whether there is something to start, and if not, what is missing.
@@ -27,7 +27,7 @@ pub trait Supervisor: Send + Sync {
 
 /// What a supervisor says of its server.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Running {
+pub(crate) enum Running {
     /// It runs.
     Yes,
     /// It does not, and how it ended if that is known.
@@ -40,7 +40,7 @@ pub enum Running {
 ///
 /// # Errors
 /// If a setting cannot be used, or there is no home folder.
-pub fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Supervisor>> {
+pub(crate) fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Supervisor>> {
     let wanted = context.text("LLM_SUPERVISOR")?.map(|name| name.trim().to_ascii_lowercase());
     Ok(match wanted.as_deref() {
         Some("launchd") => Box::new(Launchd::new(context)),
@@ -86,7 +86,7 @@ struct Nobody {
 }
 
 /// The name of the supervisor of a server that is not ours.
-pub const SOMEBODY_ELSE: &str = "none";
+pub(crate) const SOMEBODY_ELSE: &str = "none";
 
 impl Nobody {
     fn is_installed() -> Nobody {
@@ -131,7 +131,7 @@ impl Supervisor for Nobody {
 const DEFAULT_LABEL: &str = "com.local.mlxserver";
 
 /// The label or unit name that the settings give the service.
-pub fn label(context: &Context) -> String {
+pub(crate) fn label(context: &Context) -> String {
     let given = context.setting("LLM_LAUNCHAGENT").and_then(|label| label.into_string().ok());
     given.map(|label| label.trim().to_string()).unwrap_or_else(|| DEFAULT_LABEL.into())
 }
@@ -140,14 +140,14 @@ pub fn label(context: &Context) -> String {
 ///
 /// # Errors
 /// If it cannot be run. Its exit status is not looked at.
-pub fn run(command: &mut Command) -> Result<Output> {
+pub(crate) fn run(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |error| Error::Supervisor(format!("cannot run `{program}`: {}", plain(&error)));
     command.stdin(Stdio::null()).output().map_err(failed)
 }
 
 /// What a supervisor's program said when it failed, on one line.
-pub fn failed(what: &str, output: &Output) -> Error {
+pub(crate) fn failed(what: &str, output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let status = output.status;

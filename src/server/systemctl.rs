@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::server::supervisor::{Running, Supervisor, failed, label, run};
 
 /// A user unit.
-pub struct Systemd {
+pub(crate) struct Systemd {
     systemctl: Option<PathBuf>,
     unit_file: Option<PathBuf>,
     unit: String,
@@ -18,7 +18,7 @@ pub struct Systemd {
 
 impl Systemd {
     /// The unit that the settings name.
-    pub fn new(context: &Context) -> Systemd {
+    pub(crate) fn new(context: &Context) -> Systemd {
         let unit = format!("{}.service", label(context));
         let unit_file = context.home().ok().map(|home| home.join(".config/systemd/user").join(&unit));
         // cron and some ssh sessions lack the variable by which systemctl finds the user's manager.

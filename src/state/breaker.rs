@@ -27,13 +27,13 @@ const JUST_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const BACKOFF: [i64; 5] = [1, 2, 4, 8, 15];
 
 /// The breaker of this user.
-pub struct Breaker {
+pub(crate) struct Breaker {
     dir: PathBuf,
 }
 
 /// Something that stands between a call and Claude.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// What it is.
     pub class: Class,
     /// The models that it is for, if it is for some: their family, and the names under which calls met it.
@@ -52,7 +52,7 @@ pub struct Condition {
 }
 
 /// What a call may do.
-pub enum Admission {
+pub(crate) enum Admission {
     /// Ask Claude.
     Closed,
     /// Ask Claude, alone; nobody else does while the permit lives.
@@ -62,13 +62,13 @@ pub enum Admission {
 }
 
 /// The right to ask Claude while the breaker is half-open. It ends with the process, however that ends.
-pub struct Permit {
+pub(crate) struct Permit {
     /// None where none can be had: then each call asks, which is better than none.
     _lock: Option<File>,
 }
 
 /// What a call's outcome has changed for everybody. One process alone is told of each change.
-pub enum Change {
+pub(crate) enum Change {
     /// Nothing.
     None,
     /// Calls went to Claude before, and do not now.
@@ -81,7 +81,7 @@ pub enum Change {
 
 /// What a call asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The model's name as the caller gave it; empty if none was given.
     pub model: String,
     /// When the call began.
@@ -114,13 +114,13 @@ impl Condition {
     }
 
     /// The models that it is for.
-    pub fn shown_models(&self) -> String {
+    pub(crate) fn shown_models(&self) -> String {
         let named: Vec<&str> = self.models.iter().map(|name| if name.is_empty() { "default" } else { name }).collect();
         named.join(", ")
     }
 
     /// As people say it, after "Claude ".
-    pub fn said(&self, now: Timestamp) -> String {
+    pub(crate) fn said(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {
             Some(until) => format!("{} until {}", self.class.said(), clock(until, now)),
             None => self.class.said().into(),
@@ -133,12 +133,12 @@ impl Breaker {
     ///
     /// # Errors
     /// If there is no home folder.
-    pub fn new(context: &Context) -> Result<Breaker> {
+    pub(crate) fn new(context: &Context) -> Result<Breaker> {
         Ok(Breaker { dir: context.state_dir()? })
     }
 
     /// What a call may do now.
-    pub fn admit(&self, asked: &Asked, now: Timestamp) -> Admission {
+    pub(crate) fn admit(&self, asked: &Asked, now: Timestamp) -> Admission {
         let state = self.read();
         let in_the_way = state.conditions.into_iter().filter(|condition| condition.concerns(asked));
         let Some(last) = in_the_way.max_by_key(|condition| (!condition.is_due(now), condition.next_probe)) else {
@@ -157,18 +157,18 @@ impl Breaker {
     }
 
     /// Whether Claude is known to be away for a session that cannot try it: a stated end counts, however often others look.
-    pub fn is_open(&self, asked: &Asked, now: Timestamp) -> bool {
+    pub(crate) fn is_open(&self, asked: &Asked, now: Timestamp) -> bool {
         let is_on = |condition: &Condition| !condition.is_due(now) || condition.until.is_some_and(|until| until > now);
         self.read().conditions.iter().any(|condition| condition.concerns(asked) && is_on(condition))
     }
 
     /// What stands between calls and Claude.
-    pub fn conditions(&self) -> Vec<Condition> {
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
         self.read().conditions
     }
 
     /// Claude has refused a call.
-    pub fn refused(&self, verdict: &Verdict, asked: &Asked, now: Timestamp) -> Change {
+    pub(crate) fn refused(&self, verdict: &Verdict, asked: &Asked, now: Timestamp) -> Change {
         self.change(|state| {
             let was_closed = state.conditions.is_empty();
             let class = verdict.class;
@@ -195,7 +195,7 @@ impl Breaker {
     }
 
     /// Claude answers a call.
-    pub fn answered(&self, asked: &Asked, now: Timestamp) -> Change {
+    pub(crate) fn answered(&self, asked: &Asked, now: Timestamp) -> Change {
         // Almost always: nothing is to be changed, and nothing is to be locked for it.
         if !self.read().conditions.iter().any(|condition| condition.concerns(asked)) {
             return Change::None;
@@ -210,7 +210,7 @@ impl Breaker {
     }
 
     /// Forgets everything: the user has set the switch.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let _ = fs::remove_file(self.file());
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Backend {
+pub(crate) enum Backend {
     /// The real Claude Code.
     Claude,
     /// The local model.
@@ -26,7 +26,7 @@ pub enum Backend {
 
 impl Backend {
     /// The word in the file.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Backend::Claude => "claude",
             Backend::Local => "local",
@@ -36,7 +36,7 @@ impl Backend {
 }
 
 /// Where the switch is and how it stands.
-pub struct Switch {
+pub(crate) struct Switch {
     path: PathBuf,
 }
 
@@ -45,7 +45,7 @@ impl Switch {
     ///
     /// # Errors
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
-    pub fn new(context: &Context) -> Result<Switch> {
+    pub(crate) fn new(context: &Context) -> Result<Switch> {
         let path = match context.setting("LLM_BACKEND_FLAG") {
             Some(path) => absolute(context.expand(path))?,
             None => context.home()?.join(".local/state/llm-backend"),
@@ -55,7 +55,7 @@ impl Switch {
 
     /// How the switch stands, and a warning if the file says nothing that is understood. Whatever is wrong with the
     /// file, the answer is Claude: the shim fails open.
-    pub fn read(&self) -> (Backend, Option<String>) {
+    pub(crate) fn read(&self) -> (Backend, Option<String>) {
         let ignored = |why: String| (Backend::Claude, Some(format!("the switch `{}` {why}: using claude", self.path.display())));
         let text = match read_start(&self.path) {
             Ok(text) => text,
@@ -82,7 +82,7 @@ impl Switch {
     }
 
     /// When the switch was last written, if it was.
-    pub fn since(&self) -> Option<SystemTime> {
+    pub(crate) fn since(&self) -> Option<SystemTime> {
         fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
     }
 
@@ -91,7 +91,7 @@ impl Switch {
     ///
     /// # Errors
     /// If the file cannot be written; the old word stands then.
-    pub fn write(&self, backend: Backend) -> Result<()> {
+    pub(crate) fn write(&self, backend: Backend) -> Result<()> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.link_target());
         // A rename would put a file in the place of a device, such as `/dev/null`, for a user who may.
         if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -142,6 +142,6 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Whether the switch says `auto`.
-pub fn is_auto(context: &Context) -> bool {
+pub(crate) fn is_auto(context: &Context) -> bool {
     Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
 }

@@ -1,7 +1,7 @@
 //! What outlives a call: the flag, the breaker, the ledger, sessions.
 
-pub mod breaker;
-pub mod flag;
-pub mod ledger;
-pub mod notify;
-pub mod sessions;
+pub(crate) mod breaker;
+pub(crate) mod flag;
+pub(crate) mod ledger;
+pub(crate) mod notify;
+pub(crate) mod sessions;

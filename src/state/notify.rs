@@ -8,7 +8,7 @@ use crate::error::{plain, warn};
 use crate::state::flag::Backend;
 
 /// Tells of the switch.
-pub fn flipped(context: &Context, backend: Backend) {
+pub(crate) fn flipped(context: &Context, backend: Backend) {
     tell(
         context,
         match backend {
@@ -21,7 +21,7 @@ pub fn flipped(context: &Context, backend: Backend) {
 
 /// Runs `LLM_NOTIFY_CMD` with one argument, the message, without a shell, and does not wait for it. A command that
 /// cannot be run is worth a warning and no more.
-pub fn tell(context: &Context, message: &str) {
+pub(crate) fn tell(context: &Context, message: &str) {
     let Some(program) = context.setting("LLM_NOTIFY_CMD") else { return };
     let path = context.expand(program);
     let started = Command::new(&path)

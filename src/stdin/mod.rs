@@ -29,7 +29,7 @@ const INITIALIZE: &str = "initialize";
 const MOST_QUEUED: usize = 1 << 20;
 
 /// A call's stdin.
-pub enum Stdin {
+pub(crate) enum Stdin {
     /// The real Claude has it as it is: a terminal, a device or a folder, which hold nothing, or a file, which can be read
     /// again from where it was.
     Inherited(Option<(File, u64)>),
@@ -41,7 +41,7 @@ pub enum Stdin {
 
 impl Stdin {
     /// This process's stdin. `listens`: lines come in and are answered one after the other.
-    pub fn of_process(listens: bool) -> Stdin {
+    pub(crate) fn of_process(listens: bool) -> Stdin {
         let stdin = io::stdin();
         let file = stdin.as_fd().try_clone_to_owned().map(File::from).ok();
         let metadata = file.as_ref().and_then(|file| file.metadata().ok());
@@ -62,7 +62,7 @@ impl Stdin {
     }
 
     /// What the real Claude is given for it.
-    pub fn for_child(&self) -> Stdio {
+    pub(crate) fn for_child(&self) -> Stdio {
         match self {
             Stdin::Inherited(_) => Stdio::inherit(),
             Stdin::Read(_) | Stdin::Pumped(_) => Stdio::piped(),
@@ -70,7 +70,7 @@ impl Stdin {
     }
 
     /// Begins to pass it on.
-    pub fn connect(&mut self, pipe: Option<ChildStdin>) {
+    pub(crate) fn connect(&mut self, pipe: Option<ChildStdin>) {
         match (self, pipe) {
             (Stdin::Pumped(pump), Some(pipe)) => pump.connect(pipe),
             (Stdin::Read(bytes), Some(mut pipe)) => {
@@ -83,7 +83,7 @@ impl Stdin {
 
     /// What the turn is about, `members` of the user's lines, is not to be said again, but `text`: as a line where lines come in,
     /// and else by somebody else.
-    pub fn say_instead(&mut self, text: &str, members: usize) {
+    pub(crate) fn say_instead(&mut self, text: &str, members: usize) {
         match self {
             Stdin::Pumped(pump) if pump.state().kept.is_in_lines => pump.say_instead(text, members),
             Stdin::Inherited(None) => {}
@@ -92,7 +92,7 @@ impl Stdin {
     }
 
     /// What was said in its first line has its answer.
-    pub fn has_its_answer(&self) {
+    pub(crate) fn has_its_answer(&self) {
         if let Some(pump) = self.pump() {
             let answered = pump.answered_so_far() + 1;
             pump.answered(answered);
@@ -100,14 +100,14 @@ impl Stdin {
     }
 
     /// Puts a file back to where it was: another has read it since.
-    pub fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         if let Stdin::Inherited(Some((file, at))) = self {
             let _ = file.seek(SeekFrom::Start(*at));
         }
     }
 
     /// All of it so far.
-    pub fn kept(&self) -> Vec<u8> {
+    pub(crate) fn kept(&self) -> Vec<u8> {
         match self {
             Stdin::Inherited(None) => vec![],
             Stdin::Inherited(Some((file, at))) => read_from(file, *at).unwrap_or_default(),
@@ -117,7 +117,7 @@ impl Stdin {
     }
 
     /// The request that a session begins with, if one does. `waits`: for the first line, if none has come.
-    pub fn initialize(&self, waits: bool) -> Option<Value> {
+    pub(crate) fn initialize(&self, waits: bool) -> Option<Value> {
         let pump = self.pump().filter(|pump| pump.state().kept.is_in_lines)?;
         let mut state = pump.state();
         if waits && !state.has_begun {
@@ -138,12 +138,12 @@ impl Stdin {
     }
 
     /// Whether some of it is read already.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.pump().is_some_and(|pump| pump.state().has_begun)
     }
 
     /// The pump, if it goes through us.
-    pub fn pump(&self) -> Option<&Pump> {
+    pub(crate) fn pump(&self) -> Option<&Pump> {
         match self {
             Stdin::Pumped(pump) => Some(pump),
             _ => None,
@@ -168,7 +168,7 @@ fn read_from(file: &File, mut at: u64) -> io::Result<Vec<u8>> {
 
 /// Moves stdin to the real Claude, or to whoever takes its place.
 #[derive(Clone, Default)]
-pub struct Pump {
+pub(crate) struct Pump {
     state: Arc<Mutex<State>>,
     /// Something has come.
     heard: Arc<Condvar>,
@@ -296,7 +296,7 @@ impl Kept {
 }
 
 /// What takes the place of the real Claude's stdin.
-pub struct Feed {
+pub(crate) struct Feed {
     /// The requests that set something and were answered.
     pub settings: Vec<Vec<u8>>,
     /// What was said and not answered, and what comes after it.
@@ -332,7 +332,7 @@ impl Pump {
     }
 
     /// Takes it from the real Claude.
-    pub fn take(&self) -> Feed {
+    pub(crate) fn take(&self) -> Feed {
         let (sender, receiver) = channel();
         let mut state = self.state();
         let first = state.kept.bytes();
@@ -356,18 +356,18 @@ impl Pump {
     }
 
     /// How many of the user's lines are answered.
-    pub fn answered_so_far(&self) -> usize {
+    pub(crate) fn answered_so_far(&self) -> usize {
         self.state().kept.answered
     }
 
     /// Gives all of it away for good, before anybody has seen any of it.
-    pub fn give_away(&self) -> Feed {
+    pub(crate) fn give_away(&self) -> Feed {
         self.state().is_given_away = true;
         self.take_unheard()
     }
 
     /// Takes all of it, if nobody has been given any of it, and otherwise what [`Pump::take`] does.
-    pub fn take_unheard(&self) -> Feed {
+    pub(crate) fn take_unheard(&self) -> Feed {
         let mut state = self.state();
         let Some(first) = state.unheard.take() else {
             drop(state);
@@ -379,7 +379,7 @@ impl Pump {
     }
 
     /// The real Claude has it again, with what came since it was taken.
-    pub fn give_back(&self) {
+    pub(crate) fn give_back(&self) {
         let mut pipe = self.pipe();
         let mut state = self.state();
         state.taker = None;
@@ -394,17 +394,17 @@ impl Pump {
     }
 
     /// How many of the real Claude's own questions the caller has answered.
-    pub fn responses(&self) -> usize {
+    pub(crate) fn responses(&self) -> usize {
         self.state().kept.responses
     }
 
     /// How many lines the user has said.
-    pub fn said(&self) -> usize {
+    pub(crate) fn said(&self) -> usize {
         self.state().kept.asked
     }
 
     /// The first `count` of the user's lines are answered. Gives what those say that were not before.
-    pub fn answered(&self, count: usize) -> Vec<(Role, String)> {
+    pub(crate) fn answered(&self, count: usize) -> Vec<(Role, String)> {
         let mut said = Vec::new();
         let mut state = self.state();
         let kept = &mut state.kept;
@@ -422,7 +422,7 @@ impl Pump {
     }
 
     /// The ids of the requests that set something.
-    pub fn settings(&self) -> HashSet<String> {
+    pub(crate) fn settings(&self) -> HashSet<String> {
         let id = |line: &[u8]| match input::parse_line(line) {
             Ok(Input::Control { id, .. }) => id?.as_str().map(str::to_string),
             _ => None,
@@ -431,22 +431,22 @@ impl Pump {
     }
 
     /// Whether all of it is there.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         !self.state().kept.is_too_much
     }
 
     /// When the last of it, or its end, came; none if nothing did.
-    pub fn last(&self) -> Option<Instant> {
+    pub(crate) fn last(&self) -> Option<Instant> {
         self.state().last
     }
 
     /// Whether its end has come.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state().is_over
     }
 
     /// Says to the real Claude that nothing more will come.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.pipe().to_child = None;
     }
 

@@ -15,7 +15,7 @@ use crate::watch::{LAST_WORK, Watch};
 impl Watch<'_> {
     /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
     /// where the answer goes, and what is left to tell if nobody can go on.
-    pub fn hand_over(mut self) -> (Process, Rendered, Left) {
+    pub(crate) fn hand_over(mut self) -> (Process, Rendered, Left) {
         let begun = Instant::now();
         // It writes its transcript last, and ends by itself if it has said its last.
         while matches!(self.child.try_wait(), Ok(None))
@@ -49,7 +49,7 @@ impl Watch<'_> {
 }
 
 /// What is left to tell of a try that somebody else was to go on with.
-pub struct Left {
+pub(crate) struct Left {
     lines: Vec<u8>,
     exit: Exit,
     /// How many of the user's lines the turn is about.
@@ -58,7 +58,7 @@ pub struct Left {
 
 impl Left {
     /// Tells it, and gives how this process is to end.
-    pub fn tell(self, mut out: Rendered) -> Exit {
+    pub(crate) fn tell(self, mut out: Rendered) -> Exit {
         out.mark(None);
         tell(&mut out, &self.lines);
         out.finish();

@@ -2,9 +2,9 @@
 //! place, unless Claude refuses before anything has come of the call.
 //!
 //! It is asked for its typed stream whatever the caller asked for, and that is rendered back.
-pub mod handover;
-pub mod process;
-pub mod render;
+pub(crate) mod handover;
+pub(crate) mod process;
+pub(crate) mod render;
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read};
@@ -39,7 +39,7 @@ use crate::watch::process::{OnLocal, Process, arguments};
 use crate::watch::render::Rendered;
 
 /// How the real Claude is run.
-pub struct Start {
+pub(crate) struct Start {
     /// What happens with a refusal.
     pub mode: Mode,
     /// When it is given up.
@@ -51,7 +51,7 @@ pub struct Start {
 }
 
 /// When a call is given up.
-pub struct Patience {
+pub(crate) struct Patience {
     /// How many retries Claude Code may make.
     pub retries: u32,
     /// How long Claude may say nothing before its answer begins.
@@ -66,14 +66,14 @@ pub struct Patience {
 
 impl Patience {
     /// Nobody else would answer.
-    pub fn endless() -> Patience {
+    pub(crate) fn endless() -> Patience {
         Patience { retries: u32::MAX, stall: Duration::ZERO, replays_always: false, has_watchdog: true, resumes: false }
     }
 }
 
 /// What happens with a refusal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Somebody else may answer: it is withheld.
     Watched,
     /// It is passed on like all else.
@@ -83,7 +83,7 @@ pub enum Mode {
 }
 
 /// The real Claude at work.
-pub struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     applet: &'a str,
     context: &'a Context,
     program: PathBuf,
@@ -151,7 +151,7 @@ struct Turn {
 }
 
 /// What happened.
-pub enum Step {
+pub(crate) enum Step {
     /// Claude answers: the first piece of its first answer has come.
     Answering,
     /// Claude says that a limit is near.
@@ -169,7 +169,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// If it cannot be run.
-    pub fn start(
+    pub(crate) fn start(
         applet: &'a str,
         context: &'a Context,
         invocation: &Invocation,
@@ -258,7 +258,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Watches until something happens that is not to be passed on alone.
-    pub fn run(&mut self) -> Step {
+    pub(crate) fn run(&mut self) -> Step {
         loop {
             while let Some(line) = self.next_line() {
                 if let Some(step) = self.take(&line) {
@@ -302,7 +302,7 @@ impl<'a> Watch<'a> {
 
     /// Nobody else could answer: passes on what was withheld, and lets it go on with the turn. The caller gets no second
     /// answer to these requests.
-    pub fn go_on(&mut self, answered: HashSet<String>) {
+    pub(crate) fn go_on(&mut self, answered: HashSet<String>) {
         self.passes_turn = true;
         self.answered = answered;
         if let Some(pump) = self.stdin.pump() {
@@ -320,7 +320,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Somebody else has answered: ends it, and waits until it is gone. Gives what another try needs.
-    pub fn dismiss(mut self) -> Process {
+    pub(crate) fn dismiss(mut self) -> Process {
         // By itself, if it has said its last: it may be writing its transcript.
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && !self.is_stopped && begun.elapsed() < LAST_WORK {
@@ -345,7 +345,7 @@ impl<'a> Watch<'a> {
     }
 
     /// What ends it as soon as somebody else answers, while [`Watch`] still belongs to whoever waits for that.
-    pub fn farewell(&self) -> impl FnOnce() + Send + 'static {
+    pub(crate) fn farewell(&self) -> impl FnOnce() + Send + 'static {
         let (pid, is_stopped, signals) = (self.pid(), self.is_stopped, self.signals.clone());
         let pump = self.stdin.pump().cloned();
         move || {
@@ -360,27 +360,27 @@ impl<'a> Watch<'a> {
     }
 
     /// The process's signals.
-    pub fn signals(&self) -> &Signals {
+    pub(crate) fn signals(&self) -> &Signals {
         &self.signals
     }
 
     /// The call's stdin.
-    pub fn stdin(&self) -> &Stdin {
+    pub(crate) fn stdin(&self) -> &Stdin {
         &self.stdin
     }
 
     /// The session that it has named.
-    pub fn session_id(&self) -> Option<&str> {
+    pub(crate) fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()
     }
 
     /// What was said in the turns that are over, the newest of it.
-    pub fn said(&self) -> Vec<(Role, String)> {
+    pub(crate) fn said(&self) -> Vec<(Role, String)> {
         self.said.clone()
     }
 
     /// The ledger's entry, with what the real Claude Code has told of the call.
-    pub fn record(&self, entry: Entry) -> Entry {
+    pub(crate) fn record(&self, entry: Entry) -> Entry {
         Entry {
             model: self.model.clone(),
             input_tokens: Some(self.usage.input_tokens),
@@ -390,17 +390,17 @@ impl<'a> Watch<'a> {
     }
 
     /// The verdict on its last turn.
-    pub fn verdict(&self) -> &Verdict {
+    pub(crate) fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
     /// What the refusal of its last turn says.
-    pub fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self) -> Option<String> {
         self.turn.evidence.result.as_ref().map(|ending| ending.text.trim().to_string()).filter(|text| !text.is_empty())
     }
 
     /// Whether the caller believes that the session is at work.
-    pub fn state_is_running(&self) -> bool {
+    pub(crate) fn state_is_running(&self) -> bool {
         self.state_is_running
     }
 

@@ -15,7 +15,7 @@ use crate::os::signals::{Signals, Target};
 use crate::stdin::Stdin;
 
 /// What a call needs of this process, for one try after another.
-pub struct Process {
+pub(crate) struct Process {
     pub(super) program: PathBuf,
     /// Its stdin.
     pub stdin: Stdin,
@@ -29,17 +29,17 @@ pub struct Process {
 
 impl Process {
     /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
-    pub fn new(program: PathBuf, listens: bool) -> Process {
+    pub(crate) fn new(program: PathBuf, listens: bool) -> Process {
         Process::with(program, Stdin::of_process(listens))
     }
 
     /// The same with a stdin of which some may be read already.
-    pub fn with(program: PathBuf, stdin: Stdin) -> Process {
+    pub(crate) fn with(program: PathBuf, stdin: Stdin) -> Process {
         Process { program, stdin, signals: None, answered: HashSet::new(), has_begun: false, session_id: None }
     }
 
     /// Whether a conversation of the try before goes on.
-    pub fn has_session(&self) -> bool {
+    pub(crate) fn has_session(&self) -> bool {
         self.session_id.is_some()
     }
 
@@ -47,7 +47,7 @@ impl Process {
     ///
     /// # Errors
     /// If the system has no means left for it.
-    pub fn signals(&mut self, target: Target) -> Result<Signals> {
+    pub(crate) fn signals(&mut self, target: Target) -> Result<Signals> {
         let (signals, _) = match &self.signals {
             Some(taken) => {
                 taken.0.give_to(target);
@@ -60,7 +60,7 @@ impl Process {
 }
 
 /// A try with the real Claude Code on the local model.
-pub struct OnLocal {
+pub(crate) struct OnLocal {
     /// What stands ready for it.
     pub ready: Ready,
     /// What it is told in the place of the caller's prompt, which it knows from the session.
@@ -69,7 +69,7 @@ pub struct OnLocal {
 
 /// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
 /// option can take it.
-pub fn arguments(
+pub(crate) fn arguments(
     context: &Context,
     invocation: &Invocation,
     version: Option<Version>,

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::os::blocking::Blocking;
 
 /// Stdout in the format that the caller asked for.
-pub struct Rendered {
+pub(crate) struct Rendered {
     format: Format,
     is_terminal: bool,
     limits: Limits,
@@ -37,7 +37,7 @@ pub struct Rendered {
 
 /// What a call may take; the messages about that repeat it.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// `--max-turns`.
     pub turns: Option<String>,
     /// `--max-budget-usd`.
@@ -46,7 +46,7 @@ pub struct Limits {
 
 impl Rendered {
     /// Stdout in `format`.
-    pub fn new(format: Format, is_terminal: bool, limits: Limits) -> Rendered {
+    pub(crate) fn new(format: Format, is_terminal: bool, limits: Limits) -> Rendered {
         let stdout = Blocking::new(io::stdout()).ok();
         Rendered {
             format,
@@ -65,27 +65,27 @@ impl Rendered {
     }
 
     /// Results say from now on who has answered.
-    pub fn mark(&mut self, mark: Option<Value>) {
+    pub(crate) fn mark(&mut self, mark: Option<Value>) {
         self.mark = mark;
     }
 
     /// Which version speaks.
-    pub fn set_version(&mut self, version: Option<Version>) {
+    pub(crate) fn set_version(&mut self, version: Option<Version>) {
         self.version = version;
     }
 
     /// Whether lines reach the caller as they come.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         matches!(self.format, Format::StreamJson { .. })
     }
 
     /// Whether an answer's pieces were asked for.
-    pub fn has_partials(&self) -> bool {
+    pub(crate) fn has_partials(&self) -> bool {
         self.format == Format::StreamJson { partials: true }
     }
 
     /// Takes a line that the caller is to have, with its newline.
-    pub fn line(&mut self, line: &[u8]) {
+    pub(crate) fn line(&mut self, line: &[u8]) {
         match self.format {
             Format::StreamJson { .. } => self.write(&fitted(line, self.format)),
             Format::JsonArray => self.take_for_array(line),
@@ -98,7 +98,7 @@ impl Rendered {
     }
 
     /// Takes the line that ends a turn, and what it says.
-    pub fn result(&mut self, line: &[u8], ending: &Ending) {
+    pub(crate) fn result(&mut self, line: &[u8], ending: &Ending) {
         if !self.has_begun && !self.is_live() {
             return;
         }
@@ -117,7 +117,7 @@ impl Rendered {
     }
 
     /// Nothing more comes: prints what is printed at the end.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let mut end = match self.format {
             Format::JsonArray if !self.kept.is_empty() => b"]\n".to_vec(),
             Format::Json if !self.kept.is_empty() => b"\n".to_vec(),
@@ -201,7 +201,7 @@ impl Rendered {
     }
 
     /// What went wrong with stdout. A reader who has gone is nothing: the real CLI goes on silently, too.
-    pub fn fault(&mut self) -> Option<Error> {
+    pub(crate) fn fault(&mut self) -> Option<Error> {
         let fault = self.fault.take().filter(|fault| fault.kind() != io::ErrorKind::BrokenPipe)?;
         Some(Error::file("write", "stdout")(fault))
     }

@@ -12,7 +12,7 @@ use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::local_model::context;
 
 /// An answer to a control request.
-pub enum Reply {
+pub(crate) enum Reply {
     /// It was done; with what it gives, if it gives something.
     Success(Option<Value>),
     /// It was not done.
@@ -26,7 +26,7 @@ pub enum Reply {
 
 impl Reply {
     /// The message that carries it. An absent `id` stays absent.
-    pub fn message(self, id: Option<Value>) -> Value {
+    pub(crate) fn message(self, id: Option<Value>) -> Value {
         let (subtype, fields) = match self {
             Reply::Success(response) => ("success", messages::object([("response", response)])),
             Reply::Error { text, code } => {
@@ -40,7 +40,7 @@ impl Reply {
 }
 
 /// What is to be said and done about a request.
-pub struct Answered {
+pub(crate) struct Answered {
     /// Messages before the reply.
     pub before: Vec<Value>,
     /// The reply.
@@ -52,7 +52,7 @@ pub struct Answered {
 }
 
 /// Answers `request`.
-pub fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
+pub(crate) fn answer(conversation: &mut Conversation, request: &Value) -> Answered {
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let reply = match request["subtype"].as_str() {
         Some("initialize") => initialize(conversation, request, &mut before),

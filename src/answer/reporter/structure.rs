@@ -9,7 +9,7 @@ use crate::completions::chunk::Usage;
 
 impl Reporter {
     /// An answer that is not of the form that was asked for, and what the model is told of it.
-    pub fn tell_wrong_structure(&mut self, text: &str, wrong: &Wrong, usage: Usage) {
+    pub(crate) fn tell_wrong_structure(&mut self, text: &str, wrong: &Wrong, usage: Usage) {
         self.replay();
         match &wrong.value {
             Some(value) => self.tell_structure(value, usage, Err(&wrong.reason)),
@@ -67,7 +67,7 @@ impl Reporter {
     }
 
     /// The answer is no such structure as was asked for, in none of its attempts.
-    pub fn fail_structure(&mut self, attempts: u32, reason: &str) {
+    pub(crate) fn fail_structure(&mut self, attempts: u32, reason: &str) {
         self.introduce();
         self.replay();
         let error = format!(

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Its message.
-pub fn value(option: &Opt, value: &str) -> Result<()> {
+pub(super) fn value(option: &Opt, value: &str) -> Result<()> {
     match option.name() {
         "--output-format" => choice(option, value, &["text", "json", "stream-json"]),
         "--input-format" => choice(option, value, &["text", "stream-json"]),

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// What kind of call a command line is.
 #[derive(Debug)]
-pub enum Call {
+pub(crate) enum Call {
     /// Needs no model: a subcommand, `--version`, `--help`.
     NeedsNoModel,
     /// A prompt, or a session.
@@ -23,7 +23,7 @@ pub enum Call {
 
 /// A command line whose options are all known and well-formed.
 #[derive(Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     values: Vec<(&'static Opt, Vec<String>)>,
     /// Where each of them stands in the command line, its values included.
     places: Vec<Range<usize>>,
@@ -33,30 +33,30 @@ pub struct Invocation {
 
 impl Invocation {
     /// Whether the option was given.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.values.iter().any(|(option, _)| option.name() == name)
     }
 
     /// The value of an option's last occurrence.
-    pub fn last(&self, name: &str) -> Option<&str> {
+    pub(crate) fn last(&self, name: &str) -> Option<&str> {
         let (_, values) = self.values.iter().rfind(|(option, _)| option.name() == name)?;
         values.last().map(String::as_str)
     }
 
     /// The values of all of an option's occurrences.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let given = self.values.iter().filter(move |(option, _)| option.name() == name);
         given.flat_map(|(_, values)| values).map(String::as_str)
     }
 
     /// The command line `args`, from which this was read, with the flag `flag` in the place of each of these options and
     /// its values. Nothing in its place would let a variadic option before it take the word behind it.
-    pub fn replaced(&self, names: &[&str], flag: &str, args: &[OsString]) -> Vec<OsString> {
+    pub(crate) fn replaced(&self, names: &[&str], flag: &str, args: &[OsString]) -> Vec<OsString> {
         self.replaced_by(names, &[flag.into()], args)
     }
 
     /// The same with any words that begin with an option.
-    pub fn replaced_by(&self, names: &[&str], words: &[OsString], args: &[OsString]) -> Vec<OsString> {
+    pub(crate) fn replaced_by(&self, names: &[&str], words: &[OsString], args: &[OsString]) -> Vec<OsString> {
         let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
         let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
         let shown = |at: usize| match places.iter().find(|place| place.contains(&at)) {
@@ -68,17 +68,17 @@ impl Invocation {
     }
 
     /// The prompt argument: the first positional.
-    pub fn prompt(&self) -> Option<&str> {
+    pub(crate) fn prompt(&self) -> Option<&str> {
         self.prompt.as_deref()
     }
 
     /// The warning about a prompt that an option has taken as one of its values, if it looks like that.
-    pub fn eaten_prompt(&self) -> Option<&str> {
+    pub(crate) fn eaten_prompt(&self) -> Option<&str> {
         self.eaten.as_deref()
     }
 
     /// Whether the formats and what goes with them are such as the real CLI takes together.
-    pub fn formats_fit(&self) -> bool {
+    pub(crate) fn formats_fit(&self) -> bool {
         let (output, input) = (self.last("--output-format"), self.last("--input-format"));
         let (streams, listens) = (output == Some("stream-json"), input == Some("stream-json"));
         let may_stream = streams || !(listens || self.has("--include-partial-messages") || self.has("--replay-user-messages"));
@@ -94,7 +94,7 @@ impl Invocation {
     ///
     /// # Errors
     /// Its message.
-    pub fn check_command(&self) -> Result<()> {
+    pub(crate) fn check_command(&self) -> Result<()> {
         let Some(word) = self.prompt() else { return Ok(()) };
         if self.asks_for_print() || self.has("--continue") || self.has("--resume") {
             return Ok(());
@@ -110,7 +110,7 @@ impl Invocation {
 
 /// Whether `-p` or `--print` stands there as a word of its own, which is what makes a call at a terminal print mode; a
 /// cluster such as `-pc` does not. Whatever else may be wrong with the command line.
-pub fn says_print(args: &[OsString]) -> bool {
+pub(crate) fn says_print(args: &[OsString]) -> bool {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     scan(&args).iter().any(|token| is_print(token.text))
 }
@@ -119,7 +119,7 @@ pub fn says_print(args: &[OsString]) -> bool {
 ///
 /// # Errors
 /// The real CLI's own texts.
-pub fn parse(args: &[OsString]) -> Result<Call> {
+pub(crate) fn parse(args: &[OsString]) -> Result<Call> {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let tokens = scan(&args);
     let has_commands = !tokens.iter().any(|token| is_print(token.text));

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// The real CLI's messages.
-pub fn check(args: &[String], tokens: &[Token]) -> Result<()> {
+pub(super) fn check(args: &[String], tokens: &[Token]) -> Result<()> {
     let fault = |text: String| Err(Error::AsClaude(text));
     if let Some(settings) = last(args, tokens, "--settings") {
         let is_json = settings.trim_start().starts_with('{') && serde_json::from_str::<Value>(settings).is_ok();

@@ -6,7 +6,7 @@ use crate::claude_code::options::OPTIONS;
 
 /// The line after `unknown option`, empty if nothing that `--help` shows is near. Nearness is counted over the whole
 /// word, `=value` included.
-pub fn options(word: &str) -> String {
+pub(super) fn options(word: &str) -> String {
     let Some(word) = word.strip_prefix("--") else { return String::new() };
     let shown = OPTIONS.iter().filter(|option| !option.is_hidden).filter_map(|option| option.name().strip_prefix("--"));
     let mut best = 3;
@@ -33,7 +33,7 @@ pub fn options(word: &str) -> String {
 }
 
 /// The command that `word` is a slip of: other capitals, or one letter too many, too few, wrong or swapped.
-pub fn command(word: &str, commands: &[&'static str]) -> Option<&'static str> {
+pub(super) fn command(word: &str, commands: &[&'static str]) -> Option<&'static str> {
     let begins = word.starts_with(|c: char| c.is_ascii_alphabetic());
     if !begins || !word.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
         return None;

@@ -5,7 +5,7 @@ use crate::claude_code::options::{Arity, find};
 
 /// The real CLI's warning (2.1.330), if the last value of such an option looks like a sentence and nothing else looks
 /// like a prompt.
-pub fn prompt(args: &[String], tokens: &[Token]) -> Option<String> {
+pub(super) fn prompt(args: &[String], tokens: &[Token]) -> Option<String> {
     if tokens.iter().any(|token| !super::is_option(token.text)) {
         return None;
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What is wrong with an instance.
 #[derive(PartialEq)]
-pub struct Complaint {
+pub(super) struct Complaint {
     /// The places of the keywords and members on the way to it, which order it among others.
     order: Vec<usize>,
     /// Where in the instance, as a JSON pointer.
@@ -18,7 +18,11 @@ pub struct Complaint {
 }
 
 /// The complaints about `instance`, in order.
-pub fn complaints<'a>(errors: impl Iterator<Item = ValidationError<'a>>, schema: &Value, instance: &Value) -> Vec<Complaint> {
+pub(super) fn complaints<'a>(
+    errors: impl Iterator<Item = ValidationError<'a>>,
+    schema: &Value,
+    instance: &Value,
+) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for error in errors {
         add(&mut complaints, &error, schema, instance);
@@ -28,7 +32,7 @@ pub fn complaints<'a>(errors: impl Iterator<Item = ValidationError<'a>>, schema:
 }
 
 /// The groups of keywords that ajv evaluates one after the other: those for any type, then those for one each.
-pub const KEYWORDS: [(&str, &[&str]); 5] = [
+pub(super) const KEYWORDS: [(&str, &[&str]); 5] = [
     ("", &["type", "$ref", "const", "enum", "not", "anyOf", "oneOf", "allOf", "if", "then", "else"]),
     ("number", &["maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf", "format"]),
     ("string", &["maxLength", "minLength", "pattern", "format"]),

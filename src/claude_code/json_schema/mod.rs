@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 
 /// A schema and what checks it.
-pub struct Schema {
+pub(crate) struct Schema {
     value: Value,
     validator: Validator,
 }
@@ -23,7 +23,7 @@ impl Schema {
     ///
     /// # Errors
     /// The real CLI's texts for what is no JSON, no object or no schema.
-    pub fn parse(text: &str) -> Result<Schema> {
+    pub(crate) fn parse(text: &str) -> Result<Schema> {
         let fault = |text: String| Error::AsClaude(format!("Error: --json-schema {text}"));
         let value: Value = serde_json::from_str(text)
             .map_err(|_| fault(format!("is not valid JSON: JSON Parse error: {}", syntax::fault(text))))?;
@@ -37,7 +37,7 @@ impl Schema {
     ///
     /// # Errors
     /// Why it is none.
-    pub fn new(value: Value) -> std::result::Result<Schema, String> {
+    pub(crate) fn new(value: Value) -> std::result::Result<Schema, String> {
         if !value.is_object() {
             return Err("data must be object,boolean".into());
         }
@@ -47,12 +47,12 @@ impl Schema {
     }
 
     /// What to ask of the server.
-    pub fn response_format(&self) -> Value {
+    pub(crate) fn response_format(&self) -> Value {
         json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": self.value}})
     }
 
     /// What to tell the model.
-    pub fn instruction(&self) -> String {
+    pub(crate) fn instruction(&self) -> String {
         format!(
             "Answer with one JSON value that is valid against this JSON schema, and with nothing else: no explanation, no \
              code fence.\n{}",
@@ -64,7 +64,7 @@ impl Schema {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check(&self, answer: &str) -> std::result::Result<Value, Wrong> {
+    pub(crate) fn check(&self, answer: &str) -> std::result::Result<Value, Wrong> {
         let mut values = values(answer).map_err(|reason| Wrong { value: None, reason })?;
         match values.iter().rposition(|value| self.validator.is_valid(value)) {
             Some(place) => Ok(values.swap_remove(place)),
@@ -88,7 +88,7 @@ impl Schema {
 
 /// An answer that is not of the form.
 #[derive(Debug)]
-pub struct Wrong {
+pub(crate) struct Wrong {
     /// The value that it holds, if it holds any.
     pub value: Option<Value>,
     /// What is wrong, in words for the model and the caller.

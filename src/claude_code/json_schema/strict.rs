@@ -33,7 +33,7 @@ type Result = std::result::Result<(), String>;
 ///
 /// # Errors
 /// The first fault or, of its form, all faults in ajv's words.
-pub fn check(schema: &Value) -> Result {
+pub(super) fn check(schema: &Value) -> Result {
     if schema["$async"].as_bool().unwrap_or(!schema["$async"].is_null()) {
         return Err("$async schemas are not supported".into());
     }

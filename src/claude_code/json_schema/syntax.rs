@@ -1,7 +1,7 @@
 //! What JavaScriptCore, in which the real CLI runs, says of text that is no JSON.
 
 /// The first fault of `text`.
-pub fn fault(text: &str) -> String {
+pub(super) fn fault(text: &str) -> String {
     let mut lexer = Lexer { units: text.encode_utf16().collect(), at: 0 };
     // Numbers out of range and depths that are too much for us are none to it.
     walk(&mut lexer).err().unwrap_or_else(|| UNTOLD.into())

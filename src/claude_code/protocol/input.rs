@@ -10,7 +10,7 @@ use crate::text::mended;
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub(crate) enum Role {
     /// The caller.
     User,
     /// The model.
@@ -19,7 +19,7 @@ pub enum Role {
 
 /// A line of the input.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// What the user says.
     User(UserMessage),
     /// A control request: its id, and what is asked.
@@ -37,7 +37,7 @@ pub enum Input {
 
 /// What the user says.
 #[derive(Clone, Debug)]
-pub struct UserMessage {
+pub(crate) struct UserMessage {
     /// The content as it came: text or blocks.
     pub content: Value,
     /// The sender's own id for it.
@@ -50,12 +50,12 @@ pub struct UserMessage {
 
 impl UserMessage {
     /// A message of plain text.
-    pub fn text(text: String) -> UserMessage {
+    pub(crate) fn text(text: String) -> UserMessage {
         UserMessage { content: text.into(), uuid: None, wants_answer: true, is_replayed: true }
     }
 
     /// Its text. Pictures and documents, which the local model cannot see, are named.
-    pub fn as_text(&self) -> String {
+    pub(crate) fn as_text(&self) -> String {
         match &self.content {
             Value::String(text) => text.clone(),
             Value::Array(blocks) => blocks.iter().filter_map(block_text).collect::<Vec<_>>().join("\n"),
@@ -64,7 +64,7 @@ impl UserMessage {
     }
 
     /// The two messages as one, as what is said while an answer is given is put together.
-    pub fn join(self, next: UserMessage) -> UserMessage {
+    pub(crate) fn join(self, next: UserMessage) -> UserMessage {
         let content = match (self.content, next.content) {
             (Value::String(first), Value::String(second)) => format!("{first}\n{second}").into(),
             (first, second) => {
@@ -101,7 +101,7 @@ fn block_text(block: &Value) -> Option<String> {
 ///
 /// # Errors
 /// The real CLI's text for a line that it cannot read.
-pub fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
+pub(crate) fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
     for line in input.split(b'\n') {
         let line = match line {
             Ok(line) => line,
@@ -123,7 +123,7 @@ fn is_blank(line: &[u8]) -> bool {
 ///
 /// # Errors
 /// The real CLI's text for one that it cannot read.
-pub fn parse_line(line: &[u8]) -> Result<Input, String> {
+pub(crate) fn parse_line(line: &[u8]) -> Result<Input, String> {
     if is_blank(line) {
         return Ok(Input::Nothing);
     }
@@ -182,7 +182,7 @@ fn user(mut value: Value) -> Result<Input, String> {
 }
 
 /// What the real CLI makes of an empty message.
-pub const NO_CONTENT: &str = "(no content)";
+pub(crate) const NO_CONTENT: &str = "(no content)";
 
 /// The `type` that a broken line states, if that is a word.
 fn stated_type(line: &str) -> &str {

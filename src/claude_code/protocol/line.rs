@@ -12,7 +12,7 @@ type Raw<'a> = Option<&'a RawValue>;
 
 /// A line. What is of another type than expected is as good as absent: versions differ.
 #[derive(Debug, Default, Deserialize)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     #[serde(rename = "type", borrow)]
     kind: Raw<'a>,
     #[serde(borrow)]
@@ -94,7 +94,7 @@ struct Response {
 
 /// Tokens.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Those of the prompt.
     #[serde(default)]
     pub input_tokens: u64,
@@ -110,23 +110,23 @@ fn read<T: DeserializeOwned>(raw: Raw) -> Option<T> {
 
 impl<'a> Line<'a> {
     /// Reads a line. What is no JSON object has no type.
-    pub fn parse(line: &'a [u8]) -> Line<'a> {
+    pub(crate) fn parse(line: &'a [u8]) -> Line<'a> {
         serde_json::from_slice(line).unwrap_or_default()
     }
 
     /// Its `type` and its `subtype`.
-    pub fn kind(&self) -> (String, String) {
+    pub(crate) fn kind(&self) -> (String, String) {
         (read(self.kind).unwrap_or_default(), read(self.subtype).unwrap_or_default())
     }
 
     /// Whether it says that the caller has ended the turn.
-    pub fn is_interrupt(&self) -> bool {
+    pub(crate) fn is_interrupt(&self) -> bool {
         let said = self.message.map(RawValue::get).unwrap_or_default();
         self.is("user") && !self.is_replay() && said.contains("\"[Request interrupted by user")
     }
 
     /// The text of the assistant's message, if it is no subagent's.
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Block {
             text: Option<String>,
@@ -138,67 +138,67 @@ impl<'a> Line<'a> {
     }
 
     /// Whether its `type` is this word.
-    pub fn is(&self, kind: &str) -> bool {
+    pub(crate) fn is(&self, kind: &str) -> bool {
         is_word(self.kind, kind)
     }
 
     /// Whether it is this `system` message.
-    pub fn is_system(&self, subtype: &str) -> bool {
+    pub(crate) fn is_system(&self, subtype: &str) -> bool {
         self.is("system") && is_word(self.subtype, subtype)
     }
 
     /// Whether it is a `status` message that says this.
-    pub fn has_status(&self, status: &str) -> bool {
+    pub(crate) fn has_status(&self, status: &str) -> bool {
         self.is_system("status") && is_word(self.status, status)
     }
 
     /// Whether it is a `status` message of work other than asking the model.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         read::<String>(self.status).is_some_and(|status| status != "requesting")
     }
 
     /// Whether it repeats what was said.
-    pub fn is_replay(&self) -> bool {
+    pub(crate) fn is_replay(&self) -> bool {
         read(self.is_replay).unwrap_or(false)
     }
 
     /// Whether it says that the session is in this state.
-    pub fn has_state(&self, state: &str) -> bool {
+    pub(crate) fn has_state(&self, state: &str) -> bool {
         self.is_system("session_state_changed") && is_word(self.state, state)
     }
 
     /// The session's id.
-    pub fn session_id(&self) -> Option<String> {
+    pub(crate) fn session_id(&self) -> Option<String> {
         read(self.session_id)
     }
 
     /// The model of the session.
-    pub fn model(&self) -> Option<String> {
+    pub(crate) fn model(&self) -> Option<String> {
         read(self.model)
     }
 
     /// The version of Claude Code that speaks.
-    pub fn version(&self) -> Option<String> {
+    pub(crate) fn version(&self) -> Option<String> {
         read(self.claude_code_version)
     }
 
     /// Whether Claude Code itself made up what the assistant says.
-    pub fn is_synthetic(&self) -> bool {
+    pub(crate) fn is_synthetic(&self) -> bool {
         read::<Message>(self.message).is_some_and(|message| message.model.as_deref() == Some("<synthetic>"))
     }
 
     /// The `error` of a message that stands for an answer.
-    pub fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<String> {
         read(self.error)
     }
 
     /// The `type` of the API's event that it carries.
-    pub fn event(&self) -> Option<String> {
+    pub(crate) fn event(&self) -> Option<String> {
         read::<Typed>(self.event).map(|event| event.kind)
     }
 
     /// Whether a tool is used, or was.
-    pub fn has_tool(&self) -> bool {
+    pub(crate) fn has_tool(&self) -> bool {
         let is_tool = |kind: &str| kind.ends_with("tool_use") || kind.ends_with("tool_result");
         let begins = read::<Typed>(self.event).and_then(|event| event.content_block).is_some_and(|block| is_tool(&block.kind));
         let blocks = self.message.and_then(|message| serde_json::from_str::<WithBlocks>(message.get()).ok());
@@ -208,14 +208,14 @@ impl<'a> Line<'a> {
 
     /// The limit that it says is reached. `allowed` with a rejected overage is a healthy run (claude-code#38673), and so is
     /// `rejected` with an overage that is used.
-    pub fn rejected(&self) -> Option<Limit> {
+    pub(crate) fn rejected(&self) -> Option<Limit> {
         let info = self.rate_limit().filter(|info| info.status == "rejected" && !info.is_using_overage)?;
         let resets_at = info.resets_at.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         Some(Limit { kind: info.rate_limit_type, resets_at })
     }
 
     /// Whether it warns of a limit that is near.
-    pub fn warns_of_limit(&self) -> bool {
+    pub(crate) fn warns_of_limit(&self) -> bool {
         self.rate_limit().is_some_and(|info| info.status == "allowed_warning")
     }
 
@@ -224,13 +224,13 @@ impl<'a> Line<'a> {
     }
 
     /// The retry that it announces, and its number.
-    pub fn retry(&self) -> Option<(u32, Retry)> {
+    pub(crate) fn retry(&self) -> Option<(u32, Retry)> {
         let retry = || Retry { status: read(self.error_status), error: self.error().unwrap_or_default() };
         self.is_system("api_retry").then(|| (read(self.attempt).unwrap_or(1), retry()))
     }
 
     /// The end of the turn.
-    pub fn ending(&self) -> Option<Ending> {
+    pub(crate) fn ending(&self) -> Option<Ending> {
         self.is("result").then(|| Ending {
             subtype: read(self.subtype).unwrap_or_default(),
             is_error: read(self.is_error).unwrap_or(false),
@@ -242,12 +242,12 @@ impl<'a> Line<'a> {
     }
 
     /// The tokens that it has taken.
-    pub fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         read(self.usage)
     }
 
     /// The request that it answers.
-    pub fn answered_request(&self) -> Option<String> {
+    pub(crate) fn answered_request(&self) -> Option<String> {
         read::<Response>(self.response)?.request_id
     }
 }

@@ -9,7 +9,7 @@ use crate::completions::chunk::Usage;
 
 /// What all messages of a conversation say of it.
 #[derive(Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The conversation's id.
     pub session_id: String,
     /// The model's name.
@@ -27,22 +27,22 @@ pub struct Identity {
 }
 
 /// A new id for a message.
-pub fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     Uuid::new_v4().to_string()
 }
 
 /// An id such as the Messages API gives.
-pub fn api_id(prefix: &str) -> String {
+pub(crate) fn api_id(prefix: &str) -> String {
     format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..24])
 }
 
 /// The time as messages have it.
-pub fn timestamp() -> String {
+pub(crate) fn timestamp() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
 /// `system/init`, which begins each turn. There are no tools here, and it says so.
-pub fn init(identity: &Identity) -> Value {
+pub(crate) fn init(identity: &Identity) -> Value {
     json!({
         "type": "system", "subtype": "init",
         "cwd": identity.cwd,
@@ -69,7 +69,7 @@ pub fn init(identity: &Identity) -> Value {
 }
 
 /// `system/status`.
-pub fn status(identity: &Identity, fields: Value) -> Value {
+pub(crate) fn status(identity: &Identity, fields: Value) -> Value {
     let mut message = json!({"type": "system", "subtype": "status"});
     extend(&mut message, fields);
     extend(&mut message, json!({"session_id": identity.session_id, "uuid": uuid()}));
@@ -78,7 +78,7 @@ pub fn status(identity: &Identity, fields: Value) -> Value {
 
 /// A piece of the answer. The one message whose cost is paid for each token.
 #[derive(Serialize)]
-pub struct TextDelta<'a> {
+pub(crate) struct TextDelta<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     event: DeltaEvent<'a>,
@@ -105,7 +105,7 @@ struct Delta<'a> {
 
 impl<'a> TextDelta<'a> {
     /// A piece of the answer's only block.
-    pub fn new(session_id: &'a str, api_message_id: &'a str, text: &'a str) -> TextDelta<'a> {
+    pub(crate) fn new(session_id: &'a str, api_message_id: &'a str, text: &'a str) -> TextDelta<'a> {
         let delta = Delta { kind: "text_delta", text };
         TextDelta {
             kind: "stream_event",
@@ -119,7 +119,7 @@ impl<'a> TextDelta<'a> {
 }
 
 /// Any other event of the answer's stream.
-pub fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> Value {
+pub(crate) fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> Value {
     json!({
         "type": "stream_event", "event": event,
         "session_id": identity.session_id, "parent_tool_use_id": null,
@@ -128,13 +128,13 @@ pub fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> 
 }
 
 /// The event `message_delta`.
-pub fn message_delta(stop_reason: Value, usage: Usage) -> Value {
+pub(crate) fn message_delta(stop_reason: Value, usage: Usage) -> Value {
     let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
     json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output}})
 }
 
 /// `assistant`.
-pub fn assistant(identity: &Identity, message: Value) -> Value {
+pub(crate) fn assistant(identity: &Identity, message: Value) -> Value {
     json!({
         "type": "assistant", "message": message,
         "parent_tool_use_id": null, "session_id": identity.session_id,
@@ -143,7 +143,7 @@ pub fn assistant(identity: &Identity, message: Value) -> Value {
 }
 
 /// The message that an [`assistant`] line and the event `message_start` hold.
-pub fn message(id: &str, model: &str, content: Value, usage: Usage) -> Value {
+pub(crate) fn message(id: &str, model: &str, content: Value, usage: Usage) -> Value {
     json!({
         "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": null, "stop_sequence": null, "usage": message_usage(usage),
@@ -151,7 +151,7 @@ pub fn message(id: &str, model: &str, content: Value, usage: Usage) -> Value {
 }
 
 /// The message of an [`assistant`] line that no model wrote.
-pub fn synthetic_message(text: &str) -> Value {
+pub(crate) fn synthetic_message(text: &str) -> Value {
     json!({
         "id": uuid(), "type": "message", "role": "assistant", "model": "<synthetic>", "container": null,
         "content": [{"type": "text", "text": text}],
@@ -161,7 +161,7 @@ pub fn synthetic_message(text: &str) -> Value {
 }
 
 /// `user`.
-pub fn user(identity: &Identity, content: Value) -> Value {
+pub(crate) fn user(identity: &Identity, content: Value) -> Value {
     json!({
         "type": "user", "message": {"role": "user", "content": content},
         "parent_tool_use_id": null, "session_id": identity.session_id,
@@ -178,7 +178,7 @@ fn message_usage(usage: Usage) -> Value {
 }
 
 /// The usage of a message that no model wrote.
-pub fn no_usage() -> Value {
+pub(crate) fn no_usage() -> Value {
     json!({
         "input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
         "output_tokens_details": null,
@@ -190,7 +190,7 @@ pub fn no_usage() -> Value {
 }
 
 /// The usage of a turn.
-pub fn turn_usage(usage: Usage) -> Value {
+pub(crate) fn turn_usage(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output, "output_tokens_details": {"thinking_tokens": 0},
@@ -202,7 +202,7 @@ pub fn turn_usage(usage: Usage) -> Value {
 }
 
 /// The usage by model.
-pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
+pub(crate) fn model_usage(identity: &Identity, usage: Usage) -> Value {
     json!({identity.model.as_str(): {
         "inputTokens": usage.input, "outputTokens": usage.output,
         "cacheReadInputTokens": usage.cached, "cacheCreationInputTokens": 0,
@@ -214,7 +214,7 @@ pub fn model_usage(identity: &Identity, usage: Usage) -> Value {
 }
 
 /// What no subagent did.
-pub fn no_subagents() -> Value {
+pub(crate) fn no_subagents() -> Value {
     json!({
         "spawned": 0, "requested": {"background": 0, "foreground": 0, "unset": 0},
         "started_in_background": 0, "max_depth": 0, "spawned_by_subagents": 0, "completed": 0, "failed": 0,
@@ -224,13 +224,13 @@ pub fn no_subagents() -> Value {
 }
 
 /// Adds the fields of one object to another.
-pub fn extend(object: &mut Value, fields: Value) {
+pub(crate) fn extend(object: &mut Value, fields: Value) {
     if let (Value::Object(object), Value::Object(fields)) = (object, fields) {
         object.extend(fields);
     }
 }
 
 /// An object of the fields that are there.
-pub fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(crate) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }

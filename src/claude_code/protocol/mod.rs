@@ -1,7 +1,7 @@
 //! The lines that Claude Code reads and prints.
 
-pub mod input;
-pub mod line;
-pub mod messages;
-pub mod output;
-pub mod trim;
+pub(crate) mod input;
+pub(crate) mod line;
+pub(crate) mod messages;
+pub(crate) mod output;
+pub(crate) mod trim;

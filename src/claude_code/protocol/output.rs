@@ -10,7 +10,7 @@ use crate::os::blocking::Blocking;
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// The answer's text.
     Text,
     /// The result message.
@@ -25,7 +25,7 @@ pub enum Format {
 }
 
 /// Stdout. Lines reach it whole or not at all.
-pub struct Output {
+pub(crate) struct Output {
     format: Format,
     is_terminal: bool,
     /// What is not written yet.
@@ -41,25 +41,25 @@ pub struct Output {
 
 impl Output {
     /// Stdout in `format`; on a terminal, text appears as it comes.
-    pub fn new(format: Format, is_terminal: bool) -> Output {
+    pub(crate) fn new(format: Format, is_terminal: bool) -> Output {
         let stdout = Blocking::new(io::stdout());
         let (stdout, fault) = stdout.map_or_else(|error| (None, Some(error)), |stdout| (Some(stdout), None));
         Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault, is_held: false, on_release: None }
     }
 
     /// Writes nothing before [`Output::release`], which calls `on_release` first.
-    pub fn hold(&mut self, on_release: Option<Box<dyn FnOnce() + Send>>) {
+    pub(crate) fn hold(&mut self, on_release: Option<Box<dyn FnOnce() + Send>>) {
         self.is_held = true;
         self.on_release = on_release;
     }
 
     /// Whether nothing was written, and somebody else may still answer.
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.is_held
     }
 
     /// From now on it is us who answer.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.is_held = false;
         if let Some(on_release) = self.on_release.take() {
             on_release();
@@ -67,22 +67,22 @@ impl Output {
     }
 
     /// The format.
-    pub fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         self.format
     }
 
     /// Whether messages other than the result are printed.
-    pub fn shows_messages(&self) -> bool {
+    pub(crate) fn shows_messages(&self) -> bool {
         matches!(self.format, Format::JsonArray | Format::StreamJson { .. })
     }
 
     /// Whether the answer's pieces are printed as messages.
-    pub fn shows_partials(&self) -> bool {
+    pub(crate) fn shows_partials(&self) -> bool {
         self.format == Format::StreamJson { partials: true }
     }
 
     /// Takes a message. It is written at the next [`Output::flush`].
-    pub fn message(&mut self, message: &impl Serialize) {
+    pub(crate) fn message(&mut self, message: &impl Serialize) {
         match self.format {
             Format::StreamJson { .. } => {
                 self.append(message);
@@ -97,7 +97,7 @@ impl Output {
     }
 
     /// Writes a message at once, before all that waits: an answer to a request that must not wait for a turn.
-    pub fn message_now(&mut self, message: &impl Serialize) {
+    pub(crate) fn message_now(&mut self, message: &impl Serialize) {
         let waiting = std::mem::take(&mut self.buffer);
         self.message(message);
         let is_held = std::mem::replace(&mut self.is_held, false);
@@ -107,7 +107,7 @@ impl Output {
     }
 
     /// Takes a piece of the answer's text, which a terminal shows at once.
-    pub fn text(&mut self, piece: &str) {
+    pub(crate) fn text(&mut self, piece: &str) {
         if self.is_terminal && self.format == Format::Text {
             self.release();
             let piece = harmless(piece);
@@ -117,7 +117,7 @@ impl Output {
     }
 
     /// Takes the message that ends a turn, and the text that stands for it in text format; unless that `is_shown` already.
-    pub fn result(&mut self, message: &Value, text: &str, is_shown: bool) {
+    pub(crate) fn result(&mut self, message: &Value, text: &str, is_shown: bool) {
         match self.format {
             Format::StreamJson { .. } => self.message(message),
             Format::JsonArray => {
@@ -148,12 +148,12 @@ impl Output {
     }
 
     /// Whether a part of the answer is on the terminal already.
-    pub fn has_shown(&self) -> bool {
+    pub(crate) fn has_shown(&self) -> bool {
         self.last_shown.is_some()
     }
 
     /// Writes what is not yet written. An array is written when it is whole.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.is_held || self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
             return;
         }
@@ -168,7 +168,7 @@ impl Output {
     ///
     /// # Errors
     /// If stdout took it not.
-    pub fn outcome(&mut self) -> Result<()> {
+    pub(crate) fn outcome(&mut self) -> Result<()> {
         match self.fault.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::file("write", "stdout")(error)),
             _ => Ok(()),
@@ -202,6 +202,6 @@ impl Output {
 }
 
 /// Without control characters: a model must not drive the terminal. The real CLI takes them out there, too.
-pub fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A line without these fields, and without these words in the list `capabilities`. None if nothing is to be taken out.
-pub fn without(line: &[u8], fields: &[&str], capabilities: &[&str]) -> Option<Vec<u8>> {
+pub(crate) fn without(line: &[u8], fields: &[&str], capabilities: &[&str]) -> Option<Vec<u8>> {
     let contains = |word: &&str| memchr::memmem::find(line, word.as_bytes()).is_some();
     if !fields.iter().chain(capabilities).any(contains) {
         return None;

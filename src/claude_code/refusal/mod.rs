@@ -8,12 +8,12 @@ mod reset;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use crate::claude_code::refusal::reset::reset_time;
+pub(crate) use crate::claude_code::refusal::reset::reset_time;
 
 /// What became of a call. Words are stable: they stand in the breaker's file, the ledger and the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+pub(crate) enum Class {
     /// An answer, or an end that the caller asked for.
     Fine,
     /// The 5-hour limit of a plan.
@@ -44,17 +44,17 @@ pub enum Class {
 
 impl Class {
     /// Whether a local model answers in Claude's place.
-    pub fn fails_over(self) -> bool {
+    pub(crate) fn fails_over(self) -> bool {
         !matches!(self, Class::Fine | Class::SignIn | Class::Caller)
     }
 
     /// Whether it is a limit that ends at a time, and not an outage that ends when it ends.
-    pub fn is_limit(self) -> bool {
+    pub(crate) fn is_limit(self) -> bool {
         matches!(self, Class::FiveHour | Class::SevenDay | Class::Model | Class::Spend | Class::Usage | Class::Credit)
     }
 
     /// The longest that a limit lasts from when it was first met: a stated end beyond that is a mistake.
-    pub fn window(self) -> SignedDuration {
+    pub(crate) fn window(self) -> SignedDuration {
         match self {
             Class::FiveHour => SignedDuration::from_hours(5),
             Class::SevenDay | Class::Model | Class::Usage => SignedDuration::from_hours(7 * 24),
@@ -63,7 +63,7 @@ impl Class {
     }
 
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Class::Fine => "fine",
             Class::FiveHour => "five_hour",
@@ -82,7 +82,7 @@ impl Class {
     }
 
     /// As people say it, after "Claude ".
-    pub fn said(self) -> &'static str {
+    pub(crate) fn said(self) -> &'static str {
         match self {
             Class::Fine => "answers",
             Class::FiveHour => "is at its 5-hour limit",
@@ -103,7 +103,7 @@ impl Class {
 
 /// A class, with what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// What became of the call.
     pub class: Class,
     /// When a limit is said to end.
@@ -114,14 +114,14 @@ pub struct Verdict {
 
 impl Verdict {
     /// A verdict about which no more was said.
-    pub fn of(class: Class) -> Verdict {
+    pub(crate) fn of(class: Class) -> Verdict {
         Verdict { class, until: None, family: None }
     }
 }
 
 /// What a call's stream told that matters here. All of it is from the turn that has just ended.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The result, if there was one.
     pub result: Option<Ending>,
     /// Whether the last message of the assistant was made up by Claude Code itself.
@@ -136,7 +136,7 @@ pub struct Evidence {
 
 /// What a `result` message says.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// Its `subtype`; `success` for refusals, too.
     pub subtype: String,
     /// Whether the turn failed.
@@ -153,7 +153,7 @@ pub struct Ending {
 
 /// What a `rate_limit_event` with the status `rejected` says (since 2.1.45).
 #[derive(Clone, Debug, Default)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Its `rateLimitType`.
     pub kind: Option<String>,
     /// Its `resetsAt`.
@@ -162,7 +162,7 @@ pub struct Limit {
 
 /// What an `api_retry` message says.
 #[derive(Clone, Debug, Default)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// The HTTP status; none if there was no answer.
     pub status: Option<u16>,
     /// Its `error`.
@@ -170,7 +170,7 @@ pub struct Retry {
 }
 
 /// The verdict on a turn that has ended by itself.
-pub fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
+pub(crate) fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
     let Some(ending) = &evidence.result else { return Verdict::of(Class::Caller) };
     // A stream that was cut in the middle of an answer, up to 2.1.20.
     if ending.subtype == "error_during_execution" && !ending.is_error && !evidence.is_interrupted {
@@ -200,7 +200,7 @@ pub fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
 }
 
 /// The verdict on a call that was given up while it was tried again.
-pub fn of_retries(retry: &Retry) -> Verdict {
+pub(crate) fn of_retries(retry: &Retry) -> Verdict {
     Verdict::of(match (retry.status, retry.error.as_str()) {
         (Some(529), _) | (_, "overloaded") => Class::Overload,
         (Some(429), _) | (_, "rate_limit") => Class::Throttle,

@@ -1,7 +1,7 @@
 //! The ledger: one JSON line for each routed call, and never a prompt, an answer or a key.
 
-pub mod summary;
-pub mod table;
+pub(crate) mod summary;
+pub(crate) mod table;
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 5;
 
 /// A routed call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// When it began.
     #[serde(serialize_with = "milliseconds")]
     pub time: Timestamp,
@@ -68,7 +68,7 @@ fn thousandths<S: Serializer>(seconds: &f64, serializer: S) -> std::result::Resu
 
 impl Entry {
     /// Adds it to the ledger. That the ledger cannot be written is not the call's failure, and not worth a word.
-    pub fn append(&self, context: &Context) {
+    pub(crate) fn append(&self, context: &Context) {
         if let (Ok(path), Ok(mut line)) = (file(context), serde_json::to_vec(self)) {
             line.push(b'\n');
             let _ = append(&path, &line, SIZE_LIMIT);
@@ -76,7 +76,7 @@ impl Entry {
     }
 
     /// A call of which no more is known yet, which ends now.
-    pub fn new(applet: &str, time: Timestamp, route: &'static str, backend: &'static str) -> Entry {
+    pub(crate) fn new(applet: &str, time: Timestamp, route: &'static str, backend: &'static str) -> Entry {
         Entry {
             time,
             applet: applet.into(),
@@ -93,13 +93,13 @@ impl Entry {
     }
 
     /// Whether the local model answered.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.backend == "local"
     }
 }
 
 /// A line of the ledger, as it is written and as it is meant.
-pub struct Line {
+pub(crate) struct Line {
     /// The line without its end.
     pub raw: String,
     /// What it says.
@@ -110,7 +110,7 @@ pub struct Line {
 ///
 /// # Errors
 /// If there is no home folder.
-pub fn read(context: &Context) -> Result<Vec<Line>> {
+pub(crate) fn read(context: &Context) -> Result<Vec<Line>> {
     let path = file(context)?;
     let mut lines = Vec::new();
     for path in [old(&path), path] {
@@ -122,7 +122,7 @@ pub fn read(context: &Context) -> Result<Vec<Line>> {
 
 /// How many calls went where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// To Claude.
     pub claude: usize,
     /// To the local model.
@@ -130,7 +130,7 @@ pub struct Counts {
 }
 
 /// How many calls went where that began after `since`. Without a ledger: none.
-pub fn counts(context: &Context, since: Timestamp) -> Counts {
+pub(crate) fn counts(context: &Context, since: Timestamp) -> Counts {
     let lines = read(context).unwrap_or_default();
     count(lines.iter().map(|line| &line.entry).filter(|entry| entry.time >= since))
 }

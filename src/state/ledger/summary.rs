@@ -10,7 +10,7 @@ use crate::state::ledger::{Entry, count};
 use crate::text::clock;
 
 /// The calls that began after `since`, and the spells of limits and outages since then, as they are seen at `now`.
-pub fn sum(entries: &[&Entry], since: Timestamp, now: Timestamp) -> String {
+pub(crate) fn sum(entries: &[&Entry], since: Timestamp, now: Timestamp) -> String {
     let counts = count(entries.iter().copied().filter(|entry| entry.time >= since));
     let calls = counts.claude + counts.local;
     let counted = format!("{calls} call{}, {} answered locally", if calls == 1 { "" } else { "s" }, counts.local);

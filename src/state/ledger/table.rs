@@ -6,7 +6,7 @@ use crate::state::ledger::Entry;
 use crate::text::clock;
 
 /// The calls in the order in which they began, in local time, one to a line.
-pub fn table(entries: &[&Entry]) -> String {
+pub(crate) fn table(entries: &[&Entry]) -> String {
     let zone = TimeZone::system();
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.time);

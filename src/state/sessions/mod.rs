@@ -20,7 +20,7 @@ use crate::state::sessions::store::{Found, Store};
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// By whom.
     pub role: Role,
     /// The text.
@@ -40,7 +40,7 @@ struct Record {
 }
 
 /// A conversation.
-pub struct Session {
+pub(crate) struct Session {
     /// Its id, a UUID.
     pub id: String,
     entries: Vec<Entry>,
@@ -55,7 +55,7 @@ pub struct Session {
 }
 
 /// Which conversation a call is part of.
-pub enum Choice<'a> {
+pub(crate) enum Choice<'a> {
     /// A new one, with this id if one was given.
     New(Option<&'a str>),
     /// The one with this id or title.
@@ -66,7 +66,7 @@ pub enum Choice<'a> {
 
 /// Why a conversation cannot be taken up.
 #[derive(Debug)]
-pub enum Unknown {
+pub(crate) enum Unknown {
     /// No session has this id.
     Id,
     /// It is no id, and no session has this title.
@@ -80,7 +80,7 @@ impl Session {
     ///
     /// # Errors
     /// If it is not known.
-    pub fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
+    pub(crate) fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
         let store = Store::new(context).ok();
         let known = |id: String, Found { entries, file }| {
             let kept = store.clone().map(|store| (store, file));
@@ -111,13 +111,13 @@ impl Session {
     }
 
     /// Whether a session of this id is known in this working directory.
-    pub fn exists(context: &Context, id: &str) -> bool {
+    pub(crate) fn exists(context: &Context, id: &str) -> bool {
         Store::new(context).is_ok_and(|store| store.has(id))
     }
 
     /// Whether the conversation of this id or title, or else the last one of this working directory, is one that only Claude
     /// Code has.
-    pub fn is_claudes(context: &Context, name: Option<&str>) -> bool {
+    pub(crate) fn is_claudes(context: &Context, name: Option<&str>) -> bool {
         let Ok(store) = Store::new(context) else { return false };
         let id = match name.map(str::trim) {
             Some(id) if is_uuid(id) => Some(id.to_string()),
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Makes of it a new conversation that begins with what was said so far, kept with the next that is said.
-    pub fn fork(&mut self, id: Option<&str>) {
+    pub(crate) fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
         self.unkept = self.entries.clone();
         if let Some((store, file)) = &mut self.kept {
@@ -137,23 +137,23 @@ impl Session {
     }
 
     /// Keeps nothing of it on disk from now on.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.kept = None;
     }
 
     /// Gives it a name by which it can be taken up again, kept with the next that is said.
-    pub fn set_title(&mut self, title: &str) {
+    pub(crate) fn set_title(&mut self, title: &str) {
         self.unkept_title = Some(title.into());
     }
 
     /// Gives it a name, kept at once.
-    pub fn rename(&mut self, title: &str) {
+    pub(crate) fn rename(&mut self, title: &str) {
         self.set_title(title);
         self.save();
     }
 
     /// Adds what was said, if that is something.
-    pub fn add(&mut self, role: Role, text: &str) {
+    pub(crate) fn add(&mut self, role: Role, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -164,14 +164,14 @@ impl Session {
     }
 
     /// Leaves out what was said last and not answered: it is about to be said again.
-    pub fn drop_unanswered(&mut self) {
+    pub(crate) fn drop_unanswered(&mut self) {
         while self.entries.last().is_some_and(|last| last.role == Role::User) {
             self.entries.pop();
         }
     }
 
     /// Adds what was said last, as far as it is not there yet. Tools put more between the messages here than there.
-    pub fn catch_up(&mut self, said: &[(Role, String)]) {
+    pub(crate) fn catch_up(&mut self, said: &[(Role, String)]) {
         let is_same = |entry: &Entry, (role, text): &(Role, String)| entry.role == *role && entry.text.trim() == text.trim();
         let ends_with = |count: &usize| {
             let end = &self.entries[self.entries.len() - count..];
@@ -187,7 +187,7 @@ impl Session {
 
     /// What was said, with nothing said twice in a row by the same side: strict templates want turns. A question that was
     /// asked again, since the first time nobody answered, stands there once.
-    pub fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
         for entry in &self.entries {
             let role = match entry.role {
@@ -215,7 +215,7 @@ impl Session {
 }
 
 /// Whether `text` is a UUID as the real CLI takes it: in groups, and in whatever case.
-pub fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 

@@ -26,14 +26,14 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The conversations of one working directory: ours, and the transcripts that Claude Code has of its own.
 #[derive(Clone)]
-pub struct Store {
+pub(super) struct Store {
     folder: String,
     root: PathBuf,
     projects: PathBuf,
 }
 
 /// A conversation that was found.
-pub struct Found {
+pub(super) struct Found {
     /// What was said in it.
     pub entries: Vec<Entry>,
     /// Our file of it, which may be still to make.
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// If there is no home folder or no working directory.
-    pub fn new(context: &Context) -> Result<Store> {
+    pub(super) fn new(context: &Context) -> Result<Store> {
         let cwd = std::env::current_dir().map_err(Error::file("read", "."))?;
         let folder = folder_name(&cwd);
         let (home, root) = (context.home()?, context.state_dir()?.join("sessions"));
@@ -54,18 +54,18 @@ impl Store {
     }
 
     /// Whether it has a conversation of this id.
-    pub fn has(&self, id: &str) -> bool {
+    pub(super) fn has(&self, id: &str) -> bool {
         self.file(id).exists() || self.transcript(id).exists()
     }
 
     /// Whether Claude Code has a conversation of this id, and we have nothing of it.
-    pub fn is_claudes(&self, id: &str) -> bool {
+    pub(super) fn is_claudes(&self, id: &str) -> bool {
         find(&self.projects, &self.folder, id).is_some() && find(&self.root, &self.folder, id).is_none()
     }
 
     /// A conversation with the turns of ours and of Claude Code's in the order of time. As the real CLI does, it looks
     /// into this working directory's folder first, then for the one other folder that has it, where it then goes on.
-    pub fn read(&self, id: &str) -> Option<Found> {
+    pub(super) fn read(&self, id: &str) -> Option<Found> {
         let ours = find(&self.root, &self.folder, id);
         let theirs = find(&self.projects, &self.folder, id);
         let records = ours.as_deref().and_then(read_records);
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// The ids of this working directory's conversations, that in which was last spoken first.
-    pub fn newest_first(&self) -> Vec<String> {
+    pub(super) fn newest_first(&self) -> Vec<String> {
         let mut found: Vec<_> = self.files().map(|(id, _, changed)| (id, changed)).collect();
         found.sort_by_key(|(_, changed)| Reverse(*changed));
         found.into_iter().map(|(id, _)| id).collect()
@@ -94,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     /// If none has it, or several have.
-    pub fn titled(&self, title: &str) -> std::result::Result<String, Unknown> {
+    pub(super) fn titled(&self, title: &str) -> std::result::Result<String, Unknown> {
         let title = title.trim().to_lowercase();
         let title_in = |path: &Path| match path.starts_with(&self.root) {
             true => read_records(path).and_then(|(title, _)| title),
@@ -118,7 +118,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn append(&self, path: &Path, record: &Record) -> Result<()> {
+    pub(super) fn append(&self, path: &Path, record: &Record) -> Result<()> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let mut file = match file {
             Err(error) if error.kind() == io::ErrorKind::NotFound => private_file(path)?,
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Our file of a conversation that begins in this working directory.
-    pub fn file(&self, id: &str) -> PathBuf {
+    pub(super) fn file(&self, id: &str) -> PathBuf {
         self.root.join(&self.folder).join(format!("{id}.jsonl"))
     }
 

@@ -36,7 +36,7 @@ struct Line<'a> {
 }
 
 /// The newest turns of a transcript, oldest first. `None` if there are none.
-pub fn read(path: &Path) -> Option<Vec<Entry>> {
+pub(super) fn read(path: &Path) -> Option<Vec<Entry>> {
     let mut lines = lines_from_end(File::open(path).ok()?);
     let mut entries = Vec::new();
     let mut size = 0;
@@ -75,7 +75,7 @@ pub fn read(path: &Path) -> Option<Vec<Entry>> {
 }
 
 /// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.
-pub fn title(path: &Path) -> Option<String> {
+pub(super) fn title(path: &Path) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Titled {
@@ -97,7 +97,7 @@ fn ids(compact_metadata: &Option<Value>) -> HashSet<String> {
 }
 
 /// Makes the times follow the order, which is the file's: what is sorted by time later must keep it.
-pub fn in_order(entries: &mut [Entry]) {
+pub(super) fn in_order(entries: &mut [Entry]) {
     let mut latest = i64::MIN;
     for entry in entries {
         latest = latest.max(entry.at);
