@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 
 /// The JSON text with U+FFFD in place of each half that stands alone.
-pub(crate) fn mended(json: &str) -> String {
-    let mut mended = String::with_capacity(json.len());
+pub(crate) fn replace_lone_surrogates(json: &str) -> String {
+    let mut replace_lone_surrogates = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
-        mended.push_str(&rest[..at]);
+        replace_lone_surrogates.push_str(&rest[..at]);
         let escape = &rest[at..];
         let is_pair = || matches!(escape.get(6..).and_then(unit), Some(0xdc00..=0xdfff));
         let (written, length) = match unit(escape) {
@@ -20,10 +20,10 @@ pub(crate) fn mended(json: &str) -> String {
                 (&escape[..length], length)
             }
         };
-        mended.push_str(written);
+        replace_lone_surrogates.push_str(written);
         rest = &escape[length..];
     }
-    mended + rest
+    replace_lone_surrogates + rest
 }
 
 /// The code unit of an escape `\uXXXX` at the beginning of a text.
@@ -42,7 +42,7 @@ pub(crate) fn clock(time: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mended;
+    use super::replace_lone_surrogates;
 
     #[test]
     fn only_halves_are_mended() {
@@ -57,7 +57,7 @@ mod tests {
             ("\\u", "\\u"),
         ];
         for (json, expected) in table {
-            assert_eq!(mended(json), expected, "{json}");
+            assert_eq!(replace_lone_surrogates(json), expected, "{json}");
         }
     }
 }

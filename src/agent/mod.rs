@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::answer;
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
@@ -32,12 +32,12 @@ use crate::server::probe::State;
 use crate::state::ledger::Entry;
 use crate::stdin::Stdin;
 use crate::watch::process::{OnLocal, Process};
-use crate::watch::render::{Limits, Rendered};
-use crate::watch::{Mode, Patience, Start, Step, Watch};
+use crate::watch::render::{Limits, Renderer};
+use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
 
 /// When the local model gets tools: `LOCAL_LLM_AGENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum AgentPolicy {
     /// For calls that ask for them, and for people at a terminal.
     Auto,
     /// For each call.
@@ -46,34 +46,34 @@ pub(crate) enum Way {
     Never,
 }
 
-impl Way {
+impl AgentPolicy {
     /// As the user has set it.
-    pub(crate) fn of(applet: &str, context: &Context) -> Way {
+    pub(crate) fn of(applet: &str, context: &Context) -> AgentPolicy {
         let word = context.setting("LOCAL_LLM_AGENT").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
         match word.as_str() {
-            "" | "auto" => Way::Auto,
-            "always" => Way::Always,
-            "never" => Way::Never,
+            "" | "auto" => AgentPolicy::Auto,
+            "always" => AgentPolicy::Always,
+            "never" => AgentPolicy::Never,
             _ => {
                 warn(applet, &format!("LOCAL_LLM_AGENT is `{word}`: expected auto, always or never; using auto"));
-                Way::Auto
+                AgentPolicy::Auto
             }
         }
     }
 
     /// Whether a print-mode call goes this way. `waits`: for the first line of a session.
-    pub(crate) fn takes(self, context: &Context, invocation: &Invocation, stdin: &Stdin, waits: bool) -> bool {
-        let registers = || stdin.initialize(waits && invocation.formats_fit()).is_some_and(|request| registers_hands(&request));
+    pub(crate) fn takes(self, context: &Context, command_line: &CommandLine, stdin: &Stdin, waits: bool) -> bool {
+        let registers = || stdin.initialize(waits && command_line.formats_fit()).is_some_and(|request| registers_tools(&request));
         match self {
-            Way::Auto => asks_for_hands(context, invocation) || registers(),
-            Way::Always => true,
-            Way::Never => false,
+            AgentPolicy::Auto => asks_for_tools(context, command_line) || registers(),
+            AgentPolicy::Always => true,
+            AgentPolicy::Never => false,
         }
     }
 }
 
 /// Whether a call asks for tools, for permissions, or for something else that only Claude Code itself has.
-fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
+fn asks_for_tools(context: &Context, command_line: &CommandLine) -> bool {
     const OPTIONS: [&str; 8] = [
         "--dangerously-skip-permissions",
         "--permission-prompt-tool",
@@ -84,17 +84,17 @@ fn asks_for_hands(context: &Context, invocation: &Invocation) -> bool {
         "--plugin-dir",
         "--worktree",
     ];
-    let names = |option| invocation.all(option).any(|tool| !tool.trim().is_empty());
+    let names = |option| command_line.all(option).any(|tool| !tool.trim().is_empty());
     let has_tools = names("--tools") || names("--allowed-tools");
-    let has_mode = invocation.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
-    let is_command = invocation.prompt().is_some_and(is_slash_command);
-    let resumed = invocation.last("--resume").filter(|_| !invocation.has("--continue"));
-    let is_claudes = (invocation.has("--continue") || resumed.is_some()) && answer::session_is_claudes(context, resumed);
-    has_tools || has_mode || is_command || is_claudes || OPTIONS.iter().any(|option| invocation.has(option))
+    let has_mode = command_line.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
+    let is_command = command_line.prompt().is_some_and(is_slash_command);
+    let resumed = command_line.last("--resume").filter(|_| !command_line.has("--continue"));
+    let is_claudes = (command_line.has("--continue") || resumed.is_some()) && answer::session_is_claudes(context, resumed);
+    has_tools || has_mode || is_command || is_claudes || OPTIONS.iter().any(|option| command_line.has(option))
 }
 
 /// Whether the request that a session begins with registers what only Claude Code itself has.
-fn registers_hands(initialize: &Value) -> bool {
+fn registers_tools(initialize: &Value) -> bool {
     ["hooks", "sdkMcpServers", "agents"].iter().any(|key| match &initialize[*key] {
         Value::Object(fields) => !fields.is_empty(),
         Value::Array(list) => !list.is_empty(),
@@ -110,13 +110,13 @@ fn is_slash_command(prompt: &str) -> bool {
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed.
-pub(crate) fn become_agent(applet: &str, context: &Context, invocation: &Invocation, is_print: bool) -> Error {
+pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Error {
     let begun = Timestamp::now();
     let program = match locate::announce_exec(applet, context) {
         Ok(program) => program,
         Err(error) => return error,
     };
-    let ready = match prepare(context, invocation, is_print) {
+    let ready = match prepare(context, command_line, is_print) {
         Ok(ready) => ready,
         Err(error) => return error,
     };
@@ -130,8 +130,8 @@ pub(crate) fn become_agent(applet: &str, context: &Context, invocation: &Invocat
             None => std::env::remove_var(name),
         }
     }
-    let args = match invocation.has("--settings") {
-        true => invocation.replaced_by(&["--settings"], &ready.settings, &context.args),
+    let args = match command_line.has("--settings") {
+        true => command_line.replaced_by(&["--settings"], &ready.settings, &context.args),
         false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
     };
     // How it ends nobody here will know.
@@ -148,11 +148,11 @@ pub(crate) fn become_agent(applet: &str, context: &Context, invocation: &Invocat
 pub(crate) fn run(
     applet: &str,
     context: &Context,
-    invocation: &Invocation,
+    command_line: &CommandLine,
     stdin: Stdin,
 ) -> std::result::Result<Exit, (Error, Stdin)> {
     let begun = Timestamp::now();
-    let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, invocation, true)?)));
+    let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, command_line, true)?)));
     let (program, ready) = match found {
         Ok(found) => found,
         Err(error) => return Err((error, stdin)),
@@ -160,15 +160,15 @@ pub(crate) fn run(
     if !is_quiet(context) {
         say(&format!("{applet}: {}", ready.said));
     }
-    let mut out = Rendered::new(answer::format(invocation), context.stdout_is_terminal(), Limits::default());
+    let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
     out.mark(Some(json!({"backend": "local", "reason": "switch"})));
     let start = Start {
         mode: Mode::PassedOn,
-        patience: Patience::endless(),
+        patience: GiveUpAfter::endless(),
         limits_retries: false,
         local: Some(OnLocal { ready, prompt: None }),
     };
-    let mut watch = match Watch::start(applet, context, invocation, Process::with(program, stdin), out, start) {
+    let mut watch = match Watch::start(applet, context, command_line, Process::with(program, stdin), out, start) {
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);
@@ -189,7 +189,7 @@ pub(crate) fn run(
 ///
 /// # Errors
 /// If there is no local server, or no place for the settings.
-pub(crate) fn prepare(context: &Context, invocation: &Invocation, is_print: bool) -> Result<Ready> {
+pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, Settings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
@@ -199,9 +199,9 @@ pub(crate) fn prepare(context: &Context, invocation: &Invocation, is_print: bool
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
-    let merged = crate::claude_code::settings::merged(invocation, &local, is_print || has_stored_key(context))?;
+    let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
     atomic_file::replace(&file, merged.as_bytes())?;
-    start_gateway(invocation, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(&local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model })
@@ -231,7 +231,7 @@ fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model 
     known.or_else(told).unwrap_or_else(unknown)
 }
 
-fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
+fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
     for (name, _) in std::env::vars_os() {
@@ -240,7 +240,7 @@ fn start_gateway(invocation: &Invocation, local: &Local, listener: TcpListener, 
         }
     }
     // A variable has its limits, and a request that must be short has no room for more.
-    let appended = prompt::appended(invocation).ok().flatten().unwrap_or_default();
+    let appended = prompt::appended(command_line).ok().flatten().unwrap_or_default();
     let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
     command
         .env(gateway::TOKEN, &local.token)

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What a failed turn's messages say.
-pub(crate) struct Problem {
+pub(crate) struct ApiError {
     /// The text, in place of an answer.
     pub text: String,
     /// What had come of the answer, if that is in none of the messages.
@@ -18,9 +18,9 @@ pub(crate) struct Problem {
     pub api_error: Option<&'static str>,
 }
 
-impl Problem {
+impl ApiError {
     /// The failure as callers of Claude Code know failures. What is to be done about it stands in the same line.
-    pub(crate) fn new(applet: &str, error: Error) -> Problem {
+    pub(crate) fn new(applet: &str, error: Error) -> ApiError {
         let hint = error.hint(applet).map(|hint| format!(" · {hint}")).unwrap_or_default();
         let (error, partial) = match error.without_log() {
             Error::CutAnswer { reason, partial } => {
@@ -40,7 +40,7 @@ impl Problem {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let has_answered = status.is_some() || matches!(error, Error::EmptyAnswer { .. } | Error::Answer(_));
         let api_error = (!has_answered).then_some("connection_failed");
-        Problem { text, partial, kind, terminal_reason, status, api_error }
+        ApiError { text, partial, kind, terminal_reason, status, api_error }
     }
 }
 

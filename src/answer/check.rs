@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::state::sessions::{Session, is_uuid};
@@ -11,35 +11,35 @@ use crate::state::sessions::{Session, is_uuid};
 ///
 /// # Errors
 /// Its texts.
-pub(crate) fn before_files(context: &Context, invocation: &Invocation) -> Result<()> {
-    if let Some(turns) = context.env("CLAUDE_CODE_MAX_TURNS").filter(|_| !invocation.has("--max-turns")) {
+pub(crate) fn before_files(context: &Context, command_line: &CommandLine) -> Result<()> {
+    if let Some(turns) = context.env("CLAUDE_CODE_MAX_TURNS").filter(|_| !command_line.has("--max-turns")) {
         let turns = turns.to_string_lossy();
         if !turns.trim().parse().is_ok_and(|turns: u32| turns > 0) {
             return refuse(format!("CLAUDE_CODE_MAX_TURNS must be a positive integer; got \"{turns}\""));
         }
     }
-    invocation.check_command()?;
-    if let Some(agents) = invocation.last("--agents").filter(|agents| !agents.trim_start().starts_with('{')) {
+    command_line.check_command()?;
+    if let Some(agents) = command_line.last("--agents").filter(|agents| !agents.trim_start().starts_with('{')) {
         let path = absolute(agents);
         if !Path::new(&path).exists() {
             let why = "(a value that is not a JSON object is read as a file path)";
             return refuse(format!("Error: --agents file not found: {path} {why}"));
         }
     }
-    if invocation.has("--tmux") && !invocation.has("--worktree") {
+    if command_line.has("--tmux") && !command_line.has("--worktree") {
         return refuse("Error: --tmux requires --worktree");
     }
-    session_id(context, invocation)?;
-    if invocation.has("--file") && context.env("CLAUDE_CODE_SESSION_ACCESS_TOKEN").is_none() {
+    session_id(context, command_line)?;
+    if command_line.has("--file") && context.env("CLAUDE_CODE_SESSION_ACCESS_TOKEN").is_none() {
         return refuse("Error: Session token required for file downloads. CLAUDE_CODE_SESSION_ACCESS_TOKEN must be set.");
     }
     Ok(())
 }
 
-fn session_id(context: &Context, invocation: &Invocation) -> Result<()> {
-    let Some(id) = invocation.last("--session-id") else { return Ok(()) };
-    let resumes = invocation.has("--continue") || invocation.has("--resume");
-    if resumes && !invocation.has("--fork-session") {
+fn session_id(context: &Context, command_line: &CommandLine) -> Result<()> {
+    let Some(id) = command_line.last("--session-id") else { return Ok(()) };
+    let resumes = command_line.has("--continue") || command_line.has("--resume");
+    if resumes && !command_line.has("--fork-session") {
         refuse("Error: --session-id with --continue or --resume also needs --fork-session.")
     } else if !is_uuid(id) {
         refuse("Error: Invalid session ID. Must be a valid UUID.")
@@ -54,30 +54,30 @@ fn session_id(context: &Context, invocation: &Invocation) -> Result<()> {
 ///
 /// # Errors
 /// Its texts.
-pub(crate) fn before_input(invocation: &Invocation) -> Result<()> {
+pub(crate) fn before_input(command_line: &CommandLine) -> Result<()> {
     let is_path = |config: &&str| !config.trim().is_empty() && !config.trim_start().starts_with('{');
-    let configs = invocation.all("--mcp-config").filter(is_path).map(absolute);
+    let configs = command_line.all("--mcp-config").filter(is_path).map(absolute);
     let missing: Vec<String> =
         configs.filter(|path| !Path::new(path).exists()).map(|path| format!("\nMCP config file not found: {path}")).collect();
     if !missing.is_empty() {
         return refuse(format!("Error: Invalid MCP configuration:{}", missing.concat()));
     }
-    let streams_out = invocation.last("--output-format") == Some("stream-json");
-    let streams_in = invocation.last("--input-format") == Some("stream-json");
+    let streams_out = command_line.last("--output-format") == Some("stream-json");
+    let streams_in = command_line.last("--input-format") == Some("stream-json");
     if streams_in && !streams_out {
         return refuse("Error: --input-format=stream-json requires output-format=stream-json.");
     }
-    if invocation.has("--replay-user-messages") && !streams_in {
+    if command_line.has("--replay-user-messages") && !streams_in {
         let needed = "both --input-format=stream-json and --output-format=stream-json";
         return refuse(format!("Error: --replay-user-messages requires {needed}."));
     }
     let is_no = |value: &str| ["false", "0", "no", "off"].contains(&value.trim().to_lowercase().as_str());
-    if invocation.has("--prompt-suggestions") && !invocation.last("--prompt-suggestions").is_some_and(is_no) && !streams_out {
+    if command_line.has("--prompt-suggestions") && !command_line.last("--prompt-suggestions").is_some_and(is_no) && !streams_out {
         let why = "(prompt_suggestion messages only appear in stream-json output)";
         return refuse(format!("Error: --prompt-suggestions requires --print and --output-format=stream-json {why}."));
     }
     for option in ["--include-partial-messages", "--forward-subagent-text"] {
-        if invocation.has(option) && !streams_out {
+        if command_line.has(option) && !streams_out {
             return refuse(format!("Error: {option} requires --print and --output-format=stream-json."));
         }
     }
@@ -89,18 +89,18 @@ pub(crate) fn before_input(invocation: &Invocation) -> Result<()> {
 ///
 /// # Errors
 /// Its text.
-pub(crate) fn permissions(context: &Context, invocation: &Invocation) -> Result<()> {
+pub(crate) fn permissions(context: &Context, command_line: &CommandLine) -> Result<()> {
     let is_sandbox = context.env("IS_SANDBOX").is_some_and(|value| value == "1");
-    match may_bypass_permissions(invocation) && nix::unistd::geteuid().is_root() && !is_sandbox {
+    match may_bypass_permissions(command_line) && nix::unistd::geteuid().is_root() && !is_sandbox {
         true => refuse("--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons"),
         false => Ok(()),
     }
 }
 
 /// Whether all permissions may be given.
-pub(crate) fn may_bypass_permissions(invocation: &Invocation) -> bool {
+pub(crate) fn may_bypass_permissions(command_line: &CommandLine) -> bool {
     let options = ["--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"];
-    options.iter().any(|option| invocation.has(option)) || invocation.last("--permission-mode") == Some("bypassPermissions")
+    options.iter().any(|option| command_line.has(option)) || command_line.last("--permission-mode") == Some("bypassPermissions")
 }
 
 fn absolute(path: &str) -> String {

@@ -16,19 +16,19 @@ use serde_json::Value;
 use crate::answer::conversation::Outcome;
 use crate::answer::conversation::{Conversation, Options};
 use crate::answer::reporter::Reporter;
-use crate::answer::request::{Occasion, Source};
+use crate::answer::request::{AnswerRequest, Source};
 use crate::answer::turn::Shared;
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::prompt;
-use crate::claude_code::protocol::messages::Identity;
+use crate::claude_code::protocol::messages::SessionInfo;
 use crate::claude_code::protocol::output::{Format, Output};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::model::{HubCache, NAMELESS};
 use crate::local_model::settings::Settings;
 use crate::server::Server;
-use crate::state::flag::Switch;
+use crate::state::flag::Flag;
 use crate::state::sessions::{Choice, Session, Unknown, is_uuid};
 use crate::stdin::Feed;
 
@@ -36,11 +36,11 @@ use crate::stdin::Feed;
 ///
 /// # Errors
 /// The real CLI's own for a call that it would refuse, ours for settings that cannot be used.
-pub(crate) fn run(applet: &str, context: &Context, invocation: &Invocation, occasion: Occasion) -> Result<Outcome> {
-    let reads_stdin = matches!(occasion.input, Source::Stdin);
-    let (conversation, start) = prepare(applet, context, invocation, occasion).inspect_err(|_| {
+pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, request: AnswerRequest) -> Result<Outcome> {
+    let reads_stdin = matches!(request.input, Source::Stdin);
+    let (conversation, start) = prepare(applet, context, command_line, request).inspect_err(|_| {
         // An SDK that finds us gone when it says its first words tells of that, and not of what we said.
-        if reads_stdin && listens(invocation) && !io::stdin().is_terminal() {
+        if reads_stdin && listens(command_line) && !io::stdin().is_terminal() {
             prompt::await_input();
         }
     })?;
@@ -70,41 +70,41 @@ pub(crate) fn session_is_claudes(context: &Context, name: Option<&str>) -> bool 
 }
 
 /// Whether the input of a call is a stream of messages.
-pub(crate) fn listens(invocation: &Invocation) -> bool {
-    invocation.last("--input-format") == Some("stream-json")
+pub(crate) fn listens(command_line: &CommandLine) -> bool {
+    command_line.last("--input-format") == Some("stream-json")
 }
 
 fn prepare<'a>(
     applet: &str,
     context: &'a Context,
-    invocation: &Invocation,
-    occasion: Occasion,
+    command_line: &CommandLine,
+    request: AnswerRequest,
 ) -> Result<(Conversation<'a>, Start)> {
-    let Occasion { mark, input, may_decline, on_answer, taken, replied, interrupts } = occasion;
+    let AnswerRequest { mark, input, may_decline, on_answer, taken, replied, interrupts } = request;
     if taken.is_none() {
-        check::before_files(context, invocation)?;
+        check::before_files(context, command_line)?;
     }
-    let system = prompt::system(invocation)?;
-    check::before_input(invocation)?;
+    let system = prompt::system(command_line)?;
+    check::before_input(command_line)?;
     let settings = Settings::new(context)?;
     let start = match input {
         Source::Feed(feed) => Start::Lines(Some(feed)),
-        Source::Stdin if listens(invocation) => Start::Lines(None),
-        Source::Stdin => Start::Prompt(prompt::read(invocation, None)?),
-        Source::Read(bytes) => Start::Prompt(prompt::read(invocation, Some(bytes))?),
+        Source::Stdin if listens(command_line) => Start::Lines(None),
+        Source::Stdin => Start::Prompt(prompt::read(command_line, None)?),
+        Source::Read(bytes) => Start::Prompt(prompt::read(command_line, Some(bytes))?),
     };
-    let schema = invocation.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
-    check::permissions(context, invocation)?;
-    let mut output = Output::new(format(invocation), context.stdout_is_terminal());
+    let schema = command_line.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
+    check::permissions(context, command_line)?;
+    let mut output = Output::new(format(command_line), context.stdout_is_terminal());
     if may_decline {
         output.hold(on_answer);
     }
-    let mut reporter = Reporter::new(applet, output, identity(&settings, invocation, mark));
-    let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !invocation.has("--fork-session"));
+    let mut reporter = Reporter::new(applet, output, identity(&settings, command_line, mark));
+    let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !command_line.has("--fork-session"));
     let begun = begun.and_then(|id| Session::open(applet, context, Choice::Known(id)).ok());
-    let mut session = begun.map_or_else(|| session(applet, context, invocation), Ok).inspect_err(|error| {
-        let resumed = invocation.last("--resume").filter(|id| is_uuid(id) && !invocation.has("--fork-session"));
-        let id = resumed.or(invocation.last("--session-id"));
+    let mut session = begun.map_or_else(|| session(applet, context, command_line), Ok).inspect_err(|error| {
+        let resumed = command_line.last("--resume").filter(|id| is_uuid(id) && !command_line.has("--fork-session"));
+        let id = resumed.or(command_line.last("--session-id"));
         reporter.identity.session_id = id.map_or_else(crate::claude_code::protocol::messages::uuid, str::to_string);
         reporter.fail_at_start(&error.to_string());
     })?;
@@ -117,20 +117,20 @@ fn prepare<'a>(
     }
     reporter.identity.session_id.clone_from(&session.id);
     match &start {
-        Start::Prompt(prompt) => prompt::check(invocation, prompt)?,
+        Start::Prompt(prompt) => prompt::check(command_line, prompt)?,
         Start::Lines(None) if io::stdin().is_terminal() => return Err(prompt::missing()),
         Start::Lines(_) => {}
     }
-    if invocation.last("--output-format") == Some("stream-json") && !invocation.has("--verbose") {
+    if command_line.last("--output-format") == Some("stream-json") && !command_line.has("--verbose") {
         let text = "Error: When using --print, --output-format=stream-json requires --verbose";
         return Err(Error::AsClaude(text.into()));
     }
     let options = Options {
         system,
         schema: schema.map(|schema| (Arc::new(schema), attempts(context))),
-        expands_mentions: !invocation.has("--bare"),
-        replays: invocation.has("--replay-user-messages"),
-        may_bypass_permissions: check::may_bypass_permissions(invocation),
+        expands_mentions: !command_line.has("--bare"),
+        replays: command_line.has("--replay-user-messages"),
+        may_bypass_permissions: check::may_bypass_permissions(command_line),
         tells_idle: taken.is_some_and(|taken| taken.is_running),
         replied,
     };
@@ -140,7 +140,7 @@ fn prepare<'a>(
         server: Server::new(context)?,
         hub_cache: HubCache::new(context),
         settings,
-        switch: Switch::new(context).ok(),
+        switch: Flag::new(context).ok(),
         model: OnceLock::new(),
         has_warned: AtomicBool::new(false),
     };
@@ -148,23 +148,23 @@ fn prepare<'a>(
 }
 
 /// The format that the options ask for.
-pub(crate) fn format(invocation: &Invocation) -> Format {
-    match invocation.last("--output-format") {
-        Some("stream-json") => Format::StreamJson { partials: invocation.has("--include-partial-messages") },
-        Some("json") if invocation.has("--verbose") => Format::JsonArray,
+pub(crate) fn format(command_line: &CommandLine) -> Format {
+    match command_line.last("--output-format") {
+        Some("stream-json") => Format::StreamJson { partials: command_line.has("--include-partial-messages") },
+        Some("json") if command_line.has("--verbose") => Format::JsonArray,
         Some("json") => Format::Json,
         _ => Format::Text,
     }
 }
 
-fn identity(settings: &Settings, invocation: &Invocation, mark: Value) -> Identity {
-    let mode = match invocation.last("--permission-mode") {
+fn identity(settings: &Settings, command_line: &CommandLine, mark: Value) -> SessionInfo {
+    let mode = match command_line.last("--permission-mode") {
         Some("manual") | None => "default",
         Some(mode) => mode,
     };
-    let mode = if invocation.has("--dangerously-skip-permissions") { "bypassPermissions" } else { mode };
+    let mode = if command_line.has("--dangerously-skip-permissions") { "bypassPermissions" } else { mode };
     let cwd = std::env::current_dir().map(|cwd| cwd.to_string_lossy().into_owned());
-    Identity {
+    SessionInfo {
         session_id: String::new(),
         model: settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown),
         window: settings.window.unwrap_or_default(),
@@ -176,22 +176,22 @@ fn identity(settings: &Settings, invocation: &Invocation, mark: Value) -> Identi
 }
 
 /// The session that the options ask for.
-fn session(applet: &str, context: &Context, invocation: &Invocation) -> Result<Session> {
+fn session(applet: &str, context: &Context, command_line: &CommandLine) -> Result<Session> {
     let fault = |text: String| Err(Error::AsClaude(text));
-    let continues = invocation.has("--continue");
-    let name = invocation.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
+    let continues = command_line.has("--continue");
+    let name = command_line.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
     for (option, needed) in
         [("--resume-session-at", "--resume"), ("--resume-drops-turn", "--resume-session-at"), ("--rewind-files", "--resume")]
     {
-        if invocation.has(option) && !invocation.has(needed) {
+        if command_line.has(option) && !command_line.has(needed) {
             return fault(format!("Error: {option} requires {needed}"));
         }
     }
-    let id = invocation.last("--session-id");
+    let id = command_line.last("--session-id");
     let choice = match name {
         Some(name) => Choice::Known(name),
         None if continues => Choice::Last,
-        None if invocation.has("--resume") => return fault(RESUME_NEEDS.into()),
+        None if command_line.has("--resume") => return fault(RESUME_NEEDS.into()),
         None => Choice::New(id),
     };
     let mut session = match Session::open(applet, context, choice) {
@@ -214,13 +214,13 @@ fn session(applet: &str, context: &Context, invocation: &Invocation) -> Result<S
             });
         }
     };
-    if invocation.has("--no-session-persistence") {
+    if command_line.has("--no-session-persistence") {
         session.forget();
     }
-    if invocation.has("--fork-session") && (name.is_some() || continues) {
+    if command_line.has("--fork-session") && (name.is_some() || continues) {
         session.fork(id);
     }
-    if let Some(title) = invocation.last("--name").filter(|title| !title.trim().is_empty()) {
+    if let Some(title) = command_line.last("--name").filter(|title| !title.trim().is_empty()) {
         session.set_title(title.trim());
     }
     Ok(session)

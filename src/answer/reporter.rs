@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::answer::api_error::Problem;
+use crate::answer::api_error::ApiError;
 use crate::claude_code::protocol::messages;
-use crate::claude_code::protocol::messages::Identity;
+use crate::claude_code::protocol::messages::SessionInfo;
 use crate::claude_code::protocol::output::{Format, Output};
 use crate::completions::chunk::Usage;
 use crate::error::{Error, say};
@@ -19,7 +19,7 @@ pub(crate) struct Reporter {
     /// Where it tells.
     pub output: Output,
     /// What it says of the conversation.
-    pub identity: Identity,
+    pub identity: SessionInfo,
     applet: String,
     turn: Option<Turn>,
     results: u32,
@@ -84,7 +84,7 @@ struct Ending<'a> {
 
 impl Reporter {
     /// A reporter for the applet `applet`.
-    pub(crate) fn new(applet: &str, output: Output, identity: Identity) -> Reporter {
+    pub(crate) fn new(applet: &str, output: Output, identity: SessionInfo) -> Reporter {
         let (applet, total) = (applet.into(), Spent::default());
         Reporter { output, identity, applet, turn: None, results: 0, total, last_failed: false }
     }
@@ -234,7 +234,7 @@ impl Reporter {
     pub(crate) fn fail(&mut self, error: Error) {
         self.introduce();
         self.replay();
-        let problem = Problem::new(&self.applet, error);
+        let problem = ApiError::new(&self.applet, error);
         let status = match problem.api_error {
             Some(api_error) => json!({"api_error": api_error}),
             None => json!({"api_error_status": problem.status}),
@@ -250,7 +250,7 @@ impl Reporter {
             self.output.message(&message);
         }
         if let Some(partial) = problem.partial.filter(|_| !self.output.has_shown()) {
-            let partial = crate::claude_code::protocol::output::harmless(partial.trim_end());
+            let partial = crate::claude_code::protocol::output::strip_controls(partial.trim_end());
             say(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
         }
         let mut fields = json!({"api_error_status": problem.status});

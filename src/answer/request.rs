@@ -10,7 +10,7 @@ use crate::claude_code::protocol::input::Role;
 use crate::stdin::Feed;
 
 /// What is special about a call that is answered here.
-pub(crate) struct Occasion {
+pub(crate) struct AnswerRequest {
     /// What the results say of it.
     pub mark: Value,
     /// Where the input comes from.
@@ -20,7 +20,7 @@ pub(crate) struct Occasion {
     /// Called before the first word of an answer is printed.
     pub on_answer: Option<Box<dyn FnOnce() + Send>>,
     /// The real Claude has begun the call, so it has been checked.
-    pub taken: Option<Taken>,
+    pub taken: Option<Handover>,
     /// Takes the ids of the requests that were answered.
     pub replied: Arc<Mutex<HashSet<String>>>,
     /// What interrupts the turn, if this process does not look out for it itself.
@@ -39,7 +39,7 @@ pub(crate) enum Source {
 
 /// What the real Claude has told the caller.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct Handover {
     /// The session's id.
     pub session_id: Option<String>,
     /// What was said in it, as far as the session's transcript may not have it yet.
@@ -48,10 +48,10 @@ pub(crate) struct Taken {
     pub is_running: bool,
 }
 
-impl Occasion {
+impl AnswerRequest {
     /// The switch says so.
-    pub(crate) fn switch() -> Occasion {
-        Occasion {
+    pub(crate) fn switch() -> AnswerRequest {
+        AnswerRequest {
             mark: json!({"backend": "local", "reason": "switch"}),
             input: Source::Stdin,
             may_decline: false,

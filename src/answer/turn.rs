@@ -18,7 +18,7 @@ use crate::local_model::{context, model};
 use crate::server::Server;
 use crate::server::probe::State;
 use crate::server::progress::Progress;
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 
 /// A conversation shorter than this, in tokens, fits every model's context; no question is asked about it.
 const FITS_EVERYWHERE: usize = 1000;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     /// Where model files may lie.
     pub hub_cache: HubCache,
     /// Says whether a server is still wanted.
-    pub switch: Option<Switch>,
+    pub switch: Option<Flag>,
     /// The model, once it is known.
     pub model: OnceLock<Model>,
     /// Whether the caller knows that the conversation is too long.

@@ -21,26 +21,26 @@ use crate::error::{Candidate, Error, Result, Skip};
 
 /// What makes two paths the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
 
-impl From<&Metadata> for Identity {
-    fn from(metadata: &Metadata) -> Identity {
-        Identity { device: metadata.dev(), inode: metadata.ino() }
+impl From<&Metadata> for FileId {
+    fn from(metadata: &Metadata) -> FileId {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
     }
 }
 
-impl Identity {
+impl FileId {
     /// The identity of the file that `path` leads to, if there is one.
-    pub(crate) fn of(path: &Path) -> Option<Identity> {
-        fs::metadata(path).ok().as_ref().map(Identity::from)
+    pub(crate) fn of(path: &Path) -> Option<FileId> {
+        fs::metadata(path).ok().as_ref().map(FileId::from)
     }
 
     /// The identity of the running binary. On Linux `/proc/self/exe` holds it even if the file was replaced meanwhile.
-    pub(crate) fn of_this_process() -> Option<Identity> {
-        Identity::of(Path::new("/proc/self/exe")).or_else(|| Identity::of(&std::env::current_exe().ok()?))
+    pub(crate) fn of_this_process() -> Option<FileId> {
+        FileId::of(Path::new("/proc/self/exe")).or_else(|| FileId::of(&std::env::current_exe().ok()?))
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn find(context: &Context) -> Result<PathBuf> {
 pub(crate) fn before_us_on_path(context: &Context) -> Option<PathBuf> {
     let path = context.program("claude")?;
     let metadata = fs::metadata(&path).ok()?;
-    let is_us = Identity::of_this_process() == Some(Identity::from(&metadata)) || is_copy_of_us(&path, metadata.len());
+    let is_us = FileId::of_this_process() == Some(FileId::from(&metadata)) || is_copy_of_us(&path, metadata.len());
     (!is_us).then_some(path)
 }
 
@@ -168,7 +168,7 @@ impl Trail {
     }
 
     fn next_claude(&self, context: &Context, looks_inside: bool) -> Result<PathBuf> {
-        let us = Identity::of_this_process();
+        let us = FileId::of_this_process();
         let chosen = context.setting("CLAUDE_BIN").map(|path| context.expand(path));
         let mut candidates = Vec::new();
         let mut before_the_turn = None;
@@ -242,7 +242,7 @@ fn nvm_dirs(versions: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| versions.join(name).join("bin")).collect()
 }
 
-fn examine(path: PathBuf, us: Option<Identity>, looks_inside: bool) -> Candidate {
+fn examine(path: PathBuf, us: Option<FileId>, looks_inside: bool) -> Candidate {
     let skipped = match fs::metadata(&path) {
         _ if !path.is_absolute() => Some(Skip::Relative),
         Ok(metadata) => skip(&path, &metadata, us, looks_inside),
@@ -252,8 +252,8 @@ fn examine(path: PathBuf, us: Option<Identity>, looks_inside: bool) -> Candidate
     Candidate { path, skipped }
 }
 
-fn skip(path: &Path, metadata: &Metadata, us: Option<Identity>, looks_inside: bool) -> Option<Skip> {
-    if us == Some(Identity::from(metadata)) {
+fn skip(path: &Path, metadata: &Metadata, us: Option<FileId>, looks_inside: bool) -> Option<Skip> {
+    if us == Some(FileId::from(metadata)) {
         Some(Skip::Ourselves)
     } else if !metadata.is_file() {
         Some(Skip::NotAFile)

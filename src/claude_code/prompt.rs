@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::error::{Error, Result, say};
 
 /// The most that stdin may hold, in UTF-16 code units, which is how the real CLI counts its 10 MB.
@@ -21,8 +21,8 @@ const PATIENCE_WITH_STDIN: u16 = 3000;
 ///
 /// # Errors
 /// The real CLI's text for too much of it.
-pub(crate) fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Result<String> {
-    let argument = match invocation.prompt() {
+pub(crate) fn read(command_line: &CommandLine, read_before: Option<Vec<u8>>) -> Result<String> {
+    let argument = match command_line.prompt() {
         Some("code") => {
             say("Tip: you can start Claude Code with just `claude`");
             ""
@@ -36,8 +36,8 @@ pub(crate) fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Res
     };
     let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let prompt = parts.join("\n");
-    let is_text = matches!(invocation.last("--output-format"), None | Some("text"));
-    if let Some(warning) = invocation.eaten_prompt().filter(|_| is_text || prompt.is_empty()) {
+    let is_text = matches!(command_line.last("--output-format"), None | Some("text"));
+    if let Some(warning) = command_line.eaten_prompt().filter(|_| is_text || prompt.is_empty()) {
         say(warning);
     }
     Ok(prompt)
@@ -47,8 +47,8 @@ pub(crate) fn read(invocation: &Invocation, read_before: Option<Vec<u8>>) -> Res
 ///
 /// # Errors
 /// The real CLI's texts for no prompt and only white space.
-pub(crate) fn check(invocation: &Invocation, prompt: &str) -> Result<()> {
-    let resumes = invocation.has("--continue") || invocation.last("--resume").is_some_and(|id| !is_blank(id));
+pub(crate) fn check(command_line: &CommandLine, prompt: &str) -> Result<()> {
+    let resumes = command_line.has("--continue") || command_line.last("--resume").is_some_and(|id| !is_blank(id));
     if prompt.is_empty() && resumes {
         let text = "Error: No deferred tool marker found in the resumed session. Either the session was not deferred, the marker \
                     is stale (tool already ran), or it exceeds the tail-scan window. Provide a prompt to continue the conversation.";
@@ -74,9 +74,9 @@ pub(crate) fn missing() -> Error {
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
-pub(crate) fn system(invocation: &Invocation) -> Result<Option<String>> {
-    let own = joined(invocation, "--system-prompt", "--system-prompt-file", "system prompt file")?;
-    let appended = appended(invocation)?;
+pub(crate) fn system(command_line: &CommandLine) -> Result<Option<String>> {
+    let own = joined(command_line, "--system-prompt", "--system-prompt-file", "system prompt file")?;
+    let appended = appended(command_line)?;
     let parts = [own, appended].into_iter().flatten().filter(|part| !part.is_empty());
     let whole = parts.collect::<Vec<_>>().join("\n\n");
     Ok((!whole.is_empty()).then_some(whole))
@@ -86,14 +86,14 @@ pub(crate) fn system(invocation: &Invocation) -> Result<Option<String>> {
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
-pub(crate) fn appended(invocation: &Invocation) -> Result<Option<String>> {
-    joined(invocation, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
+pub(crate) fn appended(command_line: &CommandLine) -> Result<Option<String>> {
+    joined(command_line, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
 }
 
 /// The file's text first, then the option's.
-fn joined(invocation: &Invocation, option: &str, file_option: &str, what: &str) -> Result<Option<String>> {
-    let given = invocation.last(option);
-    let Some(path) = invocation.last(file_option).filter(|path| !path.is_empty()) else {
+fn joined(command_line: &CommandLine, option: &str, file_option: &str, what: &str) -> Result<Option<String>> {
+    let given = command_line.last(option);
+    let Some(path) = command_line.last(file_option).filter(|path| !path.is_empty()) else {
         return Ok(given.map(str::to_string));
     };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());

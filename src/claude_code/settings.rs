@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
 use crate::os::process::start_mark;
-use crate::text::mended;
+use crate::text::replace_lone_surrogates;
 
 /// The gateway and the model behind it.
 pub(crate) struct Local {
@@ -195,8 +195,8 @@ fn is_secret(name: &str) -> bool {
 ///
 /// # Errors
 /// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
-pub(crate) fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -> Result<String> {
-    let mut given = invocation.all("--settings");
+pub(crate) fn merged(command_line: &CommandLine, local: &Local, guards_key: bool) -> Result<String> {
+    let mut given = command_line.all("--settings");
     let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
     if given.next().is_some() {
         return Err(unusable("it is given more than once, and versions of Claude Code differ in which one counts".into()));
@@ -209,7 +209,7 @@ pub(crate) fn merged(invocation: &Invocation, local: &Local, guards_key: bool) -
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
     // Only another helper stands before such a key. With `--bare` none is sent, and the helper does not get the variable.
-    let helper = if guards_key && !invocation.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
+    let helper = if guards_key && !command_line.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
     settings.insert("apiKeyHelper".into(), helper.into());
     // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
@@ -234,7 +234,7 @@ fn read(given: &str) -> Result<Map<String, Value>> {
     };
     let text = text.trim_start_matches('\u{feff}');
     let settings: Map<String, Value> = serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&mended(text)))
+        .or_else(|_| serde_json::from_str(&replace_lone_surrogates(text)))
         .map_err(|error| unusable(format!("no JSON object: {error}")))?;
     let is_object = |key: &&str| settings.get(*key).is_none_or(Value::is_object);
     match ["env", "hooks", "permissions"].iter().find(|key| !is_object(key)) {

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use crate::agent;
-use crate::agent::Way;
+use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::Outcome;
-use crate::answer::request::{Occasion, Source};
-use crate::claude_code::command_line::{Call, Invocation};
+use crate::answer::request::{AnswerRequest, Source};
+use crate::claude_code::command_line::{Call, CommandLine};
 use crate::claude_code::options::CLAUDE_ONLY;
 use crate::claude_code::settings::is_inside;
 use crate::claude_code::version::COMPATIBLE_WITH;
@@ -18,13 +18,13 @@ use crate::cli::print;
 use crate::context::Context;
 use crate::error::{Error, report, say, warn};
 use crate::failover::call;
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 use crate::state::ledger::Entry;
 use crate::stdin::Stdin;
 
 /// Runs the applet `name`.
 pub(crate) fn run(name: &str, context: &Context) -> ExitCode {
-    let (backend, warning) = match Switch::new(context) {
+    let (backend, warning) = match Flag::new(context) {
         Ok(switch) => switch.read(),
         Err(Error::NoHome) => (Backend::Claude, None),
         Err(error) => (Backend::Claude, Some(format!("{error}; using claude"))),
@@ -49,18 +49,20 @@ fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
         return become_claude(name, context);
     }
     match command_line::parse(&context.args) {
-        Ok(Call::Prompt(invocation)) if is_elsewhere(&invocation) || locate::is_watched(context) => become_claude(name, context),
-        Ok(Call::Prompt(invocation)) if !is_print => sit_down(name, context, &invocation),
-        Ok(Call::Prompt(invocation)) if invocation.formats_fit() => call::run(name, context, &invocation),
+        Ok(Call::Prompt(command_line)) if is_elsewhere(&command_line) || locate::is_watched(context) => {
+            become_claude(name, context)
+        }
+        Ok(Call::Prompt(command_line)) if !is_print => run_interactive(name, context, &command_line),
+        Ok(Call::Prompt(command_line)) if command_line.formats_fit() => call::run(name, context, &command_line),
         _ => become_claude(name, context),
     }
 }
 
 /// Claude Code with a person before it, on the local model.
-fn sit_down(name: &str, context: &Context, invocation: &Invocation) -> ExitCode {
-    match Way::of(name, context) {
-        Way::Never => become_claude(name, context),
-        Way::Auto | Way::Always => report(name, &agent::become_agent(name, context, invocation, false)),
+fn run_interactive(name: &str, context: &Context, command_line: &CommandLine) -> ExitCode {
+    match AgentPolicy::of(name, context) {
+        AgentPolicy::Never => become_claude(name, context),
+        AgentPolicy::Auto | AgentPolicy::Always => report(name, &agent::become_agent(name, context, command_line, false)),
     }
 }
 
@@ -75,27 +77,27 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     };
     match &call {
         // One of us that stands before has seen to it already.
-        Call::Prompt(invocation) if is_elsewhere(invocation) || locate::is_watched(context) => become_claude(name, context),
-        Call::Prompt(invocation) if is_print => answer(name, context, invocation, begun),
-        Call::Prompt(invocation) => sit_down(name, context, invocation),
+        Call::Prompt(command_line) if is_elsewhere(command_line) || locate::is_watched(context) => become_claude(name, context),
+        Call::Prompt(command_line) if is_print => answer(name, context, command_line, begun),
+        Call::Prompt(command_line) => run_interactive(name, context, command_line),
         Call::NeedsNoModel => become_claude(name, context),
     }
 }
 
 /// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
-fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timestamp) -> ExitCode {
-    let mut occasion = Occasion::switch();
+fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Timestamp) -> ExitCode {
+    let mut occasion = AnswerRequest::switch();
     let mut lacks_tools = false;
-    let mut stdin = Stdin::of_process(answer::listens(invocation));
-    if Way::of(name, context).takes(context, invocation, &stdin, true) {
+    let mut stdin = Stdin::of_process(answer::listens(command_line));
+    if AgentPolicy::of(name, context).takes(context, command_line, &stdin, true) {
         let error;
         if stdin.has_begun() {
-            (error, stdin) = match agent::run(name, context, invocation, stdin) {
+            (error, stdin) = match agent::run(name, context, command_line, stdin) {
                 Ok(exit) => return exit.into(),
                 Err(failed) => failed,
             };
         } else {
-            error = agent::become_agent(name, context, invocation, true);
+            error = agent::become_agent(name, context, command_line, true);
         }
         match error {
             Error::ClaudeNotFound(_) => lacks_tools = true,
@@ -107,7 +109,7 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
         occasion.input = Source::Feed(pump.give_away());
     }
-    match answer::run(name, context, invocation, occasion) {
+    match answer::run(name, context, command_line, occasion) {
         Ok(Outcome::Answered(answered)) => {
             if lacks_tools {
                 say(&format!("{name}: no real Claude Code on this machine: answered without its tools"));
@@ -125,8 +127,8 @@ fn answer(name: &str, context: &Context, invocation: &Invocation, begun: Timesta
 }
 
 /// Some options ask for a session that is not this process's.
-fn is_elsewhere(invocation: &Invocation) -> bool {
-    CLAUDE_ONLY.iter().any(|option| invocation.has(option))
+fn is_elsewhere(command_line: &CommandLine) -> bool {
+    CLAUDE_ONLY.iter().any(|option| command_line.has(option))
 }
 
 fn become_claude(name: &str, context: &Context) -> ExitCode {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::claude_code::locate::Identity;
+use crate::claude_code::locate::FileId;
 use crate::error::{Error, Result};
 use crate::names::{NAMES, OWN_NAME};
 
@@ -15,7 +15,7 @@ use crate::names::{NAMES, OWN_NAME};
 /// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
 pub(crate) fn links(dir: &Path) -> Result<()> {
     let binary = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
-    let us = Identity::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
+    let us = FileId::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let target = target_from(dir, &binary);
     for name in NAMES {
@@ -26,13 +26,13 @@ pub(crate) fn links(dir: &Path) -> Result<()> {
     }
     for name in NAMES {
         let link = dir.join(name);
-        if Identity::of(&link) != Some(us) {
+        if FileId::of(&link) != Some(us) {
             let fresh = dir.join(format!(".{name}.{}", std::process::id()));
             symlink(&target, &fresh).map_err(Error::file("create", &fresh))?;
             fs::rename(&fresh, &link).map_err(Error::file("create", &link))?;
         }
         let opened = fs::File::open(&link).and_then(|file| file.metadata()).map_err(Error::file("open", &link))?;
-        if Identity::from(&opened) != us {
+        if FileId::from(&opened) != us {
             return Err(Error::ForeignFile(link));
         }
         super::print(&format!("{} -> {}\n", link.display(), target.display()));
@@ -42,16 +42,16 @@ pub(crate) fn links(dir: &Path) -> Result<()> {
 
 /// A link beside the binary is relative, so that the folder can be moved.
 fn target_from(dir: &Path, binary: &Path) -> PathBuf {
-    let same_dir = binary.parent().and_then(Identity::of).is_some_and(|parent| Identity::of(dir) == Some(parent));
+    let same_dir = binary.parent().and_then(FileId::of).is_some_and(|parent| FileId::of(dir) == Some(parent));
     match binary.file_name() {
         Some(name) if same_dir => name.into(),
         _ => binary.to_path_buf(),
     }
 }
 
-fn may_replace(link: &Path, us: Identity) -> bool {
+fn may_replace(link: &Path, us: FileId) -> bool {
     let Ok(metadata) = fs::symlink_metadata(link) else { return true };
-    let leads_to_us = Identity::of(link) == Some(us);
+    let leads_to_us = FileId::of(link) == Some(us);
     let names_us = || fs::read_link(link).is_ok_and(|target| target.file_name().is_some_and(|name| name == OWN_NAME));
     leads_to_us || (metadata.is_symlink() && names_us())
 }

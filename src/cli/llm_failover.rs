@@ -11,19 +11,19 @@ use crate::cli::status::Status;
 use crate::cli::{print, status};
 use crate::context::Context;
 use crate::drill;
-use crate::drill::Trouble;
+use crate::drill::Scenario;
 use crate::error;
 use crate::error::{Error, Result, report, warn};
 use crate::gateway;
 use crate::local_model::{ask, unload};
 use crate::os::atomic_file::private_file;
-use crate::os::cleanup::Guard;
+use crate::os::cleanup::CleanupOnSignal;
 use crate::server::files::last_lines;
 use crate::server::probe::State;
 use crate::server::progress::Progress;
 use crate::server::{Server, Stopped};
 use crate::state::breaker::Breaker;
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 use crate::state::{ledger, notify};
 
 const NAME: &str = "llm-failover";
@@ -121,7 +121,7 @@ struct Log {
 struct Drill {
     /// limit, weekly, overload, down, hang, throttle or signin
     #[argh(positional)]
-    trouble: Trouble,
+    scenario: Scenario,
 }
 
 /// Speak the Anthropic Messages API on loopback, answered by the local model, until interrupted.
@@ -201,7 +201,7 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
-        Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
+        Some(Action::Drill(options)) => drill::run(context, options.scenario, &|line| print(&format!("{line}\n")))?,
         Some(Action::Gateway(options)) => action.gateway(options.port)?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
@@ -245,7 +245,7 @@ impl Acting<'_> {
     }
 
     fn status(&self, json: bool) -> Result<()> {
-        let switch = Switch::new(self.context)?;
+        let switch = Flag::new(self.context)?;
         let (backend, warning) = switch.read();
         if let Some(warning) = warning {
             warn(NAME, &warning);
@@ -324,7 +324,7 @@ impl Acting<'_> {
 
     /// What was learned of Claude is forgotten: whoever sets the switch knows better.
     fn flip(&self, backend: Backend) -> Result<()> {
-        let switch = Switch::new(self.context)?;
+        let switch = Flag::new(self.context)?;
         let (before, _) = switch.read();
         switch.write(backend)?;
         if let Ok(breaker) = Breaker::new(self.context) {
@@ -344,7 +344,7 @@ impl Acting<'_> {
         let was_up = server.state() == State::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let context = self.context.for_applet(NAME, &[]);
-        let guard = Guard::new(move || {
+        let guard = CleanupOnSignal::new(move || {
             if let (false, Ok(server)) = (was_up, Server::new(&context)) {
                 let _ = server.stop(&mut |_| {});
             }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::server::Server;
 use crate::server::probe::State;
 use crate::state::breaker::{Breaker, Condition};
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 use crate::state::ledger;
 use crate::state::ledger::Counts;
 use crate::text::clock;
@@ -57,7 +57,7 @@ impl Status {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) fn look(context: &Context, switch: &Switch, backend: Backend) -> Result<Status> {
+    pub(crate) fn look(context: &Context, switch: &Flag, backend: Backend) -> Result<Status> {
         let server = Server::new(context)?;
         let (state, detail) = match server.state() {
             State::Down => ("down", None),

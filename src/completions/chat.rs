@@ -12,8 +12,8 @@ use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
 use crate::completions::chunk::{Chunk, Usage};
-use crate::completions::endpoint::{Endpoint, Patience, short_body};
-use crate::completions::failure::{Failure, before_answer, refusal, transport_line};
+use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
+use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
 use crate::completions::sse::Parser;
 use crate::completions::thinking::{Filter, without_unopened};
 
@@ -120,13 +120,13 @@ impl Listener for () {
 /// Asks and collects the answer.
 ///
 /// # Errors
-/// See [`Failure`].
+/// See [`CompletionError`].
 pub(crate) fn ask(
     endpoint: &Endpoint,
     request: &Request,
-    patience: Patience,
+    patience: Timeouts,
     listener: &mut dyn Listener,
-) -> Result<Answer, Failure> {
+) -> Result<Answer, CompletionError> {
     let mut response = endpoint.post(&request.body(), patience).map_err(|error| before_answer(error, patience))?;
     let status = response.status();
     if status != StatusCode::OK {
@@ -205,26 +205,26 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn end(mut self, broken: Option<ureq::Error>, patience: Patience) -> Result<Answer, Failure> {
+    fn end(mut self, broken: Option<ureq::Error>, patience: Timeouts) -> Result<Answer, CompletionError> {
         let rest = self.filter.finish();
         self.show(&rest);
         if self.is_cancelled || self.listener.on_pause().is_break() {
-            return Err(Failure::Cancelled);
+            return Err(CompletionError::Cancelled);
         }
         let is_cut_by_limit = self.finish.as_deref() == Some("length");
         let is_whole = self.is_done && self.finish.is_some() && self.error.is_none();
         if !is_whole {
             let partial = self.text;
             return Err(match (self.error, broken) {
-                (Some(reason), _) => Failure::Cut { reason, partial },
-                (None, Some(ureq::Error::Timeout(_))) => Failure::Stalled { idle: patience.idle, partial },
-                (None, Some(error)) => Failure::Cut { reason: transport_line(&error), partial },
-                (None, None) => Failure::Cut { reason: "the stream ended before its end".into(), partial },
+                (Some(reason), _) => CompletionError::Cut { reason, partial },
+                (None, Some(ureq::Error::Timeout(_))) => CompletionError::Stalled { idle: patience.idle, partial },
+                (None, Some(error)) => CompletionError::Cut { reason: transport_line(&error), partial },
+                (None, None) => CompletionError::Cut { reason: "the stream ended before its end".into(), partial },
             });
         }
         let text = without_unopened(&self.text);
         if text.trim().is_empty() {
-            return Err(Failure::Empty { is_cut_by_limit });
+            return Err(CompletionError::Empty { is_cut_by_limit });
         }
         Ok(Answer { text: text.to_string(), is_cut_by_limit, usage: self.usage })
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::completions::endpoint::error_line;
-use crate::text::mended;
+use crate::text::replace_lone_surrogates;
 
 /// Tokens as the server counted them; zero where it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +189,8 @@ fn text_of(content: &RawValue) -> String {
     }
     let json = content.get();
     match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mended(json)).unwrap_or_default()),
+        Some(b'"') => serde_json::from_str(json)
+            .unwrap_or_else(|_| serde_json::from_str(&replace_lone_surrogates(json)).unwrap_or_default()),
         Some(b'[') => {
             let parts: Vec<Part> = serde_json::from_str(json).unwrap_or_default();
             parts.into_iter().filter_map(|part| part.text).collect()

@@ -25,7 +25,7 @@ pub(crate) struct Endpoint {
 
 /// How long to wait for a server, in each of its phases.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// Until the connection stands.
     pub connect: Duration,
     /// Between two bytes, of the request too, and before the first one.
@@ -112,7 +112,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport; an HTTP status is not an error here.
-    pub(crate) fn post(&self, body: &[u8], patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn post(&self, body: &[u8], patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
         let request = self.agent(patience).post(&self.uri).header("content-type", "application/json");
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
@@ -124,7 +124,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport.
-    pub(crate) fn health(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn health(&self, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
         self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), patience)
     }
 
@@ -132,11 +132,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport.
-    pub(crate) fn models(&self, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    pub(crate) fn models(&self, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
         self.get(&format!("{}/models", self.api()), patience)
     }
 
-    fn get(&self, path: &str, patience: Patience) -> std::result::Result<Response<Body>, ureq::Error> {
+    fn get(&self, path: &str, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
         let scheme = self.uri.scheme_str().unwrap_or("http");
         let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let request = self.agent(patience).get(format!("{scheme}://{authority}{path}"));
@@ -154,7 +154,7 @@ impl Endpoint {
 
     /// An agent that follows no redirect, since that could carry the key and the prompt elsewhere, and asks no proxy
     /// for what is on this machine.
-    fn agent(&self, patience: Patience) -> Agent {
+    fn agent(&self, patience: Timeouts) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

@@ -7,12 +7,12 @@ use serde_json::Value;
 use ureq::Timeout;
 use ureq::http::StatusCode;
 
-use crate::completions::endpoint::{Endpoint, Patience, error_line, without_secrets};
+use crate::completions::endpoint::{Endpoint, Timeouts, error_line, without_secrets};
 use crate::error::Error;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CompletionError {
     /// Nothing listens there.
     Refused(String),
     /// The server listens and is still loading its model.
@@ -68,39 +68,41 @@ pub(crate) struct Refusal {
     pub line: String,
 }
 
-impl Failure {
+impl CompletionError {
     /// The failure as the user sees it.
     pub(crate) fn worded(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
         match self {
-            Failure::Refused(reason) | Failure::Broken(reason) => Error::Unreachable { url, reason },
-            Failure::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
-            Failure::Dead(line) => Error::Answer(format!("the local server runs, but its model does not ({line}): restart it")),
-            Failure::UnknownModel(refusal)
-            | Failure::NoSystemRole(refusal)
-            | Failure::NoResponseFormat(refusal)
-            | Failure::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
-            Failure::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
-            Failure::Stalled { idle, partial } => {
+            CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
+            CompletionError::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
+            CompletionError::Dead(line) => {
+                Error::Answer(format!("the local server runs, but its model does not ({line}): restart it"))
+            }
+            CompletionError::UnknownModel(refusal)
+            | CompletionError::NoSystemRole(refusal)
+            | CompletionError::NoResponseFormat(refusal)
+            | CompletionError::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
+            CompletionError::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
+            CompletionError::Stalled { idle, partial } => {
                 let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
                 Error::CutAnswer { reason, partial }
             }
-            Failure::Cut { reason, partial } => Error::CutAnswer { reason, partial },
-            Failure::Cancelled => Error::Interrupted,
-            Failure::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
+            CompletionError::Cut { reason, partial } => Error::CutAnswer { reason, partial },
+            CompletionError::Cancelled => Error::Interrupted,
+            CompletionError::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
         }
     }
 }
 
 /// What a request's failure means, when nothing of an answer has come.
-pub(crate) fn before_answer(error: ureq::Error, patience: Patience) -> Failure {
+pub(crate) fn before_answer(error: ureq::Error, patience: Timeouts) -> CompletionError {
     match &error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
-            Failure::Refused(transport_line(&error))
+            CompletionError::Refused(transport_line(&error))
         }
-        ureq::Error::Timeout(_) => Failure::Stalled { idle: patience.idle, partial: String::new() },
-        ureq::Error::Io(io) if is_refusal(io) => Failure::Refused(transport_line(&error)),
-        _ => Failure::Broken(transport_line(&error)),
+        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: patience.idle, partial: String::new() },
+        ureq::Error::Io(io) if is_refusal(io) => CompletionError::Refused(transport_line(&error)),
+        _ => CompletionError::Broken(transport_line(&error)),
     }
 }
 
@@ -122,30 +124,30 @@ pub(crate) fn transport_line(error: &ureq::Error) -> String {
 
 /// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the
 /// body decides wherever it says something.
-pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) -> Failure {
+pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) -> CompletionError {
     let line = error_line(status.as_u16(), body);
     let lower = line.to_lowercase();
     let says = |words: &[&str]| words.iter().all(|word| lower.contains(word));
     let status = status.as_u16();
     if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
         let line = format!("HTTP {status}: it redirects to {}: set LOCAL_LLM_URL to that", without_secrets(&location));
-        return Failure::Refusal(Refusal { status, line });
+        return CompletionError::Refusal(Refusal { status, line });
     }
     if status == 503 && says(&["loading"]) {
-        Failure::Loading
+        CompletionError::Loading
     } else if says(&["generation thread died"]) {
-        Failure::Dead(line)
+        CompletionError::Dead(line)
     } else if says(&["exceed", "context"]) || says(&["maximum context length"]) {
         let error = &serde_json::from_str::<Value>(body).unwrap_or_default()["error"];
-        Failure::TooLong { prompt: error["n_prompt_tokens"].as_u64(), window: error["n_ctx"].as_u64() }
+        CompletionError::TooLong { prompt: error["n_prompt_tokens"].as_u64(), window: error["n_ctx"].as_u64() }
     } else if says(&["model", "not found"]) || says(&["model", "does not exist"]) || says(&["model name is missing"]) {
-        Failure::UnknownModel(Refusal { status, line })
+        CompletionError::UnknownModel(Refusal { status, line })
     } else if says(&["system", "role", "not supported"]) {
-        Failure::NoSystemRole(Refusal { status, line })
+        CompletionError::NoSystemRole(Refusal { status, line })
     } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
-        Failure::NoResponseFormat(Refusal { status, line })
+        CompletionError::NoResponseFormat(Refusal { status, line })
     } else {
-        Failure::Refusal(Refusal { status, line })
+        CompletionError::Refusal(Refusal { status, line })
     }
 }
 
@@ -156,14 +158,14 @@ mod tests {
     #[test]
     fn the_body_of_a_refusal_decides() {
         let kind = |status: u16, body: &str| match refusal(StatusCode::from_u16(status).unwrap(), None, body) {
-            Failure::Loading => "loading",
-            Failure::Dead(_) => "dead",
-            Failure::UnknownModel(_) => "model",
-            Failure::NoSystemRole(_) => "system",
-            Failure::NoResponseFormat(_) => "format",
-            Failure::TooLong { prompt: Some(12), window: Some(8) } => "long",
-            Failure::TooLong { .. } => "too long",
-            Failure::Refusal(_) => "refusal",
+            CompletionError::Loading => "loading",
+            CompletionError::Dead(_) => "dead",
+            CompletionError::UnknownModel(_) => "model",
+            CompletionError::NoSystemRole(_) => "system",
+            CompletionError::NoResponseFormat(_) => "format",
+            CompletionError::TooLong { prompt: Some(12), window: Some(8) } => "long",
+            CompletionError::TooLong { .. } => "too long",
+            CompletionError::Refusal(_) => "refusal",
             other => panic!("{other:?}"),
         };
         let loading = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;

@@ -9,7 +9,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::drill::scenario::{Refusal, Reply, Trouble};
+use crate::drill::scenario::{Refusal, Reply, Scenario};
 use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result};
 
@@ -35,14 +35,14 @@ impl Api {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Serves as one in `trouble`, and tells what it is asked and does.
-    pub(crate) fn serve(self, trouble: Trouble, events: Sender<Event>) {
+    /// Serves as one in `scenario`, and tells what it is asked and does.
+    pub(crate) fn serve(self, scenario: Scenario, events: Sender<Event>) {
         let asked = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
                 let (events, asked) = (events.clone(), asked.clone());
                 thread::spawn(move || {
-                    let _ = serve(&stream, trouble, &asked, &events);
+                    let _ = serve(&stream, scenario, &asked, &events);
                     let _ = stream.shutdown(Shutdown::Both);
                 });
             }
@@ -51,7 +51,7 @@ impl Api {
 }
 
 /// Serves one request.
-fn serve(mut stream: &TcpStream, trouble: Trouble, asked: &AtomicUsize, events: &Sender<Event>) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, scenario: Scenario, asked: &AtomicUsize, events: &Sender<Event>) -> io::Result<()> {
     let (line, body) = read(stream)?;
     if line.contains("count_tokens") {
         return stream.write_all(whole(200, &[], &json!({"input_tokens": 1})).as_bytes());
@@ -59,7 +59,7 @@ fn serve(mut stream: &TcpStream, trouble: Trouble, asked: &AtomicUsize, events: 
     if !line.starts_with("POST /v1/messages") {
         return stream.write_all(whole(404, &[], &json!({})).as_bytes());
     }
-    let (reply, words) = trouble.reply(if is_call(&body) { asked.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
+    let (reply, words) = scenario.reply(if is_call(&body) { asked.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
     if is_call(&body) {
         let _ = events.send(Event::Asked(words));
     }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
-use crate::drill::scenario::Trouble;
+use crate::drill::scenario::Scenario;
 use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result, plain};
 use crate::names::{OWN_NAME, STATE_DIR};
@@ -66,7 +66,7 @@ pub(crate) struct Call {
 ///
 /// # Errors
 /// If it cannot be started.
-pub(crate) fn start(context: &Context, trouble: Trouble, url: &str, folder: &Folder) -> Result<Call> {
+pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &Folder) -> Result<Call> {
     let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
@@ -87,7 +87,7 @@ pub(crate) fn start(context: &Context, trouble: Trouble, url: &str, folder: &Fol
         // Not empty, for then the settings file would be asked.
         .env("LLM_NOTIFY_CMD", "true")
         .env("LLM_FAILOVER_POLICY", "local");
-    if trouble == Trouble::Hang {
+    if scenario == Scenario::Hang {
         command.env("LLM_FAILOVER_STALL", STALL);
     }
     for name in ["NO_PROXY", "no_proxy"] {

@@ -17,14 +17,14 @@ use crate::claude_code::locate;
 use crate::context::Context;
 use crate::drill::api::Api;
 use crate::drill::call::Folder;
-pub(crate) use crate::drill::scenario::Trouble;
+pub(crate) use crate::drill::scenario::Scenario;
 use crate::error::{Error, Result};
 use crate::local_model::unload;
 use crate::names::OWN_NAME;
-use crate::os::cleanup::Guard;
+use crate::os::cleanup::CleanupOnSignal;
 use crate::server::Server;
 use crate::server::probe::State;
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 
 /// What the played call asks.
 const PROMPT: &str = "Say hello in one word.";
@@ -49,12 +49,12 @@ enum Answer {
     Failure,
 }
 
-/// Plays `trouble` and tells every step as it happens. What a local model should not stand in for ends with an error, too:
+/// Plays `scenario` and tells every step as it happens. What a local model should not stand in for ends with an error, too:
 /// success is a local answer.
 ///
 /// # Errors
 /// If there was no local answer, or the drill could not be held.
-pub(crate) fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> Result<()> {
+pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) -> Result<()> {
     let server = Server::new(context)?;
     let was_down = server.state() == State::Down;
     let claude = locate::find(context)?;
@@ -63,18 +63,18 @@ pub(crate) fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> R
     step(&format!("real claude: {}", claude.display()));
     step(&format!("local server: {}", if was_down { "down (lazy)" } else { "runs" }));
     let (api, folder) = (Api::new()?, Folder::new()?);
-    let call = call::start(context, trouble, &api.url(), &folder)?;
+    let call = call::start(context, scenario, &api.url(), &folder)?;
     step(&format!("a script asks: claude -p \"{PROMPT}\""));
     let (pid, path) = (call.pid(), folder.path().to_path_buf());
     let own = context.for_applet(OWN_NAME, &[]);
     // After the call has begun, which must not inherit blocked signals, and before there are threads, which must.
-    let guard = Guard::new(move || {
+    let guard = CleanupOnSignal::new(move || {
         call::end(pid);
         let _ = fs::remove_dir_all(path);
         let _ = was_down && is_stopped_again(&own);
     });
     let (sender, events) = mpsc::channel();
-    api.serve(trouble, sender.clone());
+    api.serve(scenario, sender.clone());
     call.follow(sender);
     let played = play(&events, Instant::now() + server.patience() + LIMIT, &step);
     if played.is_err() {
@@ -87,12 +87,12 @@ pub(crate) fn run(context: &Context, trouble: Trouble, tell: &dyn Fn(&str)) -> R
     let (was_asked, answer) = played?;
     match answer {
         _ if !was_asked => fail("the real Claude did not ask the Anthropic of this drill"),
-        Some(Answer::Local) if trouble != Trouble::SignIn => {
+        Some(Answer::Local) if scenario != Scenario::SignIn => {
             tell("answered locally, as it should be");
             Ok(())
         }
-        Some(Answer::Claude) if trouble == Trouble::Throttle => as_meant("Claude Code waits out a short throttle by itself"),
-        Some(Answer::Failure) if trouble == Trouble::SignIn => as_meant("who is not signed in has to be told"),
+        Some(Answer::Claude) if scenario == Scenario::Throttle => as_meant("Claude Code waits out a short throttle by itself"),
+        Some(Answer::Failure) if scenario == Scenario::SignIn => as_meant("who is not signed in has to be told"),
         Some(Answer::Local) => fail("the call was answered locally, and should not have been"),
         Some(Answer::Claude) => fail("Claude's own answer came, and should not have"),
         Some(Answer::Failure) => fail("the call failed"),
@@ -152,7 +152,7 @@ fn result(message: &Value) -> (Answer, String) {
 
 /// Stops the server that the drill has started. The user's own switch may have sent others there meanwhile.
 fn is_stopped_again(context: &Context) -> bool {
-    let is_wanted = Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
+    let is_wanted = Flag::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
     let is_down = || Server::new(context).is_ok_and(|server| server.state() == State::Down);
     !is_wanted && !is_down() && unload::unload(context).is_ok() && is_down()
 }

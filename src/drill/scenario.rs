@@ -8,7 +8,7 @@ use crate::text::clock;
 
 /// What is wrong with Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum Scenario {
     /// The plan's 5-hour limit.
     Limit,
     /// The plan's weekly limit.
@@ -52,41 +52,41 @@ pub(crate) struct Refusal {
 /// One more than Claude Code is given by default before a local model stands in for it.
 const THROTTLED: usize = 3;
 
-impl FromStr for Trouble {
+impl FromStr for Scenario {
     type Err = String;
 
-    fn from_str(word: &str) -> Result<Trouble, String> {
+    fn from_str(word: &str) -> Result<Scenario, String> {
         Ok(match word {
-            "limit" => Trouble::Limit,
-            "weekly" => Trouble::Weekly,
-            "overload" => Trouble::Overload,
-            "down" => Trouble::Down,
-            "hang" => Trouble::Hang,
-            "throttle" => Trouble::Throttle,
-            "signin" => Trouble::SignIn,
+            "limit" => Scenario::Limit,
+            "weekly" => Scenario::Weekly,
+            "overload" => Scenario::Overload,
+            "down" => Scenario::Down,
+            "hang" => Scenario::Hang,
+            "throttle" => Scenario::Throttle,
+            "signin" => Scenario::SignIn,
             _ => return Err(format!("`{word}` is none of limit, weekly, overload, down, hang, throttle, signin")),
         })
     }
 }
 
-impl Trouble {
+impl Scenario {
     /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
     pub(crate) fn reply(self, nth: usize) -> (Reply, String) {
         let hours = SignedDuration::from_hours;
         let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
         match self {
-            Trouble::Limit => limit("five_hour", "5-hour", hours(3)),
-            Trouble::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
-            Trouble::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
-            Trouble::Down => (Reply::Cut, "cuts the connection".into()),
-            Trouble::Hang => (Reply::Silence, "says nothing".into()),
-            Trouble::Throttle if nth < THROTTLED => {
+            Scenario::Limit => limit("five_hour", "5-hour", hours(3)),
+            Scenario::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
+            Scenario::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
+            Scenario::Down => (Reply::Cut, "cuts the connection".into()),
+            Scenario::Hang => (Reply::Silence, "says nothing".into()),
+            Scenario::Throttle if nth < THROTTLED => {
                 let message = "Number of requests has exceeded your per-minute rate limit";
                 let headers = vec![("retry-after", "1".into())];
                 (refuse(429, "rate_limit_error", message, headers), "says 429: too many requests, again in 1 s".into())
             }
-            Trouble::Throttle => (Reply::Text("Hello."), "answers".into()),
-            Trouble::SignIn => {
+            Scenario::Throttle => (Reply::Text("Hello."), "answers".into()),
+            Scenario::SignIn => {
                 let message = "OAuth token has expired. Please obtain a new token or refresh your existing token.";
                 (refuse(401, "authentication_error", message, vec![]), "says 401: the sign-in has expired".into())
             }

@@ -14,13 +14,13 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::agent;
-use crate::agent::Way;
+use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
-use crate::answer::request::{Occasion, Source, Taken};
-use crate::claude_code::command_line::Invocation;
+use crate::answer::request::{AnswerRequest, Handover, Source};
+use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::output::Format;
-use crate::claude_code::refusal::{Class, Verdict};
+use crate::claude_code::refusal::{Cause, Verdict};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say, warn};
@@ -28,14 +28,14 @@ use crate::failover::policy::Policy;
 use crate::local_model::unload;
 use crate::os::exit::Exit;
 use crate::os::signals::{Signals, Target};
-use crate::state::breaker::{Admission, Asked, Breaker, Change, Condition, Permit};
+use crate::state::breaker::{Admission, Attempt, Breaker, Change, Condition, Permit};
 use crate::state::ledger::Entry;
 use crate::state::notify;
 use crate::stdin::Stdin;
 use crate::text::clock;
 use crate::watch::process::Process;
-use crate::watch::render::{Limits, Rendered};
-use crate::watch::{Mode, Patience, Start, Step, Watch};
+use crate::watch::render::{Limits, Renderer};
+use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
 
 /// What a call ends with that Claude refused and nobody else was to answer: `EX_TEMPFAIL` of sysexits(3).
 pub(super) const TRY_AGAIN_LATER: u8 = 75;
@@ -44,21 +44,21 @@ pub(super) const TRY_AGAIN_LATER: u8 = 75;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Answers a print-mode call.
-pub(crate) fn run(applet: &str, context: &Context, invocation: &Invocation) -> ExitCode {
+pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine) -> ExitCode {
     // Without a home folder there is no state to go by.
     let Ok(breaker) = Breaker::new(context) else { return report(applet, &locate::become_claude(applet, context)) };
-    let model = invocation.last("--model").map(str::to_string).or_else(|| context.env("ANTHROPIC_MODEL")?.into_string().ok());
+    let model = command_line.last("--model").map(str::to_string).or_else(|| context.env("ANTHROPIC_MODEL")?.into_string().ok());
     let call = Call {
         applet,
         context,
-        invocation,
+        command_line,
         breaker,
         model: model.unwrap_or_default(),
         begun: Timestamp::now(),
         policy: Policy::of(applet, context),
-        listens: answer::listens(invocation),
+        listens: answer::listens(command_line),
         is_quiet: agent::is_quiet(context),
-        hands: Way::of(applet, context),
+        agent_policy: AgentPolicy::of(applet, context),
         resumes: resumes(applet, context),
         replied: Arc::default(),
     };
@@ -73,7 +73,7 @@ pub(crate) fn run(applet: &str, context: &Context, invocation: &Invocation) -> E
 pub(super) struct Call<'a> {
     pub(super) applet: &'a str,
     pub(super) context: &'a Context,
-    pub(super) invocation: &'a Invocation,
+    pub(super) command_line: &'a CommandLine,
     pub(super) breaker: Breaker,
     /// The model's name as the caller gave it; empty if none was given.
     pub(super) model: String,
@@ -81,7 +81,7 @@ pub(super) struct Call<'a> {
     pub(super) policy: Policy,
     pub(super) listens: bool,
     pub(super) is_quiet: bool,
-    pub(super) hands: Way,
+    pub(super) agent_policy: AgentPolicy,
     /// Whether a session goes on where Claude was refused in the middle of it.
     pub(super) resumes: bool,
     /// The requests that were answered locally.
@@ -92,17 +92,17 @@ pub(super) struct Call<'a> {
 pub(super) struct Reason {
     /// As people say it, after "Claude ".
     pub(super) said: String,
-    pub(super) class: Class,
+    pub(super) cause: Cause,
     pub(super) until: Option<Timestamp>,
 }
 
 impl Reason {
     pub(super) fn of(verdict: &Verdict) -> Reason {
-        Reason { said: said(verdict), class: verdict.class, until: verdict.until }
+        Reason { said: said(verdict), cause: verdict.cause, until: verdict.until }
     }
 
     pub(super) fn met(condition: &Condition) -> Reason {
-        Reason { said: condition.said(Timestamp::now()), class: condition.class, until: condition.until }
+        Reason { said: condition.said(Timestamp::now()), cause: condition.cause, until: condition.until }
     }
 }
 
@@ -133,8 +133,10 @@ impl Call<'_> {
                 Admission::Open(condition) => (None, Some(condition)),
             };
             let mode = match (&condition, self.policy) {
-                (Some(condition), Policy::Local) if self.hands.takes(self.context, self.invocation, &process.stdin, true) => {
-                    match self.take_in_hand(&Reason::met(condition), process) {
+                (Some(condition), Policy::Local)
+                    if self.agent_policy.takes(self.context, self.command_line, &process.stdin, true) =>
+                {
+                    match self.run_agent(&Reason::met(condition), process) {
                         Tried::Ended(code) => return code,
                         Tried::MustWait(again, _) => process = *again,
                     }
@@ -164,7 +166,7 @@ impl Call<'_> {
     pub(super) fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
         let (mut asked, mut is_told) = (self.asked(), false);
         let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail, local: None };
-        let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, self.rendered(), start) {
+        let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, self.rendered(), start) {
             Ok(watch) => watch,
             Err(error) => return Tried::Ended(report(self.applet, &error)),
         };
@@ -184,8 +186,8 @@ impl Call<'_> {
                         watch.go_on(HashSet::new());
                     } else if matches!(self.policy, Policy::Wait(_)) {
                         return Tried::MustWait(watch.dismiss().into(), verdict);
-                    } else if self.hands.takes(self.context, self.invocation, watch.stdin(), false) {
-                        return self.take_in_hand(&Reason::of(&verdict), watch.dismiss());
+                    } else if self.agent_policy.takes(self.context, self.command_line, watch.stdin(), false) {
+                        return self.run_agent(&Reason::of(&verdict), watch.dismiss());
                     } else if let Some(code) = self.take_over(&mut watch, &verdict) {
                         watch.dismiss();
                         return Tried::Ended(code);
@@ -199,7 +201,7 @@ impl Call<'_> {
                 }
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
-                    if verdict.class.fails_over() {
+                    if verdict.cause.fails_over() {
                         if !is_told {
                             self.tell(&self.breaker.refused(verdict, &asked, Timestamp::now()));
                         }
@@ -207,7 +209,7 @@ impl Call<'_> {
                             exit = Exit::Code(TRY_AGAIN_LATER);
                         }
                     }
-                    self.keep_of_claude(&watch, exit);
+                    self.record_claude(&watch, exit);
                     return Tried::Ended(exit.into());
                 }
             }
@@ -221,11 +223,11 @@ impl Call<'_> {
             None => Source::Read(watch.stdin().kept()),
         };
         let session_id = watch.session_id().map(str::to_string);
-        let taken = Taken { session_id, said: watch.said(), is_running: watch.state_is_running() };
+        let taken = Handover { session_id, said: watch.said(), is_running: watch.state_is_running() };
         let signals = watch.signals().clone();
         let reason = Reason::of(verdict);
         match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
-            Ok(answered) => Some(self.keep_of_local("watch", &reason, answered)),
+            Ok(answered) => Some(self.record_local("watch", &reason, answered)),
             Err(error) => {
                 self.say_why_not(&error);
                 watch.go_on(self.replied());
@@ -252,7 +254,7 @@ impl Call<'_> {
             Err(error) => return report(self.applet, &error),
         };
         match self.answer(&reason, input, None, &signals, None) {
-            Ok(answered) => self.keep_of_local("answer", &reason, answered),
+            Ok(answered) => self.record_local("answer", &reason, answered),
             Err(error) => {
                 self.say_why_not(&error);
                 process.answered = self.replied();
@@ -266,8 +268,8 @@ impl Call<'_> {
 
     pub(super) fn without_claude(&self, error: &Error) -> ExitCode {
         let mark = json!({"backend": "local", "reason": "not_installed"});
-        let occasion = Occasion { mark, may_decline: true, ..Occasion::switch() };
-        match answer::run(self.applet, self.context, self.invocation, occasion) {
+        let occasion = AnswerRequest { mark, may_decline: true, ..AnswerRequest::switch() };
+        match answer::run(self.applet, self.context, self.command_line, occasion) {
             Ok(Outcome::Answered(answered)) => {
                 answered.record("not_installed", self.entry("answer", "local")).append(self.context);
                 exit_code(answered.has_failed)
@@ -277,8 +279,8 @@ impl Call<'_> {
     }
 
     /// What is asked of Claude now.
-    pub(super) fn asked(&self) -> Asked {
-        Asked { model: self.model.clone(), at: Timestamp::now() }
+    pub(super) fn asked(&self) -> Attempt {
+        Attempt { model: self.model.clone(), at: Timestamp::now() }
     }
 
     pub(super) fn replied(&self) -> HashSet<String> {
@@ -289,22 +291,22 @@ impl Call<'_> {
         Entry::new(self.applet, self.begun, route, backend)
     }
 
-    pub(super) fn keep_of_claude(&self, watch: &Watch, exit: Exit) {
+    pub(super) fn record_claude(&self, watch: &Watch, exit: Exit) {
         Entry { exit: Some(exit.code()), ..self.entry_of_claude(watch) }.append(self.context);
     }
 
     pub(super) fn entry_of_claude(&self, watch: &Watch) -> Entry {
         let verdict = watch.verdict();
-        let entry = Entry { verdict: Some(verdict.class.word().into()), until: verdict.until, ..self.entry("watch", "claude") };
+        let entry = Entry { verdict: Some(verdict.cause.word().into()), until: verdict.until, ..self.entry("watch", "claude") };
         watch.record(entry)
     }
 
     /// Gives the exit code. `answered` is none if stdout took no more.
-    pub(super) fn keep_of_local(&self, route: &'static str, reason: &Reason, answered: Option<Answered>) -> ExitCode {
+    pub(super) fn record_local(&self, route: &'static str, reason: &Reason, answered: Option<Answered>) -> ExitCode {
         let entry = Entry { until: reason.until, ..self.entry(route, "local") };
         match answered {
             Some(answered) => {
-                answered.record(reason.class.word(), entry).append(self.context);
+                answered.record(reason.cause.word(), entry).append(self.context);
                 exit_code(answered.has_failed)
             }
             None => ExitCode::FAILURE,
@@ -319,12 +321,12 @@ impl Call<'_> {
         &self,
         reason: &Reason,
         input: Source,
-        taken: Option<Taken>,
+        taken: Option<Handover>,
         signals: &Signals,
         farewell: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<Option<Answered>> {
         let _in_use = unload::in_use(self.context);
-        let interrupts = match answer::format(self.invocation) {
+        let interrupts = match answer::format(self.command_line) {
             Format::Text => {
                 signals.give_to(Target::Us);
                 None
@@ -350,10 +352,10 @@ impl Call<'_> {
             }
         };
         let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
-        let mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
+        let mark = json!({"backend": "local", "reason": reason.cause.word(), "until": reason.until});
         let replied = self.replied.clone();
-        let occasion = Occasion { mark, input, may_decline: true, on_answer, taken, replied, interrupts };
-        match answer::run(self.applet, self.context, self.invocation, occasion) {
+        let occasion = AnswerRequest { mark, input, may_decline: true, on_answer, taken, replied, interrupts };
+        match answer::run(self.applet, self.context, self.command_line, occasion) {
             Ok(Outcome::Answered(answered)) => {
                 unload::when_idle(self.context);
                 Ok(Some(answered))
@@ -399,13 +401,13 @@ impl Call<'_> {
         say(&format!("{}: no local answer: {why}{hint}; what follows is Claude's", self.applet));
     }
 
-    pub(super) fn rendered(&self) -> Rendered {
-        let value = |name: &str| self.invocation.last(name).map(str::to_string);
+    pub(super) fn rendered(&self) -> Renderer {
+        let value = |name: &str| self.command_line.last(name).map(str::to_string);
         let limits = Limits { turns: value("--max-turns"), budget: value("--max-budget-usd") };
-        Rendered::new(answer::format(self.invocation), self.context.stdout_is_terminal(), limits)
+        Renderer::new(answer::format(self.command_line), self.context.stdout_is_terminal(), limits)
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> GiveUpAfter {
         let number = |key, default, expected| {
             self.context.number(key, default, expected).unwrap_or_else(|error| {
                 warn(self.applet, &format!("{error}; using {default}"));
@@ -413,7 +415,7 @@ impl Call<'_> {
             })
         };
         let replays_always = self.context.setting("LLM_FAILOVER_REPLAY").is_some_and(|value| value == "always");
-        Patience {
+        GiveUpAfter {
             retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries").try_into().unwrap_or(u32::MAX),
             stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
             replays_always,
@@ -439,8 +441,8 @@ fn exit_code(has_failed: bool) -> ExitCode {
 /// As people say it, after "Claude ".
 fn said(verdict: &Verdict) -> String {
     match verdict.until {
-        Some(until) => format!("{} until {}", verdict.class.said(), clock(until, Timestamp::now())),
-        None => verdict.class.said().into(),
+        Some(until) => format!("{} until {}", verdict.cause.said(), clock(until, Timestamp::now())),
+        None => verdict.cause.said().into(),
     }
 }
 
@@ -453,5 +455,5 @@ fn is_yes(value: &OsStr) -> bool {
 pub(crate) fn is_away(context: &Context) -> bool {
     let model = context.env("ANTHROPIC_MODEL").and_then(|model| model.into_string().ok()).unwrap_or_default();
     let now = Timestamp::now();
-    Breaker::new(context).is_ok_and(|breaker| breaker.is_open(&Asked { model, at: now }, now))
+    Breaker::new(context).is_ok_and(|breaker| breaker.is_open(&Attempt { model, at: now }, now))
 }

@@ -11,13 +11,13 @@ use crate::error::{Error, report};
 use crate::failover::call::{Call, Reason, TRY_AGAIN_LATER, Tried};
 use crate::state::ledger::Entry;
 use crate::watch::process::{OnLocal, Process};
-use crate::watch::render::Rendered;
-use crate::watch::{Mode, Patience, Start, Step, Watch};
+use crate::watch::render::Renderer;
+use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
 
 impl Call<'_> {
     /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn take_in_hand(&self, reason: &Reason, process: Process) -> Tried {
-        match self.with_hands(reason, process, self.rendered(), None) {
+    pub(super) fn run_agent(&self, reason: &Reason, process: Process) -> Tried {
+        match self.run_agent_with(reason, process, self.rendered(), None) {
             Ok(code) => Tried::Ended(code),
             Err(left) => self.try_claude(left.0, Mode::PassedOn, None),
         }
@@ -33,7 +33,7 @@ impl Call<'_> {
             reason.said
         );
         process.stdin.say_instead(&prompt, left.members);
-        match self.with_hands(&reason, process, out, (!self.listens).then_some(prompt)) {
+        match self.run_agent_with(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
                 let (process, out) = *failed;
@@ -56,15 +56,15 @@ impl Call<'_> {
     ///
     /// # Errors
     /// If that came to nothing, with what another try needs.
-    fn with_hands(
+    fn run_agent_with(
         &self,
         reason: &Reason,
         process: Process,
-        mut out: Rendered,
+        mut out: Renderer,
         prompt: Option<String>,
-    ) -> Result<ExitCode, Box<(Process, Rendered)>> {
+    ) -> Result<ExitCode, Box<(Process, Renderer)>> {
         let is_resumed = process.has_session();
-        let ready = match agent::prepare(self.context, self.invocation, true) {
+        let ready = match agent::prepare(self.context, self.command_line, true) {
             Ok(mut ready) if is_resumed => {
                 // A summary by the local model would stand in the session for good, and Claude is to go on with all of it.
                 ready.environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
@@ -78,14 +78,14 @@ impl Call<'_> {
         };
         let what = if is_resumed { "goes on with the session" } else { "answers" };
         let line = format!("Claude {}; the local model `{}` {what}", reason.said, ready.model);
-        let mut mark = json!({"backend": "local", "reason": reason.class.word(), "until": reason.until});
+        let mut mark = json!({"backend": "local", "reason": reason.cause.word(), "until": reason.until});
         if is_resumed {
             mark["resumed"] = true.into();
         }
         out.mark(Some(mark));
-        let patience = Patience { resumes: false, ..self.patience() };
+        let patience = GiveUpAfter { resumes: false, ..self.patience() };
         let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
-        let mut watch = match Watch::start(self.applet, self.context, self.invocation, process, out, start) {
+        let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, out, start) {
             Ok(watch) => watch,
             Err(error) => return Ok(report(self.applet, &error)),
         };
@@ -102,7 +102,7 @@ impl Call<'_> {
                 }
                 Step::Ended(exit) => {
                     let entry = Entry {
-                        verdict: Some(reason.class.word().into()),
+                        verdict: Some(reason.cause.word().into()),
                         exit: Some(exit.code()),
                         until: reason.until,
                         ..self.entry(if is_resumed { "resume" } else { "agent" }, "local")

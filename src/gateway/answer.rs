@@ -12,12 +12,12 @@ use tokio::time::Instant;
 
 use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
-use crate::completions::failure::Failure;
+use crate::completions::failure::CompletionError;
 use crate::context::Context;
-use crate::gateway::api_error::Trouble;
+use crate::gateway::api_error::ApiError;
 use crate::gateway::events::{End, Events, Piece, Sink, Whole};
-use crate::gateway::reply::{MAX_ANSWER, Outcome, Reading, Unmade};
-use crate::gateway::request::Asked;
+use crate::gateway::reply::{MAX_ANSWER, Outcome, Reply, Unmade};
+use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
 use crate::local_model::unload;
@@ -58,13 +58,13 @@ impl Listener for Whole {
 ///
 /// # Errors
 /// What the API says of it.
-async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener) -> Result<(), Trouble> {
+async fn answer(upstream: &Arc<Upstream>, asked: &MessagesRequest, out: &mut impl Listener) -> Result<(), ApiError> {
     let mut asked = asked.clone();
     let mut spent = Usage::default();
     for _ in 0..MAX_FAULTS {
         let (sent, mut response) = patiently(out, upstream.ask(&asked)).await?;
         let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reading = Reading::new(&sent);
+        let mut reading = Reply::new(&sent);
         let mut whole = Vec::new();
         while reading.goes_on() {
             match patiently(out, response.chunk()).await {
@@ -94,13 +94,13 @@ async fn answer(upstream: &Arc<Upstream>, asked: &Asked, out: &mut impl Listener
                 out.deliver().await;
                 complain(&mut asked, calls);
             }
-            Outcome::Empty(is_cut_by_limit) => return Err(upstream.trouble(Failure::Empty { is_cut_by_limit })),
+            Outcome::Empty(is_cut_by_limit) => return Err(upstream.trouble(CompletionError::Empty { is_cut_by_limit })),
             Outcome::Broken(reason) => {
-                return Err(upstream.trouble(Failure::Cut { reason, partial: String::new() }));
+                return Err(upstream.trouble(CompletionError::Cut { reason, partial: String::new() }));
             }
         }
     }
-    Err(Trouble::of_answer("the local model calls tools with arguments that are not JSON"))
+    Err(ApiError::of_answer("the local model calls tools with arguments that are not JSON"))
 }
 
 /// Waits for something, with signs of life. What the server says and nobody hears yet is none.
@@ -117,7 +117,7 @@ async fn patiently<T>(out: &mut impl Listener, future: impl Future<Output = T>) 
 }
 
 /// The model hears of its calls that were not made, as it hears of a tool that has failed.
-fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
+fn complain(asked: &mut MessagesRequest, unmade: Vec<Unmade>) {
     let ids: Vec<String> = unmade.iter().map(|_| api_id("c")[2..11].to_string()).collect();
     let call = |(call, id): (&Unmade, &String)| {
         let arguments = call.arguments.as_deref().unwrap_or("{}");
@@ -137,9 +137,9 @@ fn complain(asked: &mut Asked, unmade: Vec<Unmade>) {
 pub(crate) async fn answer_in_use(
     upstream: &Arc<Upstream>,
     context: &Arc<Context>,
-    asked: &Asked,
+    asked: &MessagesRequest,
     out: &mut impl Listener,
-) -> Result<(), Trouble> {
+) -> Result<(), ApiError> {
     if !is_auto(context) {
         return answer(upstream, asked, out).await;
     }
@@ -164,19 +164,24 @@ pub(crate) struct Streamed {
     events: Events,
     sender: mpsc::Sender<Bytes>,
     /// Takes what goes wrong, until the stream has begun.
-    failed: Option<oneshot::Sender<Trouble>>,
+    failed: Option<oneshot::Sender<ApiError>>,
     last: Instant,
 }
 
 impl Streamed {
     /// To whoever has the other ends.
-    pub(crate) fn new(asked: &Asked, model: Value, sender: mpsc::Sender<Bytes>, failed: oneshot::Sender<Trouble>) -> Streamed {
+    pub(crate) fn new(
+        asked: &MessagesRequest,
+        model: Value,
+        sender: mpsc::Sender<Bytes>,
+        failed: oneshot::Sender<ApiError>,
+    ) -> Streamed {
         let events = Events::new(model, shrink::estimate(asked) as u64);
         Streamed { events, sender, failed: Some(failed), last: Instant::now() }
     }
 
     /// Answers, whatever comes of it.
-    pub(crate) async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &Asked) {
+    pub(crate) async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, asked: &MessagesRequest) {
         let Err(trouble) = answer_in_use(upstream, context, asked, self).await else { return };
         let trouble = match self.failed.take() {
             Some(failed) => match failed.send(trouble) {

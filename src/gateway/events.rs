@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
-use crate::gateway::api_error::Trouble;
+use crate::gateway::api_error::ApiError;
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Events {
     }
 
     /// The end of an answer that broke.
-    pub(crate) fn error(&mut self, trouble: &Trouble) {
+    pub(crate) fn error(&mut self, trouble: &ApiError) {
         self.begin();
         self.event("error", &trouble.body());
     }

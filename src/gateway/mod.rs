@@ -39,9 +39,9 @@ use crate::claude_code::settings::settings_file;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gateway::answer::Streamed;
-use crate::gateway::api_error::Trouble;
+use crate::gateway::api_error::ApiError;
 use crate::gateway::events::Whole;
-use crate::gateway::request::Asked;
+use crate::gateway::request::MessagesRequest;
 use crate::gateway::upstream::Upstream;
 use crate::os::process::close_inherited_files;
 
@@ -78,7 +78,7 @@ pub(crate) fn token() -> String {
 ///
 /// # Errors
 /// If it was called wrongly, or a setting cannot be used.
-pub(crate) fn accompany(context: &Context, args: &[OsString]) -> Result<()> {
+pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()> {
     let misused = || Error::Usage(format!("`{OPTION}` is for claude-failover itself"));
     let parent: u32 = args.first().and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| args.len() == 1).ok_or_else(misused)?;
     let token = context.env(TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
@@ -167,10 +167,10 @@ async fn accept(listener: tokio::net::TcpListener, gateway: Arc<Gateway>) -> std
     }
 }
 
-type Reply = Response<Either<Full<Bytes>, Stream>>;
+type HttpResponse = Response<Either<Full<Bytes>, Stream>>;
 
 impl Gateway {
-    async fn respond(self: Arc<Gateway>, request: Request<Incoming>) -> Reply {
+    async fn respond(self: Arc<Gateway>, request: Request<Incoming>) -> HttpResponse {
         self.route(request).await.unwrap_or_else(|trouble| {
             let mut reply = json_reply(trouble.status, &trouble.body());
             let again = HeaderValue::from_static(if trouble.may_pass { "true" } else { "false" });
@@ -179,7 +179,7 @@ impl Gateway {
         })
     }
 
-    async fn route(self: Arc<Gateway>, request: Request<Incoming>) -> std::result::Result<Reply, Trouble> {
+    async fn route(self: Arc<Gateway>, request: Request<Incoming>) -> std::result::Result<HttpResponse, ApiError> {
         self.check_host(&request)?;
         let path = request.uri().path().trim_end_matches('/').to_string();
         let method = request.method().clone();
@@ -200,36 +200,36 @@ impl Gateway {
                 Ok(json_reply(StatusCode::OK, &json!({"data": [model], "has_more": false, "first_id": id, "last_id": id})))
             }
             ("GET", path) if path.starts_with("/v1/models/") => Ok(json_reply(StatusCode::OK, &self.model().await)),
-            (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(Trouble {
+            (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(ApiError {
                 status: StatusCode::METHOD_NOT_ALLOWED,
-                ..Trouble::of_request(format!("{method} is not for {path}"))
+                ..ApiError::of_request(format!("{method} is not for {path}"))
             }),
-            _ => Err(Trouble::of_name(format!("{path} is nothing that this gateway has"))),
+            _ => Err(ApiError::of_name(format!("{path} is nothing that this gateway has"))),
         }
     }
 
     /// A web page could have a name of its own lead here.
-    fn check_host(&self, request: &Request<Incoming>) -> std::result::Result<(), Trouble> {
+    fn check_host(&self, request: &Request<Incoming>) -> std::result::Result<(), ApiError> {
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let is_ours = ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host == format!("{name}:{}", self.port));
-        if is_ours { Ok(()) } else { Err(Trouble::of_host("this gateway is for programs on this machine alone")) }
+        if is_ours { Ok(()) } else { Err(ApiError::of_host("this gateway is for programs on this machine alone")) }
     }
 
-    fn check_token(&self, request: &Request<Incoming>) -> std::result::Result<(), Trouble> {
+    fn check_token(&self, request: &Request<Incoming>) -> std::result::Result<(), ApiError> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let is_known = [header("x-api-key"), bearer].into_iter().flatten().any(|token| token == self.token);
-        if is_known { Ok(()) } else { Err(Trouble::of_caller()) }
+        if is_known { Ok(()) } else { Err(ApiError::of_caller()) }
     }
 
-    async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> std::result::Result<Reply, Trouble> {
+    async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> std::result::Result<HttpResponse, ApiError> {
         let asked = request::read(&body(request).await?)?;
         if !asked.streams {
             let mut whole = Whole::default();
             let outcome = answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await;
             answer::give_back(&self.context).await;
             outcome?;
-            let message = whole.message(self.model_of(&asked)).ok_or_else(|| Trouble::of_answer("the answer has no end"))?;
+            let message = whole.message(self.model_of(&asked)).ok_or_else(|| ApiError::of_answer("the answer has no end"))?;
             return Ok(json_reply(StatusCode::OK, &message));
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -257,7 +257,7 @@ impl Gateway {
 
     /// The model that an answer says it is of. Claude Code keeps that name and, when the session is resumed, asks for it: with
     /// the session back at Claude it must not be the local model's. Without one 2.1.330 asks for what the user has set.
-    fn model_of(&self, asked: &Asked) -> Value {
+    fn model_of(&self, asked: &MessagesRequest) -> Value {
         if self.is_claude_codes { Value::Null } else { asked.model.clone().into() }
     }
 
@@ -270,19 +270,19 @@ impl Gateway {
 /// How many pieces of an answer may wait for the caller.
 const QUEUE: usize = 16;
 
-async fn body(request: Request<Incoming>) -> std::result::Result<Bytes, Trouble> {
+async fn body(request: Request<Incoming>) -> std::result::Result<Bytes, ApiError> {
     match Limited::new(request.into_body(), MAX_REQUEST).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Trouble {
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             kind: "request_too_large",
-            ..Trouble::of_request(format!("a request may have {MAX_REQUEST} bytes"))
+            ..ApiError::of_request(format!("a request may have {MAX_REQUEST} bytes"))
         }),
-        Err(error) => Err(Trouble::of_request(format!("the request could not be read: {error}"))),
+        Err(error) => Err(ApiError::of_request(format!("the request could not be read: {error}"))),
     }
 }
 
-fn json_reply(status: StatusCode, value: &Value) -> Reply {
+fn json_reply(status: StatusCode, value: &Value) -> HttpResponse {
     let mut reply = Response::new(Either::Left(Full::from(value.to_string())));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -290,7 +290,7 @@ fn json_reply(status: StatusCode, value: &Value) -> Reply {
     reply
 }
 
-fn add_id(reply: &mut Reply) {
+fn add_id(reply: &mut HttpResponse) {
     if let Ok(id) = HeaderValue::from_str(&api_id("req")) {
         reply.headers_mut().insert("request-id", id);
     }

@@ -9,7 +9,7 @@ use crate::completions::chunk::{CallPiece, Chunk};
 use crate::completions::sse::Parser;
 use crate::completions::thinking::Filter;
 use crate::gateway::events::{End, Piece, Sink};
-use crate::gateway::request::Asked;
+use crate::gateway::request::MessagesRequest;
 use crate::gateway::tool_call_text::{Call, Found, Scanner};
 use crate::gateway::{shrink, tool_call_text};
 
@@ -17,8 +17,8 @@ use crate::gateway::{shrink, tool_call_text};
 pub(crate) const MAX_ANSWER: usize = 64 << 20;
 
 /// An answer on its way.
-pub(crate) struct Reading<'a> {
-    asked: &'a Asked,
+pub(crate) struct Reply<'a> {
+    asked: &'a MessagesRequest,
     parser: Parser,
     filter: Filter,
     scanner: Scanner<'a>,
@@ -64,10 +64,10 @@ pub(crate) struct Unmade {
     pub reason: String,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Reply<'a> {
     /// The answer to `asked`.
-    pub(crate) fn new(asked: &'a Asked) -> Reading<'a> {
-        Reading {
+    pub(crate) fn new(asked: &'a MessagesRequest) -> Reply<'a> {
+        Reply {
             asked,
             parser: Parser::default(),
             filter: Filter::default(),

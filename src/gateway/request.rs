@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::gateway::api_error::Trouble;
-use crate::text::mended;
+use crate::gateway::api_error::ApiError;
+use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct MessagesRequest {
     /// The model's name as the caller has it, which answers repeat.
     pub model: String,
     /// The parts of the system prompt.
@@ -34,7 +34,7 @@ pub(crate) struct Asked {
     pub format: Option<Value>,
 }
 
-impl Asked {
+impl MessagesRequest {
     /// The tools that may be called for this answer.
     pub(crate) fn callable(&self) -> &[Tool] {
         if self.choice.as_ref().is_some_and(|choice| choice == "none") { &[] } else { &self.tools }
@@ -67,15 +67,15 @@ const MAX_TOKENS: u32 = 4096;
 ///
 /// # Errors
 /// What the API says to a body that is no request at all.
-pub(crate) fn read(body: &[u8]) -> Result<Asked, Trouble> {
+pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     let text = String::from_utf8_lossy(body);
     let request: Value = serde_json::from_str(&text)
-        .or_else(|_| serde_json::from_str(&mended(&text)))
-        .map_err(|error| Trouble::of_request(format!("the request's body is not JSON: {error}")))?;
+        .or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
+        .map_err(|error| ApiError::of_request(format!("the request's body is not JSON: {error}")))?;
     if !request["thread"].is_null() {
-        return Err(Trouble::of_thread());
+        return Err(ApiError::of_thread());
     }
-    let list = request["messages"].as_array().ok_or_else(|| Trouble::of_request("messages: field required"))?;
+    let list = request["messages"].as_array().ok_or_else(|| ApiError::of_request("messages: field required"))?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
     let mut talk = Talk::default();
@@ -84,12 +84,12 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked, Trouble> {
     }
     talk.close_calls();
     if talk.messages.is_empty() {
-        return Err(Trouble::of_request("messages: at least one message is required"));
+        return Err(ApiError::of_request("messages: at least one message is required"));
     }
     let (choice, in_parallel) = choice(&request["tool_choice"]);
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(Asked {
+    Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
         messages: talk.messages,

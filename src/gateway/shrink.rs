@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::gateway::request::{Asked, Tool};
+use crate::gateway::request::{MessagesRequest, Tool};
 use crate::local_model::context::tokens;
 
 /// A system prompt that is longer than this, in tokens, is shortened.
@@ -35,7 +35,7 @@ pub(crate) enum Size {
 pub(crate) const SIZES: [Size; 3] = [Size::Full, Size::Lean, Size::Leanest];
 
 /// The request at this size. `appended`: what the user wants the system prompt to say.
-pub(crate) fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
+pub(crate) fn sized(asked: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
     let mut asked = asked.clone();
     if size == Size::Full {
         return asked;
@@ -64,7 +64,7 @@ pub(crate) fn sized(asked: &Asked, size: Size, appended: &str) -> Asked {
 }
 
 /// How many tokens a request takes, estimated on the long side.
-pub(crate) fn estimate(asked: &Asked) -> usize {
+pub(crate) fn estimate(asked: &MessagesRequest) -> usize {
     const AROUND_MESSAGE: usize = 8;
     let system: usize = asked.system.iter().map(|text| tokens(text)).sum();
     let tools: usize = asked.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum();

@@ -7,12 +7,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Response};
 use serde_json::{Map, Value, json};
 
-use crate::completions::endpoint::Patience;
-use crate::completions::failure::{Failure, refusal};
+use crate::completions::endpoint::Timeouts;
+use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result, plain, warn};
-use crate::gateway::api_error::Trouble;
-use crate::gateway::request::{Asked, without_images};
+use crate::gateway::api_error::ApiError;
+use crate::gateway::request::{MessagesRequest, without_images};
 use crate::gateway::shrink;
 use crate::gateway::shrink::{SIZES, Size};
 use crate::local_model::ask::the_one_model;
@@ -20,7 +20,7 @@ use crate::local_model::model::{HubCache, Model, by_server, by_settings};
 use crate::local_model::settings::Settings;
 use crate::server::Server;
 use crate::server::progress::Progress;
-use crate::state::flag::{Backend, Switch};
+use crate::state::flag::{Backend, Flag};
 
 /// How often a server is started, or waited for, for one request.
 const MAX_STARTS: u32 = 3;
@@ -37,7 +37,7 @@ pub(crate) struct Upstream {
     server: Server,
     settings: Settings,
     hub_cache: HubCache,
-    switch: Option<Switch>,
+    switch: Option<Flag>,
     /// Which model answers, once that is known.
     model: std::sync::OnceLock<Model>,
     /// Whether the caller's `temperature` counts.
@@ -59,7 +59,7 @@ impl Upstream {
     pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
         let settings = Settings::new(context)?;
-        let Patience { connect, idle, .. } = settings.patience;
+        let Timeouts { connect, idle, .. } = settings.patience;
         // The first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -83,7 +83,7 @@ impl Upstream {
             server,
             settings,
             hub_cache: HubCache::new(context),
-            switch: Switch::new(context).ok().filter(|_| is_claude_codes),
+            switch: Flag::new(context).ok().filter(|_| is_claude_codes),
             model: std::sync::OnceLock::new(),
             takes_sampling: !is_claude_codes,
             appended: context.env(super::APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -119,7 +119,10 @@ impl Upstream {
     ///
     /// # Errors
     /// What the API says to it.
-    pub(crate) async fn ask(self: &Arc<Upstream>, asked: &Asked) -> std::result::Result<(Asked, Response), Trouble> {
+    pub(crate) async fn ask(
+        self: &Arc<Upstream>,
+        asked: &MessagesRequest,
+    ) -> std::result::Result<(MessagesRequest, Response), ApiError> {
         let (mut starts, mut is_named, mut takes_format) = (0, None, true);
         let mut refused = None;
         let mut before = None;
@@ -147,66 +150,70 @@ impl Upstream {
                     Err(failure) => failure,
                 };
                 match failure {
-                    Failure::Refused(_) | Failure::Broken(_) | Failure::Dead(_) if !self.server.is_ours() => {
+                    CompletionError::Refused(_) | CompletionError::Broken(_) | CompletionError::Dead(_)
+                        if !self.server.is_ours() =>
+                    {
                         return Err(self.trouble(failure));
                     }
-                    Failure::Refused(_) | Failure::Loading if starts < MAX_STARTS => {
+                    CompletionError::Refused(_) | CompletionError::Loading if starts < MAX_STARTS => {
                         starts += 1;
                         self.ensure_up().await?;
                     }
-                    Failure::Broken(_) | Failure::Dead(_) if starts == 0 => {
+                    CompletionError::Broken(_) | CompletionError::Dead(_) if starts == 0 => {
                         starts = MAX_STARTS;
                         self.ensure_up().await?;
                     }
-                    Failure::UnknownModel(refusal) if is_named.is_none() => {
+                    CompletionError::UnknownModel(refusal) if is_named.is_none() => {
                         is_named = Some(self.the_one_model(refusal.line).await?)
                     }
-                    Failure::NoSystemRole(_) if !self.takes_no_system.swap(true, Relaxed) => {}
-                    Failure::NoResponseFormat(_) if takes_format && sized.format.take().is_some() => takes_format = false,
-                    Failure::Refusal(ref refusal) if speaks_of_images(&refusal.line) && without_images(&mut sized.messages) => {
+                    CompletionError::NoSystemRole(_) if !self.takes_no_system.swap(true, Relaxed) => {}
+                    CompletionError::NoResponseFormat(_) if takes_format && sized.format.take().is_some() => takes_format = false,
+                    CompletionError::Refusal(ref refusal)
+                        if speaks_of_images(&refusal.line) && without_images(&mut sized.messages) =>
+                    {
                         self.takes_no_images.store(true, Relaxed);
                     }
-                    Failure::TooLong { prompt, window } => {
+                    CompletionError::TooLong { prompt, window } => {
                         self.told_window.store(window.unwrap_or_default(), Relaxed);
-                        refused = Some(Trouble::too_long(prompt, window));
+                        refused = Some(ApiError::too_long(prompt, window));
                         continue 'size;
                     }
                     failure => return Err(self.trouble(failure)),
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| Trouble::too_long(None, None)))
+        Err(refused.unwrap_or_else(|| ApiError::too_long(None, None)))
     }
 
     /// A failure as the API tells it.
-    pub(crate) fn trouble(&self, failure: Failure) -> Trouble {
-        Trouble::of(failure, |failure| failure.worded(self.server.endpoint()))
+    pub(crate) fn trouble(&self, failure: CompletionError) -> ApiError {
+        ApiError::of(failure, |failure| failure.worded(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn cut(&self, error: &reqwest::Error) -> Trouble {
+    pub(crate) fn cut(&self, error: &reqwest::Error) -> ApiError {
         let (idle, partial) = (self.settings.patience.idle, String::new());
         self.trouble(match error.is_timeout() {
-            true => Failure::Stalled { idle, partial },
-            false => Failure::Cut { reason: reason(error), partial },
+            true => CompletionError::Stalled { idle, partial },
+            false => CompletionError::Cut { reason: reason(error), partial },
         })
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, asked: &mut Asked) -> std::result::Result<(), Trouble> {
+    async fn limit(self: &Arc<Upstream>, asked: &mut MessagesRequest) -> std::result::Result<(), ApiError> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
         let (window, prompt) = (window as usize, shrink::estimate(asked));
         if !is_checked {
             let left = window.saturating_sub(prompt);
             if left < SHORTEST_ANSWER {
-                return Err(Trouble::too_long(Some(prompt as u64), Some(window as u64)));
+                return Err(ApiError::too_long(Some(prompt as u64), Some(window as u64)));
             }
             asked.max_tokens = asked.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
-    fn body(&self, asked: &Asked, model: Option<&str>) -> Vec<u8> {
+    fn body(&self, asked: &MessagesRequest, model: Option<&str>) -> Vec<u8> {
         let mut messages = asked.messages.clone();
         let system = asked.system.join("\n\n");
         if !system.is_empty() && !self.takes_no_system.load(Relaxed) {
@@ -240,7 +247,7 @@ impl Upstream {
         Value::from(body).to_string().into_bytes()
     }
 
-    async fn send(&self, body: Vec<u8>) -> std::result::Result<Response, Failure> {
+    async fn send(&self, body: Vec<u8>) -> std::result::Result<Response, CompletionError> {
         let endpoint = self.server.endpoint();
         let mut request = self.client.post(endpoint.url()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = endpoint.key() {
@@ -262,24 +269,24 @@ impl Upstream {
         Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&said).into_owned())))
     }
 
-    fn before_answer(&self, error: &reqwest::Error) -> Failure {
+    fn before_answer(&self, error: &reqwest::Error) -> CompletionError {
         let idle = self.settings.patience.idle;
         match error {
-            error if error.is_connect() => Failure::Refused(reason(error)),
-            error if error.is_timeout() => Failure::Stalled { idle, partial: String::new() },
-            error => Failure::Broken(reason(error)),
+            error if error.is_connect() => CompletionError::Refused(reason(error)),
+            error if error.is_timeout() => CompletionError::Stalled { idle, partial: String::new() },
+            error => CompletionError::Broken(reason(error)),
         }
     }
 
-    async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), Trouble> {
+    async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
         let us = self.clone();
         let up = tokio::task::spawn_blocking(move || {
             let mut progress = Progress::new(super::NAME, &us.server, false);
             us.server.ensure_up(&|| us.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {
-            Ok(outcome) => outcome.map_err(|error| Trouble::from(&error.without_log())),
-            Err(_) => Err(Trouble::of_server("the local server could not be looked after")),
+            Ok(outcome) => outcome.map_err(|error| ApiError::from(&error.without_log())),
+            Err(_) => Err(ApiError::of_server("the local server could not be looked after")),
         }
     }
 
@@ -287,12 +294,12 @@ impl Upstream {
         self.switch.as_ref().is_none_or(|switch| switch.read().0 != Backend::Claude)
     }
 
-    async fn the_one_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, Trouble> {
+    async fn the_one_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
         let us = self.clone();
         let found = tokio::task::spawn_blocking(move || the_one_model(us.server.endpoint(), &us.settings, &refusal));
         match found.await {
-            Ok(outcome) => outcome.map_err(|error| Trouble::from(&error)),
-            Err(_) => Err(Trouble::of_server("the local server's models could not be listed")),
+            Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
+            Err(_) => Err(ApiError::of_server("the local server's models could not be listed")),
         }
     }
 

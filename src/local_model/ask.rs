@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::completions::chat;
 use crate::completions::chat::{Answer, Listener, Message, Request};
-use crate::completions::endpoint::{Endpoint, Patience};
-use crate::completions::failure::Failure;
+use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::failure::CompletionError;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::settings::Settings;
@@ -60,24 +60,24 @@ pub(crate) fn exchange(
             Err(failure) => failure,
         };
         match failure {
-            Failure::Refused(_) | Failure::Broken(_) | Failure::Dead(_) if !server.is_ours() => {
+            CompletionError::Refused(_) | CompletionError::Broken(_) | CompletionError::Dead(_) if !server.is_ours() => {
                 return Err(failure.worded(endpoint));
             }
-            Failure::Refused(_) | Failure::Loading if starts < MAX_STARTS => {
+            CompletionError::Refused(_) | CompletionError::Loading if starts < MAX_STARTS => {
                 starts += 1;
                 server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
             // Once: this question may be what breaks it.
-            Failure::Broken(_) | Failure::Dead(_) if starts == 0 => {
+            CompletionError::Broken(_) | CompletionError::Dead(_) if starts == 0 => {
                 starts = MAX_STARTS;
                 server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
             }
-            Failure::UnknownModel(refusal) if !model_is_known => {
+            CompletionError::UnknownModel(refusal) if !model_is_known => {
                 model_is_known = true;
                 request.model = the_one_model(endpoint, settings, &refusal.line)?;
             }
-            Failure::NoSystemRole(_) if fold_system(&mut request) => continue,
-            Failure::NoResponseFormat(_) if request.response_format.take().is_some() => continue,
+            CompletionError::NoSystemRole(_) if fold_system(&mut request) => continue,
+            CompletionError::NoResponseFormat(_) if request.response_format.take().is_some() => continue,
             failure => return Err(failure.worded(endpoint)),
         }
         progress.clear();
@@ -102,7 +102,7 @@ pub(crate) fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &
 /// The models that the server lists, each with what it says of them; none if it lists none.
 pub(crate) fn served_models(endpoint: &Endpoint) -> Vec<Value> {
     let seconds = Duration::from_secs;
-    let patience = Patience { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
+    let patience = Timeouts { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
     let Ok(mut response) = endpoint.models(patience) else { return vec![] };
     let mut list: Value = serde_json::from_reader(response.body_mut().as_reader().take(MAX_LIST)).unwrap_or_default();
     match list["data"].take() {

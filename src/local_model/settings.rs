@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::completions::chat::{Message, Request};
-use crate::completions::endpoint::Patience;
+use crate::completions::endpoint::Timeouts;
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     /// The context that the model has, in tokens, if the user gave it.
     pub window: Option<u32>,
     /// How long to wait for the server.
-    pub patience: Patience,
+    pub patience: Timeouts,
     temperature: f64,
     extra: Map<String, Value>,
 }
@@ -57,7 +57,7 @@ impl Settings {
             model: model.filter(|model| !model.is_empty()),
             max_tokens,
             window: (window > 0).then_some(window),
-            patience: Patience { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()), whole: None },
+            patience: Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()), whole: None },
             temperature,
             extra,
         })

@@ -7,19 +7,19 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 /// While it lives, SIGINT and SIGTERM tidy up before they end the process.
-pub(crate) struct Guard {
+pub(crate) struct CleanupOnSignal {
     signals: SigSet,
     is_armed: Arc<AtomicBool>,
     is_caught: Arc<AtomicBool>,
 }
 
-impl Guard {
+impl CleanupOnSignal {
     /// Calls `tidy_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
     /// signals are blocked in this thread and in what it starts; programs that live on must unblock them.
-    pub(crate) fn new(tidy_up: impl FnOnce() + Send + 'static) -> Guard {
+    pub(crate) fn new(tidy_up: impl FnOnce() + Send + 'static) -> CleanupOnSignal {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         let _ = signals.thread_block();
-        let guard = Guard { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
+        let guard = CleanupOnSignal { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
         let (is_armed, is_caught) = (guard.is_armed.clone(), guard.is_caught.clone());
         thread::spawn(move || {
             let Ok(signal) = signals.wait() else { return };

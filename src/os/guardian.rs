@@ -25,17 +25,17 @@ pub(crate) const GUARD_OPTION: &str = "--guard";
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The guard of one process.
-pub(crate) struct Guard {
+pub(crate) struct Guardian {
     process: Child,
     pipe: ChildStdin,
 }
 
-impl Guard {
+impl Guardian {
     /// A guard, in a process group of its own: what ends ours must not end it.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(crate) fn new() -> io::Result<Guard> {
+    pub(crate) fn new() -> io::Result<Guardian> {
         let us = own_path().map_err(|error| io::Error::other(error.to_string()))?;
         let mut process = Command::new(us)
             .arg0(OWN_NAME)
@@ -48,7 +48,7 @@ impl Guard {
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = process.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Guard { process, pipe })
+        Ok(Guardian { process, pipe })
     }
 
     /// Tells it whom to guard. That it is gone is no reason to do without Claude.
@@ -68,7 +68,7 @@ impl Guard {
 ///
 /// # Errors
 /// If it was called wrongly.
-pub(crate) fn stand(args: &[OsString]) -> Result<()> {
+pub(crate) fn main(args: &[OsString]) -> Result<()> {
     if !args.is_empty() {
         return Err(Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Error as Transport;
 
-use crate::completions::endpoint::{Endpoint, Patience, short_body};
+use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::transport_line;
 
 /// How the server is.
@@ -32,7 +32,7 @@ pub(crate) enum State {
 /// Looks once, for at most a few seconds.
 pub(crate) fn state(endpoint: &Endpoint) -> State {
     let patience =
-        Patience { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
+        Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
     let mut response = match endpoint.health(patience) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),
@@ -48,7 +48,7 @@ pub(crate) fn state(endpoint: &Endpoint) -> State {
     }
 }
 
-fn by_models(endpoint: &Endpoint, patience: Patience) -> State {
+fn by_models(endpoint: &Endpoint, patience: Timeouts) -> State {
     let mut response = match endpoint.models(patience) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::claude_code::refusal::{Class, Verdict};
+use crate::claude_code::refusal::{Cause, Verdict};
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::{private_file, replace};
@@ -35,7 +35,8 @@ pub(crate) struct Breaker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Condition {
     /// What it is.
-    pub class: Class,
+    #[serde(rename = "class")]
+    pub cause: Cause,
     /// The models that it is for, if it is for some: their family, and the names under which calls met it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
@@ -81,14 +82,14 @@ pub(crate) enum Change {
 
 /// What a call asks for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Attempt {
     /// The model's name as the caller gave it; empty if none was given.
     pub model: String,
     /// When the call began.
     pub at: Timestamp,
 }
 
-impl Asked {
+impl Attempt {
     fn names(&self) -> [String; 2] {
         let name = self.model.to_lowercase();
         let family = FAMILIES.iter().find(|family| name.contains(**family));
@@ -104,8 +105,8 @@ struct State {
 }
 
 impl Condition {
-    fn concerns(&self, asked: &Asked) -> bool {
-        self.class != Class::Model || asked.names().iter().any(|name| self.models.contains(name))
+    fn concerns(&self, attempt: &Attempt) -> bool {
+        self.cause != Cause::Model || attempt.names().iter().any(|name| self.models.contains(name))
     }
 
     /// Also if a clock has jumped: what lies too far ahead, or begins in the future, was not written by this clock.
@@ -122,8 +123,8 @@ impl Condition {
     /// As people say it, after "Claude ".
     pub(crate) fn said(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {
-            Some(until) => format!("{} until {}", self.class.said(), clock(until, now)),
-            None => self.class.said().into(),
+            Some(until) => format!("{} until {}", self.cause.said(), clock(until, now)),
+            None => self.cause.said().into(),
         }
     }
 }
@@ -138,9 +139,9 @@ impl Breaker {
     }
 
     /// What a call may do now.
-    pub(crate) fn admit(&self, asked: &Asked, now: Timestamp) -> Admission {
+    pub(crate) fn admit(&self, attempt: &Attempt, now: Timestamp) -> Admission {
         let state = self.read();
-        let in_the_way = state.conditions.into_iter().filter(|condition| condition.concerns(asked));
+        let in_the_way = state.conditions.into_iter().filter(|condition| condition.concerns(attempt));
         let Some(last) = in_the_way.max_by_key(|condition| (!condition.is_due(now), condition.next_probe)) else {
             return Admission::Closed;
         };
@@ -149,7 +150,7 @@ impl Breaker {
         }
         match self.permit() {
             // Whoever had it before may just have been refused.
-            Some(permit) if self.read().conditions.iter().all(|there| !there.concerns(asked) || there.is_due(now)) => {
+            Some(permit) if self.read().conditions.iter().all(|there| !there.concerns(attempt) || there.is_due(now)) => {
                 Admission::Probe(permit)
             }
             _ => Admission::Open(last),
@@ -157,9 +158,9 @@ impl Breaker {
     }
 
     /// Whether Claude is known to be away for a session that cannot try it: a stated end counts, however often others look.
-    pub(crate) fn is_open(&self, asked: &Asked, now: Timestamp) -> bool {
+    pub(crate) fn is_open(&self, attempt: &Attempt, now: Timestamp) -> bool {
         let is_on = |condition: &Condition| !condition.is_due(now) || condition.until.is_some_and(|until| until > now);
-        self.read().conditions.iter().any(|condition| condition.concerns(asked) && is_on(condition))
+        self.read().conditions.iter().any(|condition| condition.concerns(attempt) && is_on(condition))
     }
 
     /// What stands between calls and Claude.
@@ -168,43 +169,43 @@ impl Breaker {
     }
 
     /// Claude has refused a call.
-    pub(crate) fn refused(&self, verdict: &Verdict, asked: &Asked, now: Timestamp) -> Change {
+    pub(crate) fn refused(&self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) -> Change {
         self.change(|state| {
             let was_closed = state.conditions.is_empty();
-            let class = verdict.class;
-            let mut models = if class == Class::Model { asked.names().to_vec() } else { vec![] };
-            models.extend(verdict.family.clone().filter(|_| class == Class::Model));
+            let cause = verdict.cause;
+            let mut models = if cause == Cause::Model { attempt.names().to_vec() } else { vec![] };
+            models.extend(verdict.family.clone().filter(|_| cause == Cause::Model));
             models.sort();
             models.dedup();
             let is_same = |condition: &&mut Condition| {
-                condition.class == class && (class != Class::Model || condition.models.iter().any(|name| models.contains(name)))
+                condition.cause == cause && (cause != Cause::Model || condition.models.iter().any(|name| models.contains(name)))
             };
             if let Some(condition) = state.conditions.iter_mut().find(is_same) {
-                condition.meet_again(verdict, asked, now);
+                condition.meet_again(verdict, attempt, now);
                 condition.models.extend(models);
                 condition.models.sort();
                 condition.models.dedup();
                 return Change::None;
             }
-            let until = bounded(class, verdict.until, now);
-            let next_probe = next_probe(class, until, 1, now);
-            let condition = Condition { class, models, since: now, until, next_probe, updated: now, failures: 1 };
+            let until = bounded(cause, verdict.until, now);
+            let next_probe = next_probe(cause, until, 1, now);
+            let condition = Condition { cause, models, since: now, until, next_probe, updated: now, failures: 1 };
             state.conditions.push(condition.clone());
             if was_closed { Change::Opened(condition) } else { Change::Added(condition) }
         })
     }
 
     /// Claude answers a call.
-    pub(crate) fn answered(&self, asked: &Asked, now: Timestamp) -> Change {
+    pub(crate) fn answered(&self, attempt: &Attempt, now: Timestamp) -> Change {
         // Almost always: nothing is to be changed, and nothing is to be locked for it.
-        if !self.read().conditions.iter().any(|condition| condition.concerns(asked)) {
+        if !self.read().conditions.iter().any(|condition| condition.concerns(attempt)) {
             return Change::None;
         }
         self.change(|state| {
             let before = state.conditions.len();
             // A call that began before a limit was met says nothing about it, unless the clock has gone back since.
-            let is_older = |condition: &Condition| asked.at < condition.since && condition.since <= now;
-            state.conditions.retain(|condition| !condition.concerns(asked) || is_older(condition));
+            let is_older = |condition: &Condition| attempt.at < condition.since && condition.since <= now;
+            state.conditions.retain(|condition| !condition.concerns(attempt) || is_older(condition));
             if state.conditions.len() < before { Change::Closed } else { Change::None }
         })
     }
@@ -247,33 +248,33 @@ impl Breaker {
 }
 
 impl Condition {
-    fn meet_again(&mut self, verdict: &Verdict, asked: &Asked, now: Timestamp) {
+    fn meet_again(&mut self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) {
         // Calls that were under way at the same time tell one thing many times.
-        if asked.at >= self.updated || now < self.updated {
+        if attempt.at >= self.updated || now < self.updated {
             let is_long_ago = now.duration_since(self.updated) > SignedDuration::from_hours(1);
             self.failures = if is_long_ago { 1 } else { self.failures + 1 };
         }
-        let latest = self.since + self.class.window();
+        let latest = self.since + self.cause.window();
         if latest <= now || now < self.since {
             self.since = now;
             self.until = None;
         }
-        self.until = bounded(self.class, verdict.until, self.since).or(self.until);
-        self.next_probe = next_probe(self.class, self.until, self.failures, now);
+        self.until = bounded(self.cause, verdict.until, self.since).or(self.until);
+        self.next_probe = next_probe(self.cause, self.until, self.failures, now);
         self.updated = now;
     }
 }
 
 /// A stated end, if it lies within the limit's window from when that was first met. One that moves on with each asking
 /// (claude-code#76486) does not move further.
-fn bounded(class: Class, until: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
-    until.filter(|_| class.is_limit()).map(|until| until.min(since + class.window()))
+fn bounded(cause: Cause, until: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
+    until.filter(|_| cause.is_limit()).map(|until| until.min(since + cause.window()))
 }
 
-fn next_probe(class: Class, until: Option<Timestamp>, failures: usize, now: Timestamp) -> Timestamp {
+fn next_probe(cause: Cause, until: Option<Timestamp>, failures: usize, now: Timestamp) -> Timestamp {
     // Many machines must not come back at the same second.
     let share_of = |span: SignedDuration| span * i32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255;
-    if class.is_limit() {
+    if cause.is_limit() {
         let early = now + EARLY_PROBE;
         return match until {
             Some(until) if until > now => early.min(until + JUST_AFTER + share_of(JUST_AFTER)),

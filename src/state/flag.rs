@@ -36,21 +36,21 @@ impl Backend {
 }
 
 /// Where the switch is and how it stands.
-pub(crate) struct Switch {
+pub(crate) struct Flag {
     path: PathBuf,
 }
 
-impl Switch {
+impl Flag {
     /// The switch of this user: `LLM_BACKEND_FLAG`, or `~/.local/state/llm-backend`.
     ///
     /// # Errors
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
-    pub(crate) fn new(context: &Context) -> Result<Switch> {
+    pub(crate) fn new(context: &Context) -> Result<Flag> {
         let path = match context.setting("LLM_BACKEND_FLAG") {
             Some(path) => absolute(context.expand(path))?,
             None => context.home()?.join(".local/state/llm-backend"),
         };
-        Ok(Switch { path })
+        Ok(Flag { path })
     }
 
     /// How the switch stands, and a warning if the file says nothing that is understood. Whatever is wrong with the
@@ -143,5 +143,5 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Whether the switch says `auto`.
 pub(crate) fn is_auto(context: &Context) -> bool {
-    Switch::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
+    Flag::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
 }

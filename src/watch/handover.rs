@@ -9,13 +9,13 @@ use crate::os::guardian;
 use crate::os::signals::Target;
 use crate::stdin::Pump;
 use crate::watch::process::Process;
-use crate::watch::render::Rendered;
+use crate::watch::render::Renderer;
 use crate::watch::{LAST_WORK, Watch};
 
 impl Watch<'_> {
     /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
     /// where the answer goes, and what is left to tell if nobody can go on.
-    pub(crate) fn hand_over(mut self) -> (Process, Rendered, Left) {
+    pub(crate) fn hand_over(mut self) -> (Process, Renderer, Left) {
         let begun = Instant::now();
         // It writes its transcript last, and ends by itself if it has said its last.
         while matches!(self.child.try_wait(), Ok(None))
@@ -58,7 +58,7 @@ pub(crate) struct Left {
 
 impl Left {
     /// Tells it, and gives how this process is to end.
-    pub(crate) fn tell(self, mut out: Rendered) -> Exit {
+    pub(crate) fn tell(self, mut out: Renderer) -> Exit {
         out.mark(None);
         tell(&mut out, &self.lines);
         out.finish();
@@ -67,7 +67,7 @@ impl Left {
 }
 
 /// Tells lines that were withheld. Gives whether a turn ends with them.
-pub(super) fn tell(out: &mut Rendered, lines: &[u8]) -> bool {
+pub(super) fn tell(out: &mut Renderer, lines: &[u8]) -> bool {
     let mut ends = false;
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         match Line::parse(line).ending() {

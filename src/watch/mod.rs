@@ -21,29 +21,29 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::answer;
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::{Line, Usage};
-use crate::claude_code::refusal::{Class, Evidence, Verdict};
+use crate::claude_code::refusal::{Cause, Evidence, Verdict};
 use crate::claude_code::version::Version;
 use crate::claude_code::{locate, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say};
 use crate::os::exit::{Exit, mirrored};
-use crate::os::guardian::Guard;
+use crate::os::guardian::Guardian;
 use crate::os::signals::{Signals, Target};
 use crate::state::ledger::Entry;
 use crate::stdin::{Pump, Stdin};
 use crate::watch::handover::tell;
 use crate::watch::process::{OnLocal, Process, arguments};
-use crate::watch::render::Rendered;
+use crate::watch::render::Renderer;
 
 /// How the real Claude is run.
 pub(crate) struct Start {
     /// What happens with a refusal.
     pub mode: Mode,
     /// When it is given up.
-    pub patience: Patience,
+    pub patience: GiveUpAfter,
     /// Whether Claude Code itself is to give up then.
     pub limits_retries: bool,
     /// It runs on the local model.
@@ -51,7 +51,7 @@ pub(crate) struct Start {
 }
 
 /// When a call is given up.
-pub(crate) struct Patience {
+pub(crate) struct GiveUpAfter {
     /// How many retries Claude Code may make.
     pub retries: u32,
     /// How long Claude may say nothing before its answer begins.
@@ -64,10 +64,10 @@ pub(crate) struct Patience {
     pub resumes: bool,
 }
 
-impl Patience {
+impl GiveUpAfter {
     /// Nobody else would answer.
-    pub(crate) fn endless() -> Patience {
-        Patience { retries: u32::MAX, stall: Duration::ZERO, replays_always: false, has_watchdog: true, resumes: false }
+    pub(crate) fn endless() -> GiveUpAfter {
+        GiveUpAfter { retries: u32::MAX, stall: Duration::ZERO, replays_always: false, has_watchdog: true, resumes: false }
     }
 }
 
@@ -88,15 +88,15 @@ pub(crate) struct Watch<'a> {
     context: &'a Context,
     program: PathBuf,
     version: Option<Version>,
-    patience: Patience,
+    patience: GiveUpAfter,
     mode: Mode,
-    out: Rendered,
+    out: Renderer,
     listens: bool,
     replays: bool,
     /// The requests that were answered by somebody else before.
     answered: HashSet<String>,
     child: Child,
-    guard: Option<Guard>,
+    guard: Option<Guardian>,
     signals: Signals,
     ended: UnixStream,
     /// A child of ours has ended, and it was not looked which.
@@ -172,18 +172,18 @@ impl<'a> Watch<'a> {
     pub(crate) fn start(
         applet: &'a str,
         context: &'a Context,
-        invocation: &Invocation,
+        command_line: &CommandLine,
         process: Process,
-        mut out: Rendered,
+        mut out: Renderer,
         start: Start,
     ) -> Result<Watch<'a>> {
         let Process { program, mut stdin, signals, answered, has_begun, session_id } = process;
         let Start { mode, patience, limits_retries, local } = start;
         let version = crate::claude_code::version::of(context, &program);
-        let made = invocation.last("--session-id").filter(|_| has_begun).map(str::to_string);
+        let made = command_line.last("--session-id").filter(|_| has_begun).map(str::to_string);
         let mut command = Command::new(&program);
         command
-            .args(arguments(context, invocation, version, session_id.as_deref().or(made.as_deref()), local.as_ref()))
+            .args(arguments(context, command_line, version, session_id.as_deref().or(made.as_deref()), local.as_ref()))
             .stdin(stdin.for_child())
             .stdout(Stdio::piped());
         let announces = version.is_some_and(Version::announces_retries);
@@ -206,7 +206,7 @@ impl<'a> Watch<'a> {
         };
         // What was caught becomes the default again in the child, and what is ignored was not taken.
         signals.give_to(Target::Next(vec![]));
-        let mut guard = Guard::new().ok();
+        let mut guard = Guardian::new().ok();
         let mut child = command.spawn().map_err(|error| locate::not_run(program.clone(), &error))?;
         let pid = Pid::from_raw(child.id().cast_signed());
         signals.give_to(Target::Child(pid));
@@ -225,8 +225,8 @@ impl<'a> Watch<'a> {
             patience,
             mode,
             out,
-            listens: invocation.last("--input-format") == Some("stream-json"),
-            replays: invocation.has("--replay-user-messages"),
+            listens: command_line.last("--input-format") == Some("stream-json"),
+            replays: command_line.has("--replay-user-messages"),
             answered,
             child,
             guard,
@@ -253,7 +253,7 @@ impl<'a> Watch<'a> {
             session_id: None,
             usage: Usage::default(),
             model: None,
-            verdict: Verdict::of(Class::Caller),
+            verdict: Verdict::of(Cause::BadRequest),
         })
     }
 
@@ -286,7 +286,7 @@ impl<'a> Watch<'a> {
             } else if has_output {
                 self.read();
             } else if self.until_stall() == Some(Duration::ZERO) {
-                return self.give_up(Verdict::of(Class::Network));
+                return self.give_up(Verdict::of(Cause::Network));
             }
         }
     }
@@ -580,13 +580,13 @@ impl<'a> Watch<'a> {
 
     fn take_retry(&mut self, attempt: u32, retry: refusal::Retry) -> Option<Step> {
         let verdict = refusal::of_retries(&retry);
-        let is_outage = matches!(verdict.class, Class::Overload | Class::ServerError | Class::Network);
+        let is_outage = matches!(verdict.cause, Cause::Overload | Cause::ServerError | Cause::Network);
         if attempt <= self.patience.retries || !self.is_watched() || !is_outage || !self.may_be_answered_again() {
             return None;
         }
         if self.patience.has_watchdog {
             if !std::mem::replace(&mut self.said_watchdog, true) {
-                let said = verdict.class.said();
+                let said = verdict.cause.said();
                 say(&format!(
                     "{}: Claude {said}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
                     self.applet
@@ -643,7 +643,7 @@ impl<'a> Watch<'a> {
             }
             self.mode = Mode::PassedOn;
         }
-        if verdict.class.fails_over() && self.is_watched() {
+        if verdict.cause.fails_over() && self.is_watched() {
             if !self.may_be_answered_again() && self.may_be_resumed() {
                 self.turn.held.extend_from_slice(bytes);
                 return Some(Step::Interrupted(verdict));
@@ -658,7 +658,7 @@ impl<'a> Watch<'a> {
             }
             self.say_why_not(&verdict);
         }
-        if verdict.class == Class::SignIn && self.is_watched() {
+        if verdict.cause == Cause::SignIn && self.is_watched() {
             say(
                 "hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile",
             );
@@ -699,7 +699,7 @@ impl<'a> Watch<'a> {
         say(&format!(
             "{}: Claude {}; {what}, so this call is not answered again locally{resume}",
             self.applet,
-            verdict.class.said()
+            verdict.cause.said()
         ));
     }
 

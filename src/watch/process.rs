@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use crate::answer;
-use crate::claude_code::command_line::Invocation;
+use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::Ready;
 use crate::claude_code::version::Version;
 use crate::context::Context;
@@ -71,7 +71,7 @@ pub(crate) struct OnLocal {
 /// option can take it.
 pub(crate) fn arguments(
     context: &Context,
-    invocation: &Invocation,
+    command_line: &CommandLine,
     version: Option<Version>,
     session: Option<&str>,
     local: Option<&OnLocal>,
@@ -80,7 +80,7 @@ pub(crate) fn arguments(
     // The first word that is no option is the prompt, whatever comes later.
     arguments.extend(local.and_then(|local| local.prompt.as_ref()).map(OsString::from));
     arguments.extend(["--output-format", "stream-json", "--verbose"].map(OsString::from));
-    if version.is_some_and(Version::has_partials) && !invocation.has("--include-partial-messages") {
+    if version.is_some_and(Version::has_partials) && !command_line.has("--include-partial-messages") {
         arguments.push("--include-partial-messages".into());
     }
     let mut left_out = vec!["--output-format"];
@@ -93,6 +93,6 @@ pub(crate) fn arguments(
         arguments.extend(["--resume".into(), id.into()]);
         left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
     }
-    arguments.extend(invocation.replaced(&left_out, "--verbose", &context.args));
+    arguments.extend(command_line.replaced(&left_out, "--verbose", &context.args));
     arguments
 }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use crate::claude_code::protocol::line::Line;
-use crate::claude_code::protocol::output::{Format, harmless};
+use crate::claude_code::protocol::output::{Format, strip_controls};
 use crate::claude_code::protocol::trim;
 use crate::claude_code::refusal::Ending;
 use crate::claude_code::version::Version;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::os::blocking::Blocking;
 
 /// Stdout in the format that the caller asked for.
-pub(crate) struct Rendered {
+pub(crate) struct Renderer {
     format: Format,
     is_terminal: bool,
     limits: Limits,
@@ -44,11 +44,11 @@ pub(crate) struct Limits {
     pub budget: Option<String>,
 }
 
-impl Rendered {
+impl Renderer {
     /// Stdout in `format`.
-    pub(crate) fn new(format: Format, is_terminal: bool, limits: Limits) -> Rendered {
+    pub(crate) fn new(format: Format, is_terminal: bool, limits: Limits) -> Renderer {
         let stdout = Blocking::new(io::stdout()).ok();
-        Rendered {
+        Renderer {
             format,
             is_terminal,
             limits,
@@ -163,7 +163,7 @@ impl Rendered {
         let said = self.said.take();
         let mut text = self.text(&ending, said);
         if self.is_terminal {
-            text = harmless(&text);
+            text = strip_controls(&text);
         }
         if self.version.is_none_or(Version::prints_each_result)
             && ending.is_error

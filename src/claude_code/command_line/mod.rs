@@ -18,12 +18,12 @@ pub(crate) enum Call {
     /// Needs no model: a subcommand, `--version`, `--help`.
     NeedsNoModel,
     /// A prompt, or a session.
-    Prompt(Invocation),
+    Prompt(CommandLine),
 }
 
 /// A command line whose options are all known and well-formed.
 #[derive(Debug)]
-pub(crate) struct Invocation {
+pub(crate) struct CommandLine {
     values: Vec<(&'static Opt, Vec<String>)>,
     /// Where each of them stands in the command line, its values included.
     places: Vec<Range<usize>>,
@@ -31,7 +31,7 @@ pub(crate) struct Invocation {
     eaten: Option<String>,
 }
 
-impl Invocation {
+impl CommandLine {
     /// Whether the option was given.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.iter().any(|(option, _)| option.name() == name)
@@ -141,7 +141,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Call> {
         return Err(Error::AsClaude(format!("error: unknown option '{option}'{near}")));
     }
     let eaten = swallowed_prompt::prompt(&args, &tokens);
-    Ok(Call::Prompt(Invocation { values, places, prompt: operands.into_iter().next(), eaten }))
+    Ok(Call::Prompt(CommandLine { values, places, prompt: operands.into_iter().next(), eaten }))
 }
 
 /// A word of the command line before `--` that is no option's value.
@@ -228,7 +228,7 @@ impl Parser<'_> {
                     continue;
                 }
                 match self.joined(&word)? {
-                    Joined::Taken => continue,
+                    Joined::Handover => continue,
                     Joined::Rest(rest) => {
                         pending = Some(rest);
                         continue;
@@ -319,7 +319,7 @@ impl Parser<'_> {
         if option.arity() != Arity::Flag {
             let value = word[cut + usize::from(is_long)..].to_string();
             self.set(option, vec![value])?;
-            return Ok(Joined::Taken);
+            return Ok(Joined::Handover);
         }
         if is_long {
             return Ok(Joined::Unknown);
@@ -332,7 +332,7 @@ impl Parser<'_> {
 }
 
 enum Joined {
-    Taken,
+    Handover,
     Rest(String),
     NeedsNoModel,
     Unknown,

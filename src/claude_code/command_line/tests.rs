@@ -4,9 +4,9 @@ fn words(line: &[&str]) -> Vec<OsString> {
     line.iter().map(OsString::from).collect()
 }
 
-fn invocation(line: &[&str]) -> Invocation {
+fn command_line(line: &[&str]) -> CommandLine {
     match parse(&words(line)) {
-        Ok(Call::Prompt(invocation)) => invocation,
+        Ok(Call::Prompt(command_line)) => command_line,
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -45,19 +45,19 @@ fn prompts() {
         (&["-p", "--setting-sources", "", "hi"], Some("hi")),
     ];
     for (line, prompt) in table {
-        assert_eq!(invocation(line).prompt(), *prompt, "{line:?}");
+        assert_eq!(command_line(line).prompt(), *prompt, "{line:?}");
     }
 }
 
 #[test]
 fn values() {
-    assert_eq!(invocation(&["-p", "--model=a", "--model", "b", "x"]).last("--model"), Some("b"));
-    assert_eq!(invocation(&["-p", "--model", "--verbose"]).last("--model"), Some("--verbose"));
-    assert_eq!(invocation(&["-p", "-nfoo"]).last("--name"), Some("foo"));
-    assert_eq!(invocation(&["-p", "-n=foo"]).last("--name"), Some("=foo"));
-    assert_eq!(invocation(&["-p", "--name="]).last("--name"), Some(""));
-    assert!(!invocation(&["-p", "--model", "--verbose"]).has("--verbose"));
-    assert!(invocation(&["-cp", "x"]).asks_for_print());
+    assert_eq!(command_line(&["-p", "--model=a", "--model", "b", "x"]).last("--model"), Some("b"));
+    assert_eq!(command_line(&["-p", "--model", "--verbose"]).last("--model"), Some("--verbose"));
+    assert_eq!(command_line(&["-p", "-nfoo"]).last("--name"), Some("foo"));
+    assert_eq!(command_line(&["-p", "-n=foo"]).last("--name"), Some("=foo"));
+    assert_eq!(command_line(&["-p", "--name="]).last("--name"), Some(""));
+    assert!(!command_line(&["-p", "--model", "--verbose"]).has("--verbose"));
+    assert!(command_line(&["-cp", "x"]).asks_for_print());
 }
 
 #[test]
@@ -113,18 +113,18 @@ fn errors_in_the_real_ones_words() {
 #[test]
 fn slips_of_commands() {
     for (word, near) in [("mcpp", "mcp"), ("mpc", "mcp"), ("MCP", "mcp"), ("doctorr", "doctor"), ("updat", "update")] {
-        let Err(Error::AsClaude(text)) = invocation(&[word]).check_command() else { panic!("{word}") };
+        let Err(Error::AsClaude(text)) = command_line(&[word]).check_command() else { panic!("{word}") };
         assert!(text.contains(&format!("Did you mean claude {near}?")), "{text}");
     }
     for word in ["help", "kil", "1mcp", "mcp1", "remote-contro", "hello there"] {
-        assert!(invocation(&[word]).check_command().is_ok(), "{word}");
+        assert!(command_line(&[word]).check_command().is_ok(), "{word}");
     }
-    assert!(invocation(&["-p", "mcpp"]).check_command().is_ok());
+    assert!(command_line(&["-p", "mcpp"]).check_command().is_ok());
 }
 
 #[test]
 fn prompts_that_an_option_took() {
-    let eaten = |line: &[&str]| invocation(line).eaten_prompt().map(str::to_string);
+    let eaten = |line: &[&str]| command_line(line).eaten_prompt().map(str::to_string);
     let warning =
         "\"my prompt\" was read as a value of --allowedTools, not as a prompt · put a prompt before --allowedTools or after --";
     assert_eq!(eaten(&["-p", "--allowedTools", "Read", "my prompt"]).as_deref(), Some(warning));

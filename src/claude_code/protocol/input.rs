@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::text::mended;
+use crate::text::replace_lone_surrogates;
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +137,8 @@ fn parse(line: &str) -> Result<Input, String> {
         let length = line.encode_utf16().count();
         Err(format!("Error parsing streaming input line (type={}, {length} chars): {what}", stated_type(line)))
     };
-    let Ok(mut value) = serde_json::from_str::<Value>(line).or_else(|_| serde_json::from_str(&mended(line))) else {
+    let Ok(mut value) = serde_json::from_str::<Value>(line).or_else(|_| serde_json::from_str(&replace_lone_surrogates(line)))
+    else {
         return fault("SyntaxError");
     };
     if value.is_null() {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::claude_code::refusal::{Ending, Limit, Retry};
-use crate::text::mended;
+use crate::text::replace_lone_surrogates;
 
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -105,7 +105,7 @@ pub(crate) struct Usage {
 
 fn read<T: DeserializeOwned>(raw: Raw) -> Option<T> {
     let json = raw?.get();
-    serde_json::from_str(json).or_else(|_| serde_json::from_str(&mended(json))).ok()
+    serde_json::from_str(json).or_else(|_| serde_json::from_str(&replace_lone_surrogates(json))).ok()
 }
 
 impl<'a> Line<'a> {

@@ -9,7 +9,7 @@ use crate::completions::chunk::Usage;
 
 /// What all messages of a conversation say of it.
 #[derive(Clone)]
-pub(crate) struct Identity {
+pub(crate) struct SessionInfo {
     /// The conversation's id.
     pub session_id: String,
     /// The model's name.
@@ -42,7 +42,7 @@ pub(crate) fn timestamp() -> String {
 }
 
 /// `system/init`, which begins each turn. There are no tools here, and it says so.
-pub(crate) fn init(identity: &Identity) -> Value {
+pub(crate) fn init(identity: &SessionInfo) -> Value {
     json!({
         "type": "system", "subtype": "init",
         "cwd": identity.cwd,
@@ -69,7 +69,7 @@ pub(crate) fn init(identity: &Identity) -> Value {
 }
 
 /// `system/status`.
-pub(crate) fn status(identity: &Identity, fields: Value) -> Value {
+pub(crate) fn status(identity: &SessionInfo, fields: Value) -> Value {
     let mut message = json!({"type": "system", "subtype": "status"});
     extend(&mut message, fields);
     extend(&mut message, json!({"session_id": identity.session_id, "uuid": uuid()}));
@@ -119,7 +119,7 @@ impl<'a> TextDelta<'a> {
 }
 
 /// Any other event of the answer's stream.
-pub(crate) fn stream_event(identity: &Identity, api_message_id: &str, event: Value) -> Value {
+pub(crate) fn stream_event(identity: &SessionInfo, api_message_id: &str, event: Value) -> Value {
     json!({
         "type": "stream_event", "event": event,
         "session_id": identity.session_id, "parent_tool_use_id": null,
@@ -134,7 +134,7 @@ pub(crate) fn message_delta(stop_reason: Value, usage: Usage) -> Value {
 }
 
 /// `assistant`.
-pub(crate) fn assistant(identity: &Identity, message: Value) -> Value {
+pub(crate) fn assistant(identity: &SessionInfo, message: Value) -> Value {
     json!({
         "type": "assistant", "message": message,
         "parent_tool_use_id": null, "session_id": identity.session_id,
@@ -161,7 +161,7 @@ pub(crate) fn synthetic_message(text: &str) -> Value {
 }
 
 /// `user`.
-pub(crate) fn user(identity: &Identity, content: Value) -> Value {
+pub(crate) fn user(identity: &SessionInfo, content: Value) -> Value {
     json!({
         "type": "user", "message": {"role": "user", "content": content},
         "parent_tool_use_id": null, "session_id": identity.session_id,
@@ -202,7 +202,7 @@ pub(crate) fn turn_usage(usage: Usage) -> Value {
 }
 
 /// The usage by model.
-pub(crate) fn model_usage(identity: &Identity, usage: Usage) -> Value {
+pub(crate) fn model_usage(identity: &SessionInfo, usage: Usage) -> Value {
     json!({identity.model.as_str(): {
         "inputTokens": usage.input, "outputTokens": usage.output,
         "cacheReadInputTokens": usage.cached, "cacheCreationInputTokens": 0,

@@ -110,7 +110,7 @@ impl Output {
     pub(crate) fn text(&mut self, piece: &str) {
         if self.is_terminal && self.format == Format::Text {
             self.release();
-            let piece = harmless(piece);
+            let piece = strip_controls(piece);
             self.buffer.extend_from_slice(piece.as_bytes());
             self.last_shown = piece.chars().next_back().or(self.last_shown);
         }
@@ -133,7 +133,7 @@ impl Output {
                 if !self.is_terminal {
                     self.buffer.extend_from_slice(text.as_bytes());
                 } else if !is_shown {
-                    self.buffer.extend_from_slice(harmless(text).as_bytes());
+                    self.buffer.extend_from_slice(strip_controls(text).as_bytes());
                 }
             }
         }
@@ -202,6 +202,6 @@ impl Output {
 }
 
 /// Without control characters: a model must not drive the terminal. The real CLI takes them out there, too.
-pub(crate) fn harmless(text: &str) -> String {
+pub(crate) fn strip_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

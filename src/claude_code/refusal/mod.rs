@@ -13,9 +13,10 @@ pub(crate) use crate::claude_code::refusal::reset::reset_time;
 /// What became of a call. Words are stable: they stand in the breaker's file, the ledger and the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Class {
+pub(crate) enum Cause {
     /// An answer, or an end that the caller asked for.
-    Fine,
+    #[serde(rename = "fine")]
+    None,
     /// The 5-hour limit of a plan.
     FiveHour,
     /// The weekly limit of a plan.
@@ -39,25 +40,26 @@ pub(crate) enum Class {
     /// Nobody is signed in, or may not be.
     SignIn,
     /// The request is at fault.
-    Caller,
+    #[serde(rename = "caller")]
+    BadRequest,
 }
 
-impl Class {
+impl Cause {
     /// Whether a local model answers in Claude's place.
     pub(crate) fn fails_over(self) -> bool {
-        !matches!(self, Class::Fine | Class::SignIn | Class::Caller)
+        !matches!(self, Cause::None | Cause::SignIn | Cause::BadRequest)
     }
 
     /// Whether it is a limit that ends at a time, and not an outage that ends when it ends.
     pub(crate) fn is_limit(self) -> bool {
-        matches!(self, Class::FiveHour | Class::SevenDay | Class::Model | Class::Spend | Class::Usage | Class::Credit)
+        matches!(self, Cause::FiveHour | Cause::SevenDay | Cause::Model | Cause::Spend | Cause::Usage | Cause::Credit)
     }
 
     /// The longest that a limit lasts from when it was first met: a stated end beyond that is a mistake.
     pub(crate) fn window(self) -> SignedDuration {
         match self {
-            Class::FiveHour => SignedDuration::from_hours(5),
-            Class::SevenDay | Class::Model | Class::Usage => SignedDuration::from_hours(7 * 24),
+            Cause::FiveHour => SignedDuration::from_hours(5),
+            Cause::SevenDay | Cause::Model | Cause::Usage => SignedDuration::from_hours(7 * 24),
             _ => SignedDuration::from_hours(31 * 24),
         }
     }
@@ -65,47 +67,47 @@ impl Class {
     /// Its word.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Class::Fine => "fine",
-            Class::FiveHour => "five_hour",
-            Class::SevenDay => "seven_day",
-            Class::Model => "model",
-            Class::Spend => "spend",
-            Class::Usage => "usage",
-            Class::Credit => "credit",
-            Class::Overload => "overload",
-            Class::ServerError => "server_error",
-            Class::Network => "network",
-            Class::Throttle => "throttle",
-            Class::SignIn => "sign_in",
-            Class::Caller => "caller",
+            Cause::None => "fine",
+            Cause::FiveHour => "five_hour",
+            Cause::SevenDay => "seven_day",
+            Cause::Model => "model",
+            Cause::Spend => "spend",
+            Cause::Usage => "usage",
+            Cause::Credit => "credit",
+            Cause::Overload => "overload",
+            Cause::ServerError => "server_error",
+            Cause::Network => "network",
+            Cause::Throttle => "throttle",
+            Cause::SignIn => "sign_in",
+            Cause::BadRequest => "caller",
         }
     }
 
     /// As people say it, after "Claude ".
     pub(crate) fn said(self) -> &'static str {
         match self {
-            Class::Fine => "answers",
-            Class::FiveHour => "is at its 5-hour limit",
-            Class::SevenDay => "is at its weekly limit",
-            Class::Model => "is at this model's weekly limit",
-            Class::Spend => "is at its spend limit",
-            Class::Usage => "is at its usage limit",
-            Class::Credit => "is out of credit",
-            Class::Overload => "is overloaded",
-            Class::ServerError => "has a server error",
-            Class::Network => "cannot be reached",
-            Class::Throttle => "is throttled",
-            Class::SignIn => "is not signed in",
-            Class::Caller => "refused the request",
+            Cause::None => "answers",
+            Cause::FiveHour => "is at its 5-hour limit",
+            Cause::SevenDay => "is at its weekly limit",
+            Cause::Model => "is at this model's weekly limit",
+            Cause::Spend => "is at its spend limit",
+            Cause::Usage => "is at its usage limit",
+            Cause::Credit => "is out of credit",
+            Cause::Overload => "is overloaded",
+            Cause::ServerError => "has a server error",
+            Cause::Network => "cannot be reached",
+            Cause::Throttle => "is throttled",
+            Cause::SignIn => "is not signed in",
+            Cause::BadRequest => "refused the request",
         }
     }
 }
 
-/// A class, with what was said about it.
+/// A cause, with what was said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// What became of the call.
-    pub class: Class,
+    pub cause: Cause,
     /// When a limit is said to end.
     pub until: Option<Timestamp>,
     /// The family of models that a limit is for, `opus`, if it is for one.
@@ -114,8 +116,8 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// A verdict about which no more was said.
-    pub(crate) fn of(class: Class) -> Verdict {
-        Verdict { class, until: None, family: None }
+    pub(crate) fn of(cause: Cause) -> Verdict {
+        Verdict { cause, until: None, family: None }
     }
 }
 
@@ -171,42 +173,42 @@ pub(crate) struct Retry {
 
 /// The verdict on a turn that has ended by itself.
 pub(crate) fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
-    let Some(ending) = &evidence.result else { return Verdict::of(Class::Caller) };
+    let Some(ending) = &evidence.result else { return Verdict::of(Cause::BadRequest) };
     // A stream that was cut in the middle of an answer, up to 2.1.20.
     if ending.subtype == "error_during_execution" && !ending.is_error && !evidence.is_interrupted {
-        return Verdict::of(Class::Network);
+        return Verdict::of(Cause::Network);
     }
     if ending.subtype != "success" || !(ending.is_error || evidence.is_synthetic) {
-        return Verdict::of(Class::Fine);
+        return Verdict::of(Cause::None);
     }
     let by_text = || by_text(&ending.text, now);
     match (evidence.error.as_deref(), ending.status) {
         (Some("rate_limit"), _) | (None, Some(429)) => of_rate_limit(evidence, ending, now),
-        (Some("billing_error"), _) | (_, Some(402)) => Verdict::of(Class::Credit),
-        (Some("overloaded"), _) | (_, Some(529)) => Verdict::of(Class::Overload),
-        (Some(error), _) if SIGN_IN_ERRORS.contains(&error) => Verdict::of(Class::SignIn),
-        (_, Some(401 | 403)) => Verdict::of(Class::SignIn),
-        (_, Some(500..)) => Verdict::of(Class::ServerError),
-        _ if ending.api_error.as_deref() == Some("connection_failed") => Verdict::of(Class::Network),
+        (Some("billing_error"), _) | (_, Some(402)) => Verdict::of(Cause::Credit),
+        (Some("overloaded"), _) | (_, Some(529)) => Verdict::of(Cause::Overload),
+        (Some(error), _) if SIGN_IN_ERRORS.contains(&error) => Verdict::of(Cause::SignIn),
+        (_, Some(401 | 403)) => Verdict::of(Cause::SignIn),
+        (_, Some(500..)) => Verdict::of(Cause::ServerError),
+        _ if ending.api_error.as_deref() == Some("connection_failed") => Verdict::of(Cause::Network),
         // The text may still say that there is no credit, with some versions.
         (Some("invalid_request" | "model_not_found" | "max_output_tokens"), _) | (_, Some(400..500)) => {
-            by_text().filter(|verdict| verdict.class == Class::Credit).unwrap_or(Verdict::of(Class::Caller))
+            by_text().filter(|verdict| verdict.cause == Cause::Credit).unwrap_or(Verdict::of(Cause::BadRequest))
         }
-        (Some("server_error"), _) => by_text().unwrap_or(Verdict::of(Class::ServerError)),
+        (Some("server_error"), _) => by_text().unwrap_or(Verdict::of(Cause::ServerError)),
         // What 2.0.14 has to say about a model's weekly limit.
-        (None, None) if ending.is_error && ending.text == "No response requested." => Verdict::of(Class::Usage),
-        _ => by_text().unwrap_or_else(|| Verdict::of(if ending.is_error { Class::Caller } else { Class::Fine })),
+        (None, None) if ending.is_error && ending.text == "No response requested." => Verdict::of(Cause::Usage),
+        _ => by_text().unwrap_or_else(|| Verdict::of(if ending.is_error { Cause::BadRequest } else { Cause::None })),
     }
 }
 
 /// The verdict on a call that was given up while it was tried again.
 pub(crate) fn of_retries(retry: &Retry) -> Verdict {
     Verdict::of(match (retry.status, retry.error.as_str()) {
-        (Some(529), _) | (_, "overloaded") => Class::Overload,
-        (Some(429), _) | (_, "rate_limit") => Class::Throttle,
-        (Some(401 | 403), _) | (_, "authentication_failed") => Class::SignIn,
-        (Some(_), _) => Class::ServerError,
-        (None, _) => Class::Network,
+        (Some(529), _) | (_, "overloaded") => Cause::Overload,
+        (Some(429), _) | (_, "rate_limit") => Cause::Throttle,
+        (Some(401 | 403), _) | (_, "authentication_failed") => Cause::SignIn,
+        (Some(_), _) => Cause::ServerError,
+        (None, _) => Cause::Network,
     })
 }
 
@@ -219,21 +221,21 @@ fn of_rate_limit(evidence: &Evidence, ending: &Ending, now: Timestamp) -> Verdic
     let Some(limit) = &evidence.rejected else {
         return match said {
             Some(verdict) => verdict,
-            None if ending.api_error.as_deref() == Some("usage_limit_reached") => Verdict::of(Class::Usage),
-            None => Verdict::of(Class::Throttle),
+            None if ending.api_error.as_deref() == Some("usage_limit_reached") => Verdict::of(Cause::Usage),
+            None => Verdict::of(Cause::Throttle),
         };
     };
     let until = limit.resets_at.or(said.as_ref().and_then(|verdict| verdict.until));
-    let (class, family) = match limit.kind.as_deref().unwrap_or_default() {
-        "five_hour" => (Class::FiveHour, None),
-        "seven_day" | "seven_day_overage_included" => (Class::SevenDay, None),
-        "overage" => (Class::Spend, None),
+    let (cause, family) = match limit.kind.as_deref().unwrap_or_default() {
+        "five_hour" => (Cause::FiveHour, None),
+        "seven_day" | "seven_day_overage_included" => (Cause::SevenDay, None),
+        "overage" => (Cause::Spend, None),
         kind => match kind.strip_prefix("seven_day_") {
-            Some(family) => (Class::Model, Some(family.to_string())),
-            None => said.map_or((Class::Usage, None), |verdict| (verdict.class, verdict.family)),
+            Some(family) => (Cause::Model, Some(family.to_string())),
+            None => said.map_or((Cause::Usage, None), |verdict| (verdict.cause, verdict.family)),
         },
     };
-    Verdict { class, until, family }
+    Verdict { cause, until, family }
 }
 
 /// What a text of Claude Code's own says, by how it begins. The letters' case and the kind of apostrophe have changed.
@@ -249,26 +251,26 @@ fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         return None;
     }
     if begins(&["credit balance is too low", "api error: 402", "your credit balance is too low"]) {
-        return Some(Verdict::of(Class::Credit));
+        return Some(Verdict::of(Cause::Credit));
     }
     // What 1.0.77 and 1.0.128 say to a 429 that tells nothing of a limit.
     if lower.starts_with("claude ai usage limit reached|0") {
-        return Some(Verdict::of(Class::Throttle));
+        return Some(Verdict::of(Cause::Throttle));
     }
     if let Some(family_or_kind) = limit_kind(&lower) {
         let until = reset_time(&text, now);
-        let (class, family) = match family_or_kind {
-            Kind::Class(class) => (class, None),
-            Kind::Family(family) => (Class::Model, Some(family.to_string())),
+        let (cause, family) = match family_or_kind {
+            Kind::Cause(cause) => (cause, None),
+            Kind::Family(family) => (Cause::Model, Some(family.to_string())),
             Kind::Unsaid => (by_distance(until, now), None),
         };
-        return Some(Verdict { class, until, family });
+        return Some(Verdict { cause, until, family });
     }
-    let class = if begins(&["api error: repeated 529", "repeated 529", "api error: overloaded", "api error: 529"])
+    let cause = if begins(&["api error: repeated 529", "repeated 529", "api error: overloaded", "api error: 529"])
         || (begins(&["api error", "claude"]) && lower.contains("is experiencing high load"))
         || lower.starts_with("api error") && lower.contains("\"overloaded_error\"")
     {
-        Class::Overload
+        Cause::Overload
     } else if begins(&[
         "api error: request rejected (429)",
         "server is temporarily limiting requests",
@@ -276,17 +278,17 @@ fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         "api error: rate limit reached",
     ]) || lower.starts_with("api error: server is temporarily limiting requests")
     {
-        Class::Throttle
+        Cause::Throttle
     } else if begins(SIGN_IN) {
-        Class::SignIn
+        Cause::SignIn
     } else if begins(NETWORK) {
-        Class::Network
+        Cause::Network
     } else if begins(&["api error: 5"]) || (begins(&["api error"]) && lower.contains("internal server error")) {
-        Class::ServerError
+        Cause::ServerError
     } else {
         return None;
     };
-    Some(Verdict::of(class))
+    Some(Verdict::of(cause))
 }
 
 /// Sentences about limits after which the turn goes on.
@@ -323,7 +325,7 @@ const NETWORK: &[&str] = &[
 ];
 
 enum Kind<'a> {
-    Class(Class),
+    Cause(Cause),
     Family(&'a str),
     Unsaid,
 }
@@ -331,7 +333,7 @@ enum Kind<'a> {
 /// The kind of limit that a text begins with: `you've hit your … limit`, `… limit reached`, and those of their own.
 fn limit_kind(lower: &str) -> Option<Kind<'_>> {
     if lower.starts_with("spending cap reached") || lower.starts_with("you're out of extra usage") {
-        return Some(Kind::Class(Class::Spend));
+        return Some(Kind::Cause(Cause::Spend));
     }
     if lower.starts_with("claude ai usage limit reached") || lower.starts_with("claude usage limit reached") {
         return Some(Kind::Unsaid);
@@ -342,9 +344,9 @@ fn limit_kind(lower: &str) -> Option<Kind<'_>> {
     };
     Some(match name.trim() {
         "" | "usage" => Kind::Unsaid,
-        "session" | "5-hour" | "five-hour" | "5 hour" => Kind::Class(Class::FiveHour),
-        "weekly" | "7-day" => Kind::Class(Class::SevenDay),
-        "monthly spend" | "spend" | "spending" | "monthly" | "org's monthly spend" => Kind::Class(Class::Spend),
+        "session" | "5-hour" | "five-hour" | "5 hour" => Kind::Cause(Cause::FiveHour),
+        "weekly" | "7-day" => Kind::Cause(Cause::SevenDay),
+        "monthly spend" | "spend" | "spending" | "monthly" | "org's monthly spend" => Kind::Cause(Cause::Spend),
         name => {
             let family = name.strip_prefix("weekly ").unwrap_or(name).trim_end_matches(" weekly");
             let is_one_word = (1..=20).contains(&family.len()) && family.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -354,11 +356,11 @@ fn limit_kind(lower: &str) -> Option<Kind<'_>> {
 }
 
 /// A limit of no stated kind, by how far its end is.
-fn by_distance(until: Option<Timestamp>, now: Timestamp) -> Class {
+fn by_distance(until: Option<Timestamp>, now: Timestamp) -> Cause {
     match until {
-        None => Class::Usage,
-        Some(until) if until.duration_since(now) <= Class::FiveHour.window() => Class::FiveHour,
-        Some(_) => Class::SevenDay,
+        None => Cause::Usage,
+        Some(until) if until.duration_since(now) <= Cause::FiveHour.window() => Cause::FiveHour,
+        Some(_) => Cause::SevenDay,
     }
 }
 

@@ -21,7 +21,7 @@ impl Sink for Notes {
     fn end(&mut self, _: End) {}
 }
 
-fn asked(more: &Value) -> Asked {
+fn asked(more: &Value) -> MessagesRequest {
     let mut request = json!({
         "messages": [{"role": "user", "content": "hi"}], "stop_sequences": ["###", "\nHuman:"], "thinking": {"type": "adaptive"},
         "tools": [{"name": "Bash", "input_schema": {"properties": {"command": {"type": "string"}}}},
@@ -33,9 +33,9 @@ fn asked(more: &Value) -> Asked {
 }
 
 /// What comes of a stream that is cut there.
-fn read(asked: &Asked, stream: &[u8], cuts: &[usize]) -> (Notes, Outcome) {
+fn read(asked: &MessagesRequest, stream: &[u8], cuts: &[usize]) -> (Notes, Outcome) {
     let mut notes = Notes::default();
-    let mut reading = Reading::new(asked);
+    let mut reading = Reply::new(asked);
     let mut from = 0;
     for to in cuts.iter().copied().chain([stream.len()]) {
         if reading.goes_on() {
@@ -173,7 +173,7 @@ fn a_broken_stream_is_an_error_or_an_answer() {
         let cut = dice.below(bytes.len());
         assert_eq!(read(&asked, &bytes, &[cut]), whole, "{shown} cut at {cut}");
         let mut notes = Notes::default();
-        let mut reading = Reading::new(&asked);
+        let mut reading = Reply::new(&asked);
         reading.whole(&bytes, &mut notes);
         let outcome = reading.end(&mut notes);
         check(&(notes, outcome), &shown);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::claude_code::locate::Identity;
+use crate::claude_code::locate::FileId;
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::private_file;
@@ -180,7 +180,7 @@ fn is_set_aside(file: &File, path: &Path) -> bool {
     if file.try_lock().is_err() {
         return false;
     }
-    let is_in_place = Identity::of(path) == file.metadata().ok().as_ref().map(Identity::from);
+    let is_in_place = FileId::of(path) == file.metadata().ok().as_ref().map(FileId::from);
     !is_in_place || fs::rename(path, old(path)).is_ok()
 }
 

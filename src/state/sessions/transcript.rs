@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::state::sessions::{Entry, Role};
-use crate::text::mended;
+use crate::text::replace_lone_surrogates;
 
 /// More text than any local context holds, in bytes.
 const ENOUGH: usize = 1 << 20;
@@ -115,7 +115,7 @@ fn entry(line: Line) -> Option<Entry> {
         _ => return None,
     };
     let json = line.message?.get();
-    let message: Value = serde_json::from_str(json).or_else(|_| serde_json::from_str(&mended(json))).ok()?;
+    let message: Value = serde_json::from_str(json).or_else(|_| serde_json::from_str(&replace_lone_surrogates(json))).ok()?;
     let text = match &message["content"] {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
