@@ -120,7 +120,7 @@ struct Log {
 #[argh(subcommand, name = "drill", help_triggers("-h", "--help"))]
 struct Drill {
     /// limit, weekly, overload, down, hang, throttle or signin
-    #[argh(positional)]
+    #[argh(positional, arg_name = "trouble")]
     scenario: Scenario,
 }
 
