@@ -3,6 +3,8 @@
 use std::fs;
 
 use crate::support::Sandbox;
+use crate::support::play::{Stage, answered, refused};
+use crate::support::stub::Stub;
 
 /// A line of the ledger: what began at `time` was answered by `backend`, and so on with `rest`.
 fn line(time: &str, backend: &str, rest: &str) -> String {
@@ -73,6 +75,29 @@ fn programs_get_the_lines_and_torn_or_foreign_ones_are_passed_over() {
     sandbox.cmd("llm-failover").args(&["log", "--json", "-n", "1"]).run().expect(0, &format!("{new}\n"), "");
     let since = ["log", "--json", "--since", "2026-11-22T01:00:00Z"];
     sandbox.cmd("llm-failover").args(&since).run().expect(0, &format!("{new}\n"), "");
+}
+
+/// Of each kind of call: to Claude, to Claude who refuses, and past Claude.
+#[test]
+fn it_holds_no_prompt_no_answer_and_no_key() {
+    let stub = Stub::answering("the-answer");
+    let mut stage = Stage::new(&stub, &answered("the-answer"));
+    stage.set("LOCAL_LLM_API_KEY", "the-key");
+    stage.set("ANTHROPIC_API_KEY", "the-key");
+    let ask = || {
+        let call = stage.cmd("claude").args(&["-p", "the-prompt", "--system-prompt", "the-prompt"]).stdin("the-prompt").run();
+        assert_eq!((call.code(), call.out()), (0, "the-answer\n".into()), "{call:?}");
+    };
+    ask();
+    stage.play(&refused());
+    ask();
+    ask();
+    let ledger = fs::read_to_string(stage.path(".local/state/claude-failover/ledger.jsonl")).expect("a ledger");
+    let routes: Vec<&str> = ledger.lines().filter_map(|line| line.split(r#""route":""#).nth(1)?.split('"').next()).collect();
+    assert_eq!(routes, ["watch", "watch", "answer"], "{ledger}");
+    for word in ["the-prompt", "the-answer", "the-key"] {
+        assert!(!ledger.contains(word), "{word}: {ledger}");
+    }
 }
 
 #[test]
