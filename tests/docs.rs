@@ -1,4 +1,6 @@
-//! The README is true: its settings are the program's, its commands exist, its snippets run.
+//! The documents are true: settings, commands and dependencies are the program's, links lead somewhere, snippets run.
+
+mod snippets;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,8 +8,77 @@ use std::path::{Path, PathBuf};
 
 use crate::support::Sandbox;
 
-fn read(below: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(below)).expect("a file of the project")
+/// The project's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(below: impl AsRef<Path>) -> String {
+    let path = root().join(below);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All that people read, by its path in the project.
+fn documents() -> Vec<PathBuf> {
+    let mut paths = vec![PathBuf::from("README.md"), PathBuf::from("CHANGELOG.md")];
+    for dir in ["docs", ".github"] {
+        let entries = fs::read_dir(root().join(dir)).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        paths.extend(pages.map(|path| path.strip_prefix(root()).expect("below the project").to_path_buf()));
+    }
+    assert!(paths.len() > 15, "{paths:?}");
+    paths
+}
+
+/// A piece of a document.
+enum Piece<'a> {
+    /// A line of prose, a heading or a table.
+    Line(&'a str),
+    /// A fenced block: its language and its text.
+    Block(&'a str, String),
+}
+
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        pieces.push(match line.strip_prefix("```") {
+            None => Piece::Line(line),
+            Some(language) => {
+                let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                Piece::Block(language, block.join("\n") + "\n")
+            }
+        });
+    }
+    pieces
+}
+
+/// The fenced blocks of a document in this language.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let text = read(document);
+    let of_language = |piece| match piece {
+        Piece::Block(found, block) if found == language => Some(block),
+        _ => None,
+    };
+    pieces(&text).into_iter().filter_map(of_language).collect()
+}
+
+/// What stands in back-quotes, and the lines of fenced blocks.
+fn code(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for piece in pieces(text) {
+        match piece {
+            Piece::Line(line) => found.extend(line.split('`').skip(1).step_by(2).map(str::to_string)),
+            Piece::Block(_, block) => found.extend(block.lines().map(str::to_string)),
+        }
+    }
+    found
+}
+
+#[test]
+fn the_readme_is_short() {
+    let size = read("README.md").len();
+    assert!(size <= 9000, "{size} bytes");
 }
 
 /// The words in `text` that are names of settings.
@@ -18,6 +89,13 @@ fn settings(text: &str) -> BTreeSet<String> {
     words.filter(is_setting).map(str::to_string).collect()
 }
 
+/// The settings that have a row in the table.
+fn rows() -> BTreeSet<String> {
+    let page = read("docs/settings.md");
+    let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    names.into_iter().flat_map(settings).collect()
+}
+
 fn sources(dir: PathBuf) -> String {
     let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path());
     let read = |path: PathBuf| if path.is_dir() { sources(path) } else { fs::read_to_string(path).expect("a source") };
@@ -26,17 +104,12 @@ fn sources(dir: PathBuf) -> String {
 
 #[test]
 fn every_setting_is_in_its_table_and_every_row_is_a_setting() {
-    let program = settings(&sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(rows.flat_map(settings).collect::<BTreeSet<_>>(), program);
+    assert_eq!(rows(), settings(&sources(root().join("src"))));
 }
 
 #[test]
 fn every_setting_of_its_table_is_known_in_the_settings_file() {
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let lines: String = rows.flat_map(settings).map(|name| format!("{name}=\n")).collect();
+    let lines: String = rows().into_iter().map(|name| format!("{name}=\n")).collect();
     let sandbox = Sandbox::new();
     sandbox.write(".config/claude-failover/config.env", &lines);
     let output = sandbox.cmd("llm-failover").arg("status").run();
@@ -44,26 +117,82 @@ fn every_setting_of_its_table_is_known_in_the_settings_file() {
 }
 
 #[test]
-fn every_command_is_in_it() {
-    let readme = read("README.md");
-    let help = Sandbox::new().cmd("llm-failover").arg("--help").run();
-    let commands = help.out();
-    let list = commands.split("Commands:").nth(1).expect("a list");
+fn every_setting_that_a_document_names_has_a_row() {
+    let rows = rows();
+    for path in documents() {
+        let unknown: Vec<String> = settings(&read(&path)).into_iter().filter(|name| !rows.contains(name)).collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?}", path.display());
+    }
+}
+
+/// The commands of `llm-failover`, as its help lists them.
+fn commands() -> Vec<String> {
+    let help = Sandbox::new().cmd("llm-failover").arg("--help").run().out();
+    let list = help.split("Commands:").nth(1).expect("a list");
     let rows = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|row| !row.starts_with(' ')));
-    let commands: Vec<&str> = rows.filter_map(|row| row.split_whitespace().next()).collect();
+    rows.filter_map(|row| row.split_whitespace().next()).map(str::to_string).collect()
+}
+
+#[test]
+fn every_command_is_in_the_documents() {
+    let commands = commands();
     assert_eq!(commands, ["status", "local", "claude", "auto", "start", "stop", "logs", "log", "drill", "gateway"]);
+    let page = read("docs/settings.md");
     for command in commands {
-        assert!(readme.contains(&format!("`{command}`")) || readme.contains(&format!("`llm-failover {command}")), "{command}");
+        assert!(page.contains(&format!("`{command}`")) || page.contains(&format!("`llm-failover {command}")), "{command}");
     }
 }
 
 #[test]
-fn the_dashboard_snippet_reads_the_switch() {
-    let readme = read("README.md");
-    let after = readme.split("For a dashboard or a prompt:").nth(1).expect("the snippet");
-    let snippet = after.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
-    let sandbox = Sandbox::new();
-    sandbox.cmd("/bin/sh").args(&["-c", snippet]).run().expect(0, "answering with Claude\n", "");
-    sandbox.switch("local\n");
-    sandbox.cmd("/bin/sh").args(&["-c", snippet]).run().expect(0, "answering locally\n", "");
+fn every_command_in_the_documents_exists() {
+    let commands = commands();
+    let mut seen = BTreeSet::new();
+    for path in documents() {
+        for line in code(&read(&path)) {
+            for after in line.split("llm-failover ").skip(1) {
+                let mut words = after.split(|c: char| c.is_whitespace() || c == ',').skip_while(|word| word.starts_with('-'));
+                let word = words.next().unwrap_or_default();
+                let is_command = word.starts_with(|c: char| c.is_ascii_lowercase());
+                assert!(!is_command || commands.iter().any(|known| known == word), "{}: {line}", path.display());
+                seen.insert(word.to_string());
+            }
+        }
+    }
+    assert!(commands.iter().all(|command| seen.contains(command)), "{seen:?}");
+}
+
+/// A setting that is said to be a row of the table, a file that is said to be in the project.
+#[test]
+fn every_file_of_the_project_that_a_document_names_exists() {
+    const FOLDERS: [&str; 6] = [".ci/", "launchd/", "scripts/", "src/", "systemd/", "tests/"];
+    let mut count = 0;
+    for path in documents() {
+        for line in code(&read(&path)) {
+            for word in line.split_whitespace().filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder))) {
+                // A document may be an example's: `I added a test to tests/test_parse.py.`
+                if word.starts_with("tests/test_parse.py") {
+                    continue;
+                }
+                let found = root().join(word.split('*').next().expect("a beginning"));
+                assert!(found.exists(), "{}: {word}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn every_crate_has_its_line_and_no_other_has() {
+    let manifest = read("Cargo.toml");
+    let mut crates = BTreeSet::new();
+    for section in manifest.split("\n[").filter(|section| section.contains("dependencies]\n")) {
+        let lines = section.lines().skip(1).filter(|line| !line.starts_with('#'));
+        crates.extend(lines.filter_map(|line| line.split_once(['=', '.'])).map(|(name, _)| name.trim().to_string()));
+    }
+    assert!(crates.contains("argh") && crates.contains("tempfile"), "{crates:?}");
+    let page = read("docs/dependencies.md");
+    let lines: Vec<String> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).map(str::to_string).collect();
+    assert_eq!(lines, crates.into_iter().collect::<Vec<_>>(), "once each, in the order of the alphabet");
 }
