@@ -1,5 +1,6 @@
 //! The documents are true: settings, commands and dependencies are the program's, links lead somewhere, snippets run.
 
+mod links;
 mod snippets;
 
 use std::collections::BTreeSet;
@@ -161,7 +162,6 @@ fn every_command_in_the_documents_exists() {
     assert!(commands.iter().all(|command| seen.contains(command)), "{seen:?}");
 }
 
-/// A setting that is said to be a row of the table, a file that is said to be in the project.
 #[test]
 fn every_file_of_the_project_that_a_document_names_exists() {
     const FOLDERS: [&str; 6] = [".ci/", "launchd/", "scripts/", "src/", "systemd/", "tests/"];
@@ -169,7 +169,7 @@ fn every_file_of_the_project_that_a_document_names_exists() {
     for path in documents() {
         for line in code(&read(&path)) {
             for word in line.split_whitespace().filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder))) {
-                // A document may be an example's: `I added a test to tests/test_parse.py.`
+                // A file of the project in an example, not of this one.
                 if word.starts_with("tests/test_parse.py") {
                     continue;
                 }
