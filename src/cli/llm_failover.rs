@@ -120,8 +120,9 @@ struct Log {
 #[argh(subcommand, name = "drill", help_triggers("-h", "--help"))]
 struct Drill {
     /// limit, weekly, overload, down, hang, throttle or signin
-    #[argh(positional, arg_name = "trouble")]
-    scenario: Scenario,
+    #[argh(positional)]
+    // argh names the field in its errors.
+    trouble: Scenario,
 }
 
 /// Speak the Anthropic Messages API on loopback, answered by the local model, until interrupted.
@@ -201,7 +202,7 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
-        Some(Action::Drill(options)) => drill::run(context, options.scenario, &|line| print(&format!("{line}\n")))?,
+        Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
         Some(Action::Gateway(options)) => action.gateway(options.port)?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
