@@ -16,6 +16,7 @@ mod gateway;
 mod local_model;
 mod names;
 mod os;
+mod routing;
 mod server;
 mod state;
 mod stdin;

@@ -8,6 +8,7 @@ pub(crate) mod control;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
+use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -74,6 +75,10 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
     /// The ledger's entry of a call that was answered locally for the reason `verdict`.
     pub(crate) fn record(&self, verdict: &str, entry: Entry) -> Entry {
         Entry {

@@ -63,12 +63,6 @@ pub(crate) fn session_exists(context: &Context, id: &str) -> bool {
     Session::exists(context, id)
 }
 
-/// Whether the session of this id or title, or else the last one of this working directory, is one that Claude Code has and
-/// we have not.
-pub(crate) fn session_is_claudes(context: &Context, name: Option<&str>) -> bool {
-    Session::is_claudes(context, name)
-}
-
 /// Whether the input of a call is a stream of messages.
 pub(crate) fn listens(command_line: &CommandLine) -> bool {
     command_line.last("--input-format") == Some("stream-json")

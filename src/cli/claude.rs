@@ -1,144 +1,108 @@
-//! `claude` and `agent-llm`: Claude Code, or a local answer, as the switch says.
+//! `claude` and `agent-llm`: Claude Code, or a local answer, as the route says.
 
 use std::process::ExitCode;
 
-use jiff::Timestamp;
-
-use crate::agent;
-use crate::agent::AgentPolicy;
+use crate::agent::{child, launch};
 use crate::answer;
 use crate::answer::conversation::Outcome;
 use crate::answer::request::{AnswerRequest, Source};
-use crate::claude_code::command_line::{Call, CommandLine};
-use crate::claude_code::options::CLAUDE_ONLY;
-use crate::claude_code::settings::is_inside;
+use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::locate;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
-use crate::claude_code::{command_line, locate};
 use crate::cli::print;
 use crate::context::Context;
-use crate::error::{Error, report, say, warn};
-use crate::failover::call;
-use crate::state::flag::{Backend, Flag};
-use crate::state::ledger::Entry;
+use crate::error::{Error, Result, report, say};
+use crate::failover;
+use crate::routing::facts::Call;
+use crate::routing::reason::Reason;
+use crate::routing::route::{Facts, Route, decide};
+use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
 
-/// Runs the applet `name`.
-pub(crate) fn run(name: &str, context: &Context) -> ExitCode {
-    let (backend, warning) = match Flag::new(context) {
-        Ok(switch) => switch.read(),
-        Err(Error::NoHome) => (Backend::Claude, None),
-        Err(error) => (Backend::Claude, Some(format!("{error}; using claude"))),
+/// Takes the call its way. A way may come to nothing: then the route is decided anew.
+pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
+    let mut call = Call::new(applet, context);
+    loop {
+        let ended = match decide(&mut call) {
+            Route::Exec => Ok(Some(become_claude(applet, context))),
+            Route::Refuse => call.command_line().map(|_| Some(ExitCode::FAILURE)),
+            Route::Answer(Reason::Refused(refusal)) => failover::answer(&mut call, &refusal),
+            Route::Answer(Reason::NotInstalled) => failover::answer_without_claude(&mut call),
+            Route::Answer(Reason::Flag | Reason::Away) => answer_plainly(&mut call),
+            Route::Agent(Reason::Refused(refusal)) => failover::run_agent(&mut call, &refusal),
+            Route::Agent(Reason::Flag | Reason::Away | Reason::NotInstalled) => run_agent(&mut call),
+            Route::Watch(on_refusal) => failover::watch(&mut call, on_refusal),
+            Route::Wait(refusal) => failover::wait(&mut call, &refusal),
+        };
+        match ended {
+            Ok(Some(code)) => return code,
+            Ok(None) => {}
+            Err(error) => return report(applet, &error),
+        }
+    }
+}
+
+/// The real Claude Code on the local model; in print mode a plain answer if that cannot be.
+fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
+    let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
+    if !call.is_print() {
+        return Err(launch::become_agent(applet, context, &command_line, false));
+    }
+    let (error, stdin) = match call.take_stdin() {
+        stdin if stdin.has_begun() => match child::run(applet, context, &command_line, stdin) {
+            Ok(exit) => return Ok(Some(exit.into())),
+            Err(failed) => failed,
+        },
+        stdin => (launch::become_agent(applet, context, &command_line, true), stdin),
     };
-    if let Some(warning) = warning {
-        warn(name, &warning);
-    }
-    match backend {
-        // It has none of Claude's credentials, and the address of the local model.
-        _ if is_inside(context) => answer_or_claude(name, context),
-        Backend::Claude => become_claude(name, context),
-        Backend::Local => answer_or_claude(name, context),
-        Backend::Auto => watch_or_claude(name, context),
-    }
-}
-
-/// Print mode is watched; all else is the real Claude's, and so is a command line that it refuses. A person at a terminal gets
-/// the local model while Claude is away.
-fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
-    let is_print = !context.stdout_is_terminal() || command_line::says_print(&context.args);
-    if !is_print && !call::is_away(context) {
-        return become_claude(name, context);
-    }
-    match command_line::parse(&context.args) {
-        Ok(Call::Prompt(command_line)) if is_elsewhere(&command_line) || locate::is_watched(context) => {
-            become_claude(name, context)
+    match error {
+        // The plain answer says the same, in the format that was asked for.
+        Error::ClaudeNotFound(_) | Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {
+            let lacks_tools = matches!(error, Error::ClaudeNotFound(_));
+            answer(call, &command_line, stdin, lacks_tools).map(Some)
         }
-        Ok(Call::Prompt(command_line)) if !is_print => run_interactive(name, context, &command_line),
-        Ok(Call::Prompt(command_line)) if command_line.formats_fit() => call::run(name, context, &command_line),
-        _ => become_claude(name, context),
+        error => Err(error),
     }
 }
 
-/// Claude Code with a person before it, on the local model.
-fn run_interactive(name: &str, context: &Context, command_line: &CommandLine) -> ExitCode {
-    match AgentPolicy::of(name, context) {
-        AgentPolicy::Never => become_claude(name, context),
-        AgentPolicy::Auto | AgentPolicy::Always => report(name, &agent::become_agent(name, context, command_line, false)),
-    }
+fn answer_plainly(call: &mut Call) -> Result<Option<ExitCode>> {
+    let (command_line, stdin) = (call.command_line()?, call.take_stdin());
+    answer(call, &command_line, stdin, false).map(Some)
 }
 
-/// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude's.
-fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
-    let begun = Timestamp::now();
-    let is_print = !context.stdout_is_terminal() || command_line::says_print(&context.args);
-    let call = match command_line::parse(&context.args) {
-        Ok(call) => call,
-        Err(_) if !is_print => return become_claude(name, context),
-        Err(error) => return report(name, &error),
-    };
-    match &call {
-        // One of us that stands before has seen to it already.
-        Call::Prompt(command_line) if is_elsewhere(command_line) || locate::is_watched(context) => become_claude(name, context),
-        Call::Prompt(command_line) if is_print => answer(name, context, command_line, begun),
-        Call::Prompt(command_line) => run_interactive(name, context, command_line),
-        Call::NeedsNoModel => become_claude(name, context),
-    }
-}
-
-/// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
-fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Timestamp) -> ExitCode {
-    let mut occasion = AnswerRequest::switch();
-    let mut lacks_tools = false;
-    let mut stdin = Stdin::of_process(answer::listens(command_line));
-    if AgentPolicy::of(name, context).takes(context, command_line, &stdin, true) {
-        let error;
-        if stdin.has_begun() {
-            (error, stdin) = match agent::run(name, context, command_line, stdin) {
-                Ok(exit) => return exit.into(),
-                Err(failed) => failed,
-            };
-        } else {
-            error = agent::become_agent(name, context, command_line, true);
-        }
-        match error {
-            Error::ClaudeNotFound(_) => lacks_tools = true,
-            // What the plain answer would say, in the format that was asked for.
-            Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {}
-            error => return report(name, &error),
-        }
-    }
+fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bool) -> Result<ExitCode> {
+    let (applet, context) = (call.applet, call.context);
+    let mut request = AnswerRequest::switch();
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
-        occasion.input = Source::Feed(pump.give_away());
+        request.input = Source::Feed(pump.give_away());
     }
-    match answer::run(name, context, command_line, occasion) {
+    match answer::run(applet, context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {
             if lacks_tools {
-                say(&format!("{name}: no real Claude Code on this machine: answered without its tools"));
+                say(&format!("{applet}: no real Claude Code on this machine: answered without its tools"));
             }
-            answered.record("switch", Entry::new(name, begun, "answer", "local")).append(context);
-            if answered.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            let entry = Entry::new(applet, call.begun, RouteName::Answer, AnsweredBy::Local);
+            answered.record(Mark::by_flag().reason(), entry).append(context);
+            Ok(answered.exit_code())
         }
-        // Only who has somebody else to leave it to declines.
-        Ok(Outcome::Declined(error)) => report(name, &error),
+        // Only a request that somebody else may answer is declined.
+        Ok(Outcome::Declined(error)) => Err(error),
         Err(error) => {
-            report(name, &error.without_log());
-            ExitCode::FAILURE
+            report(applet, &error.without_log());
+            Ok(ExitCode::FAILURE)
         }
     }
 }
 
-/// Some options ask for a session that is not this process's.
-fn is_elsewhere(command_line: &CommandLine) -> bool {
-    CLAUDE_ONLY.iter().any(|option| command_line.has(option))
-}
-
-fn become_claude(name: &str, context: &Context) -> ExitCode {
-    let error = locate::become_claude(name, context);
+fn become_claude(applet: &str, context: &Context) -> ExitCode {
+    let error = locate::become_claude(applet, context);
     if matches!(error, Error::ClaudeNotFound(_)) && asks_for_version(context) {
         let version = env!("CARGO_PKG_VERSION");
         print(&format!("{COMPATIBLE_WITH} (claude-failover {version}; no Claude Code on this machine)\n"));
         return ExitCode::SUCCESS;
     }
-    report(name, &error)
+    report(applet, &error)
 }
 
 /// As the real CLI takes it before it reads its command line.

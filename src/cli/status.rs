@@ -114,7 +114,7 @@ impl Status {
             conditions => conditions.iter().for_each(|condition| {
                 let models = if condition.models.is_empty() { String::new() } else { format!(" ({})", condition.shown_models()) };
                 let (since, next) = (clock(condition.since, now), clock(condition.next_probe.max(now), now));
-                line("claude", format!("{}{models}, since {since}; asked again at {next}", condition.said(now)));
+                line("claude", format!("{}{models}, since {since}; asked again at {next}", condition.description(now)));
             }),
         }
         if self.backend == Backend::Auto {

@@ -1,5 +1,210 @@
 //! `auto`: Claude until it refuses, the local model while it does, and back by itself.
 
-pub(crate) mod call;
-pub(crate) mod policy;
-pub(crate) mod resume;
+mod answer;
+mod call;
+mod give_up;
+mod record;
+mod resume;
+
+use std::collections::HashSet;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agent::launch::is_quiet;
+use crate::answer::{format, listens};
+use crate::claude_code::command_line::CommandLine;
+use crate::context::Context;
+use crate::error::{Error, Result, say};
+use crate::local_model::unload;
+use crate::routing::agent_policy::{self, AgentPolicy};
+use crate::routing::facts::Call;
+use crate::routing::reason::Refusal;
+use crate::routing::refusal_policy::RefusalPolicy;
+use crate::routing::route::{Facts, OnRefusal};
+use crate::state::breaker::{Attempt, Breaker, Change};
+use crate::state::notify;
+use crate::stdin::Stdin;
+use crate::watch::process::Process;
+use crate::watch::render::{Limits, Renderer};
+
+/// What a call ends with that Claude refused and nobody else was to answer: `EX_TEMPFAIL` of sysexits(3).
+const TRY_AGAIN_LATER: u8 = 75;
+
+/// How often a waiting call looks whether Claude is back.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A print-mode call with the flag at `auto`.
+struct Failover<'a> {
+    applet: &'a str,
+    context: &'a Context,
+    command_line: Rc<CommandLine>,
+    breaker: Breaker,
+    /// The model's name as the caller gave it; empty if none was given.
+    model: String,
+    begun: Timestamp,
+    policy: RefusalPolicy,
+    agent_policy: AgentPolicy,
+    /// The requests that were answered locally.
+    answered_requests: Arc<Mutex<HashSet<String>>>,
+}
+
+/// How a try with Claude ended.
+enum Tried {
+    Ended(ExitCode),
+    /// Claude refused, and the call is to wait; with its stdin for the next try.
+    MustWait(Box<Process>, Refusal),
+}
+
+/// Watches the real Claude, and answers in its place if it refuses. None if the route is to be decided anew.
+///
+/// # Errors
+/// If there is no real Claude that could be run.
+pub(crate) fn watch(call: &mut Call, on_refusal: OnRefusal) -> Result<Option<ExitCode>> {
+    let (process, permit) = (call.take_process()?, call.take_permit());
+    let tried = Failover::new(call)?.watch(process, on_refusal, permit);
+    after(call, tried)
+}
+
+/// Runs the real Claude Code on the local model without asking Claude first. None if the route is to be decided anew.
+///
+/// # Errors
+/// If there is no real Claude Code that could be run.
+pub(crate) fn run_agent(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
+    let process = call.take_process()?;
+    let tried = Failover::new(call)?.run_agent(refusal, process);
+    after(call, tried)
+}
+
+/// Answers without asking Claude first.
+///
+/// # Errors
+/// If there is no real Claude that could be asked instead.
+pub(crate) fn answer(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
+    let process = call.take_process()?;
+    Ok(Some(Failover::new(call)?.answer_first(refusal, process)))
+}
+
+/// Answers where there is no real Claude Code.
+///
+/// # Errors
+/// That there is none, if the local model does not answer either.
+pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>> {
+    match call.take_process() {
+        Err(error) => Failover::new(call)?.answer_without_claude(error).map(Some),
+        // It has come meanwhile.
+        Ok(process) => {
+            call.give_back(process);
+            Ok(None)
+        }
+    }
+}
+
+/// Waits a moment for Claude; says so the first time. Gives none: the route is decided anew.
+///
+/// # Errors
+/// If there is no home folder.
+pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
+    if call.begins_to_wait() {
+        Failover::new(call)?.say(&format!("Claude {}; this call waits for it", refusal.description));
+    }
+    sleep(call.time_left().map_or(LOOK, |left| LOOK.min(left)));
+    Ok(None)
+}
+
+fn after(call: &mut Call, tried: Tried) -> Result<Option<ExitCode>> {
+    match tried {
+        Tried::Ended(code) => Ok(Some(code)),
+        Tried::MustWait(process, refusal) => {
+            call.give_back(*process);
+            // Where the breaker cannot be kept, nothing else would slow this down.
+            wait(call, &refusal)
+        }
+    }
+}
+
+impl<'a> Failover<'a> {
+    fn new(call: &mut Call<'a>) -> Result<Failover<'a>> {
+        Ok(Failover {
+            applet: call.applet,
+            context: call.context,
+            command_line: call.command_line()?,
+            breaker: Breaker::new(call.context)?,
+            model: call.model(),
+            begun: call.begun,
+            policy: call.refusal_policy(),
+            agent_policy: call.agent_policy(),
+            answered_requests: Arc::default(),
+        })
+    }
+
+    fn listens(&self) -> bool {
+        listens(&self.command_line)
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt { model: self.model.clone(), at: Timestamp::now() }
+    }
+
+    fn wants_agent(&self, stdin: &Stdin) -> bool {
+        match self.agent_policy {
+            AgentPolicy::Always => true,
+            AgentPolicy::Never => false,
+            AgentPolicy::Auto => agent_policy::asks_for_tools(self.context, &self.command_line, stdin, false),
+        }
+    }
+
+    fn answered_requests(&self) -> HashSet<String> {
+        self.answered_requests.lock().map(|requests| requests.clone()).unwrap_or_default()
+    }
+
+    fn renderer(&self) -> Renderer {
+        let value = |name: &str| self.command_line.last(name).map(str::to_string);
+        let limits = Limits { turns: value("--max-turns"), budget: value("--max-budget-usd") };
+        Renderer::new(format(&self.command_line), self.context.stdout_is_terminal(), limits)
+    }
+
+    /// Tells the user's own program, and the process that unloads the server, what has changed.
+    fn announce(&self, change: &Change) {
+        let now = Timestamp::now();
+        match change {
+            Change::None => {}
+            Change::Opened(condition) => {
+                let description = condition.description(now);
+                notify::tell(self.context, &format!("Claude {description}. The local model answers until it is back."));
+            }
+            Change::Added(condition) => {
+                notify::tell(self.context, &format!("Claude {}, too.", condition.description(now)));
+            }
+            Change::Closed => {
+                notify::tell(self.context, "Claude answers again. Calls go to Claude.");
+                unload::when_idle(self.context);
+            }
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if let Some(line) = self.line(line) {
+            say(&line);
+        }
+    }
+
+    /// A line for stderr, unless the user wants none.
+    fn line(&self, text: &str) -> Option<String> {
+        (!is_quiet(self.context)).then(|| format!("{}: {text}", self.applet))
+    }
+
+    /// What Claude Code refuses, too, it says itself.
+    fn say_why_not(&self, error: &Error) {
+        if matches!(error, Error::AsClaude(_)) {
+            return;
+        }
+        let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        say(&format!("{}: no local answer: {why}{hint}; what follows is Claude's", self.applet));
+    }
+}

@@ -5,46 +5,49 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::agent;
+use crate::agent::launch;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
-use crate::failover::call::{Call, Reason, TRY_AGAIN_LATER, Tried};
-use crate::state::ledger::Entry;
+use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
+use crate::routing::reason::Refusal;
+use crate::routing::route::OnRefusal;
+use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::watch::process::{OnLocal, Process};
 use crate::watch::render::Renderer;
 use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
 
-impl Call<'_> {
+impl Failover<'_> {
     /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn run_agent(&self, reason: &Reason, process: Process) -> Tried {
-        match self.run_agent_with(reason, process, self.rendered(), None) {
+    pub(super) fn run_agent(&self, refusal: &Refusal, process: Process) -> Tried {
+        match self.run_on_local_model(refusal, process, self.renderer(), None) {
             Ok(code) => Tried::Ended(code),
-            Err(left) => self.try_claude(left.0, Mode::PassedOn, None),
+            Err(left) => self.watch(left.0, OnRefusal::PassOn, None),
         }
     }
 
     /// Goes on with a session in which tools have run.
     pub(super) fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
-        let (reason, begun) = (Reason::of(verdict), self.entry_of_claude(&watch));
+        let (refusal, claudes_entry) = (Refusal::of(verdict), self.entry_of_claude(&watch));
         let (mut process, out, left) = watch.hand_over();
         let prompt = format!(
             "Claude {} in the middle of this work, and another model goes on with it. What was done so far is done: do not do it \
              again. Go on from there.",
-            reason.said
+            refusal.description
         );
         process.stdin.say_instead(&prompt, left.members);
-        match self.run_agent_with(&reason, process, out, (!self.listens).then_some(prompt)) {
+        match self.run_on_local_model(&refusal, process, out, (!self.listens()).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
                 let (process, out) = *failed;
                 let exit = left.tell(out);
-                Entry { exit: Some(exit.code()), ..begun }.append(self.context);
-                if !self.listens {
+                Entry { exit: Some(exit.code()), ..claudes_entry }.append(self.context);
+                if !self.listens() {
                     return exit.into();
                 }
                 // The turn has its end. What the caller says next is for Claude again.
                 process.stdin.has_its_answer();
-                match self.try_claude(process, Mode::Watched, None) {
+                match self.watch(process, OnRefusal::Decide, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
@@ -56,36 +59,35 @@ impl Call<'_> {
     ///
     /// # Errors
     /// If that came to nothing, with what another try needs.
-    fn run_agent_with(
+    fn run_on_local_model(
         &self,
-        reason: &Reason,
+        refusal: &Refusal,
         process: Process,
         mut out: Renderer,
         prompt: Option<String>,
     ) -> Result<ExitCode, Box<(Process, Renderer)>> {
         let is_resumed = process.has_session();
-        let ready = match agent::prepare(self.context, self.command_line, true) {
-            Ok(mut ready) if is_resumed => {
-                // A summary by the local model would stand in the session for good, and Claude is to go on with all of it.
-                ready.environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
-                ready
-            }
+        let mut ready = match launch::prepare(self.context, &self.command_line, true) {
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);
                 return Err((process, out).into());
             }
         };
-        let what = if is_resumed { "goes on with the session" } else { "answers" };
-        let line = format!("Claude {}; the local model `{}` {what}", reason.said, ready.model);
-        let mut mark = json!({"backend": "local", "reason": reason.cause.word(), "until": reason.until});
-        if is_resumed {
-            mark["resumed"] = true.into();
-        }
-        out.mark(Some(mark));
-        let patience = GiveUpAfter { resumes: false, ..self.patience() };
+        let mut mark = Mark::refused(refusal.cause, refusal.until);
+        let (what, route) = if is_resumed {
+            // A summary by the local model would stand in the session for good, and Claude is to go on with all of it.
+            ready.environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
+            mark = mark.resumed();
+            ("goes on with the session", RouteName::Resume)
+        } else {
+            ("answers", RouteName::Agent)
+        };
+        let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
+        out.mark(Some(json!(mark)));
+        let patience = GiveUpAfter { resumes: false, ..self.give_up_after() };
         let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
-        let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, out, start) {
+        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, process, out, start) {
             Ok(watch) => watch,
             Err(error) => return Ok(report(self.applet, &error)),
         };
@@ -94,18 +96,18 @@ impl Call<'_> {
                 Step::Answering => self.say(&line),
                 Step::NearLimit => {}
                 Step::Refused(_) | Step::Interrupted(_) => {
-                    let said = watch.refusal().unwrap_or_else(|| "it did not answer".into());
+                    let description = watch.refusal().unwrap_or_else(|| "it did not answer".into());
                     let (process, mut out, _) = watch.hand_over();
                     out.mark(None);
-                    self.say_why_not(&Error::Answer(said));
+                    self.say_why_not(&Error::Answer(description));
                     return Err((process, out).into());
                 }
                 Step::Ended(exit) => {
                     let entry = Entry {
-                        verdict: Some(reason.cause.word().into()),
+                        verdict: Some(refusal.cause.word().into()),
                         exit: Some(exit.code()),
-                        until: reason.until,
-                        ..self.entry(if is_resumed { "resume" } else { "agent" }, "local")
+                        until: refusal.until,
+                        ..self.entry(route, AnsweredBy::Local)
                     };
                     watch.record(entry).append(self.context);
                     return Ok(exit.into());

@@ -121,7 +121,7 @@ impl Condition {
     }
 
     /// As people say it, after "Claude ".
-    pub(crate) fn said(&self, now: Timestamp) -> String {
+    pub(crate) fn description(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {
             Some(until) => format!("{} until {}", self.cause.said(), clock(until, now)),
             None => self.cause.said().into(),

@@ -28,12 +28,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// For the real Claude at `program`. `listens`: its stdin is a stream of messages.
-    pub(crate) fn new(program: PathBuf, listens: bool) -> Process {
-        Process::with(program, Stdin::of_process(listens))
-    }
-
-    /// The same with a stdin of which some may be read already.
+    /// For the real Claude at `program`, with a stdin of which some may be read already.
     pub(crate) fn with(program: PathBuf, stdin: Stdin) -> Process {
         Process { program, stdin, signals: None, answered: HashSet::new(), has_begun: false, session_id: None }
     }

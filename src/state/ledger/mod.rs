@@ -3,7 +3,6 @@
 pub(crate) mod summary;
 pub(crate) mod table;
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -31,13 +30,12 @@ pub(crate) struct Entry {
     pub time: Timestamp,
     /// The name that was called.
     pub applet: String,
-    /// `watch`, `answer`, `agent` or `resume`.
-    pub route: Cow<'static, str>,
+    pub route: RouteName,
     /// What became of Claude's answer, or why Claude was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// Who answered: `claude` or `local`.
-    pub backend: Cow<'static, str>,
+    #[serde(rename = "backend")]
+    pub answered_by: AnsweredBy,
     /// The model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -58,6 +56,40 @@ pub(crate) struct Entry {
     pub until: Option<Timestamp>,
 }
 
+/// The route of a call, as the ledger names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RouteName {
+    /// The real Claude was watched.
+    Watch,
+    /// A plain answer, without asking Claude.
+    Answer,
+    /// The real Claude Code, on the local model.
+    Agent,
+    /// The same, with a session that Claude had begun.
+    Resume,
+    /// Of a later version of this program.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who answered a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AnsweredBy {
+    Claude,
+    Local,
+}
+
+impl AnsweredBy {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            AnsweredBy::Claude => "claude",
+            AnsweredBy::Local => "local",
+        }
+    }
+}
+
 fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.3}"))
 }
@@ -76,13 +108,13 @@ impl Entry {
     }
 
     /// A call of which no more is known yet, which ends now.
-    pub(crate) fn new(applet: &str, time: Timestamp, route: &'static str, backend: &'static str) -> Entry {
+    pub(crate) fn new(applet: &str, time: Timestamp, route: RouteName, answered_by: AnsweredBy) -> Entry {
         Entry {
             time,
             applet: applet.into(),
-            route: route.into(),
+            route,
             verdict: None,
-            backend: backend.into(),
+            answered_by,
             model: None,
             input_tokens: None,
             output_tokens: None,
@@ -94,7 +126,7 @@ impl Entry {
 
     /// Whether the local model answered.
     pub(crate) fn is_local(&self) -> bool {
-        self.backend == "local"
+        self.answered_by == AnsweredBy::Local
     }
 }
 

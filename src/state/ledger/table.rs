@@ -26,7 +26,7 @@ fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
     [
         entry.time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
         printable(&entry.applet),
-        printable(&entry.backend),
+        entry.answered_by.word().into(),
         printable(entry.verdict.as_deref().unwrap_or_default()),
         entry.until.map(|until| format!("until {}", clock(until, entry.time))).unwrap_or_default(),
         printable(entry.model.as_deref().unwrap_or_default()),

@@ -7,7 +7,7 @@ use crate::error::warn;
 
 /// What is done with a call that Claude refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
+pub(crate) enum RefusalPolicy {
     /// The local model answers.
     Local,
     /// It waits until Claude is back, for so long if that was said.
@@ -16,33 +16,33 @@ pub(crate) enum Policy {
     Fail,
 }
 
-impl Policy {
+impl RefusalPolicy {
     /// What `LLM_FAILOVER_POLICY` says: `local`, `wait`, `wait:2h`, `fail`.
-    pub(crate) fn of(applet: &str, context: &Context) -> Policy {
-        let Some(value) = context.setting("LLM_FAILOVER_POLICY") else { return Policy::Local };
+    pub(crate) fn of(applet: &str, context: &Context) -> RefusalPolicy {
+        let Some(value) = context.setting("LLM_FAILOVER_POLICY") else { return RefusalPolicy::Local };
         let value = value.to_string_lossy();
-        Policy::parse(&value).unwrap_or_else(|| {
+        RefusalPolicy::parse(&value).unwrap_or_else(|| {
             let expected = "`local`, `wait`, `wait:2h` or `fail`";
             warn(applet, &format!("LLM_FAILOVER_POLICY is `{value}`: expected {expected}; using local"));
-            Policy::Local
+            RefusalPolicy::Local
         })
     }
 
     /// How long a call waits; none if that is no question of time.
     pub(crate) fn longest_wait(self) -> Option<Duration> {
         match self {
-            Policy::Wait(patience) => patience,
-            Policy::Local | Policy::Fail => None,
+            RefusalPolicy::Wait(patience) => patience,
+            RefusalPolicy::Local | RefusalPolicy::Fail => None,
         }
     }
 
-    fn parse(text: &str) -> Option<Policy> {
+    fn parse(text: &str) -> Option<RefusalPolicy> {
         let text = text.trim().to_ascii_lowercase();
         match text.split_once(':') {
-            Some(("wait", span)) => Some(Policy::Wait(Some(seconds(span.trim())?))),
-            None if text == "wait" => Some(Policy::Wait(None)),
-            None if text == "local" => Some(Policy::Local),
-            None if text == "fail" => Some(Policy::Fail),
+            Some(("wait", span)) => Some(RefusalPolicy::Wait(Some(seconds(span.trim())?))),
+            None if text == "wait" => Some(RefusalPolicy::Wait(None)),
+            None if text == "local" => Some(RefusalPolicy::Local),
+            None if text == "fail" => Some(RefusalPolicy::Fail),
             _ => None,
         }
     }
@@ -67,15 +67,15 @@ mod tests {
 
     #[test]
     fn policies_as_people_write_them() {
-        let hours = |hours: u64| Some(Policy::Wait(Some(Duration::from_secs(hours * 3600))));
+        let hours = |hours: u64| Some(RefusalPolicy::Wait(Some(Duration::from_secs(hours * 3600))));
         let table = [
-            ("local", Some(Policy::Local)),
-            (" WAIT ", Some(Policy::Wait(None))),
+            ("local", Some(RefusalPolicy::Local)),
+            (" WAIT ", Some(RefusalPolicy::Wait(None))),
             ("wait:2h", hours(2)),
             ("wait:120m", hours(2)),
             ("wait:7200", hours(2)),
             ("wait:1d", hours(24)),
-            ("fail", Some(Policy::Fail)),
+            ("fail", Some(RefusalPolicy::Fail)),
             ("wait:", None),
             ("wait:soon", None),
             ("wait:2 weeks", None),
@@ -83,7 +83,7 @@ mod tests {
             ("never", None),
         ];
         for (text, expected) in table {
-            assert_eq!(Policy::parse(text), expected, "{text}");
+            assert_eq!(RefusalPolicy::parse(text), expected, "{text}");
         }
     }
 }

@@ -1,0 +1,65 @@
+//! The real Claude Code on the local model as a child of this process.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::agent::launch::{is_quiet, prepare};
+use crate::answer;
+use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::locate;
+use crate::claude_code::protocol::mark::Mark;
+use crate::context::Context;
+use crate::error::{Error, report, say};
+use crate::os::exit::Exit;
+use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+use crate::stdin::Stdin;
+use crate::watch::process::{OnLocal, Process};
+use crate::watch::render::{Limits, Renderer};
+use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
+
+/// Runs the real Claude Code on the local model as a child, for a session whose first line is read already.
+///
+/// # Errors
+/// If it could not be run, with the session's stdin.
+pub(crate) fn run(
+    applet: &str,
+    context: &Context,
+    command_line: &CommandLine,
+    stdin: Stdin,
+) -> std::result::Result<Exit, (Error, Stdin)> {
+    let begun = Timestamp::now();
+    let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, command_line, true)?)));
+    let (program, ready) = match found {
+        Ok(found) => found,
+        Err(error) => return Err((error, stdin)),
+    };
+    if !is_quiet(context) {
+        say(&format!("{applet}: {}", ready.said));
+    }
+    let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
+    out.mark(Some(json!(Mark::by_flag())));
+    let start = Start {
+        mode: Mode::PassedOn,
+        patience: GiveUpAfter::endless(),
+        limits_retries: false,
+        local: Some(OnLocal { ready, prompt: None }),
+    };
+    let mut watch = match Watch::start(applet, context, command_line, Process::with(program, stdin), out, start) {
+        Ok(watch) => watch,
+        Err(error) => {
+            report(applet, &error);
+            return Ok(Exit::Code(error.code()));
+        }
+    };
+    loop {
+        if let Step::Ended(exit) = watch.run() {
+            let entry = Entry {
+                verdict: Some(Mark::by_flag().reason().into()),
+                exit: Some(exit.code()),
+                ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local)
+            };
+            watch.record(entry).append(context);
+            return Ok(exit);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A real Claude Code on the local model, with a gateway of its own: what stands ready for it, and becoming it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jiff::Timestamp;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
+use crate::claude_code::{locate, prompt};
+use crate::context::Context;
+use crate::error::{Error, Result, plain, say};
+use crate::gateway;
+use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
+use crate::local_model::settings::Settings;
+use crate::names::{OWN_NAME, STATE_DIR};
+use crate::os::atomic_file;
+use crate::os::process::own_path;
+use crate::server::Server;
+use crate::server::probe::State;
+use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+
+/// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
+/// failed.
+pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Error {
+    let begun = Timestamp::now();
+    let program = match locate::announce_exec(applet, context) {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let ready = match prepare(context, command_line, is_print) {
+        Ok(ready) => ready,
+        Err(error) => return error,
+    };
+    if !is_quiet(context) {
+        say(&format!("{applet}: {}", ready.said));
+    }
+    // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
+    for (name, value) in ready.environment {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
+        }
+    }
+    let args = match command_line.has("--settings") {
+        true => command_line.replaced_by(&["--settings"], &ready.settings, &context.args),
+        false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
+    };
+    // How it ends nobody here will know.
+    let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local) };
+    entry.append(context);
+    let error = Command::new(&program).args(args).exec();
+    locate::not_run(program, &error)
+}
+
+/// Starts a gateway for this process.
+///
+/// # Errors
+/// If there is no local server, or no place for the settings.
+pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
+    let (server, settings) = (Server::new(context)?, Settings::new(context)?);
+    server.installed()?;
+    let model = find_model(context, &server, &settings);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::file("listen on", "127.0.0.1"))?;
+    let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
+    let local = Local { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
+    let file = settings_file(context, std::process::id())?;
+    remove_stale(&file);
+    // At a terminal 2.1.110 shows a warning for a helper of ours.
+    let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
+    atomic_file::replace(&file, merged.as_bytes())?;
+    start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    let settings = ["--settings".into(), file.into()];
+    let environment = crate::claude_code::settings::environment(&local);
+    Ok(Ready { settings, environment, said: local.said(), model: local.model })
+}
+
+/// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.
+fn has_stored_key(context: &Context) -> bool {
+    let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
+    let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
+    memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
+}
+
+/// Whether the user wants no lines about what happens here.
+pub(crate) fn is_quiet(context: &Context) -> bool {
+    context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0")
+}
+
+/// The model, as far as that is known without waiting for a server.
+fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model {
+    let hub_cache = HubCache::new(context);
+    let known = by_settings(settings, server.endpoint(), &hub_cache, true);
+    let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
+    let unknown = || {
+        let name = settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown);
+        Model { name, window: settings.window, is_checked: false }
+    };
+    known.or_else(told).unwrap_or_else(unknown)
+}
+
+fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
+    let mut command = Command::new(own_path()?);
+    command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
+    for (name, _) in std::env::vars_os() {
+        if is_claudes(&name) && name != OsStr::new(STATE_DIR) {
+            command.env_remove(name);
+        }
+    }
+    // A variable has its limits, and a request that must be short has no room for more.
+    let appended = prompt::appended(command_line).ok().flatten().unwrap_or_default();
+    let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
+    command
+        .env(gateway::TOKEN, &local.token)
+        .env(gateway::APPENDED, appended)
+        .current_dir("/")
+        // A Ctrl-C at the terminal is Claude Code's.
+        .process_group(0)
+        .stdin(OwnedFd::from(listener))
+        .stdout(Stdio::null())
+        // On a screen that Claude Code draws, nobody else may write.
+        .stderr(if is_print { Stdio::inherit() } else { Stdio::null() });
+    let started = command.spawn();
+    started.map(|_| ()).map_err(|error| Error::Supervisor(format!("cannot start the gateway: {}", plain(&error))))
+}
+
+/// How much of what the user adds to the system prompt stays in a request that must be short, in characters.
+const MOST_APPENDED: usize = 8000;
+
+/// What is left of those whose gateway was killed.
+fn remove_stale(file: &Path) {
+    let files = file.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for path in files.map(|entry| entry.path()) {
+        let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if pid.is_some_and(|pid: i32| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A plain answer in Claude's place.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::channel;
+
+use serde_json::json;
+
+use crate::answer;
+use crate::answer::conversation::{Answered, Outcome};
+use crate::answer::request::{AnswerRequest, Handover, Source};
+use crate::claude_code::prompt;
+use crate::claude_code::protocol::mark::Mark;
+use crate::claude_code::protocol::output::Format;
+use crate::error::{Error, Result, report};
+use crate::failover::Failover;
+use crate::local_model::unload;
+use crate::os::signals::{Signals, Target};
+use crate::routing::reason::Refusal;
+use crate::state::ledger::{AnsweredBy, RouteName};
+use crate::stdin::Stdin;
+use crate::watch::process::Process;
+
+impl Failover<'_> {
+    /// Answers a call without asking Claude, and asks it if that fails.
+    pub(super) fn answer_first(&self, refusal: &Refusal, mut process: Process) -> ExitCode {
+        let input = match process.stdin.pump().filter(|_| self.listens()) {
+            Some(pump) => Source::Feed(pump.take_unheard()),
+            None => match prompt::read_stdin() {
+                Ok(bytes) => {
+                    process.stdin = Stdin::Read(bytes.clone());
+                    Source::Read(bytes)
+                }
+                Err(error) => return report(self.applet, &error),
+            },
+        };
+        let signals = match process.signals(Target::Us) {
+            Ok(signals) => signals,
+            Err(error) => return report(self.applet, &error),
+        };
+        match self.answer(refusal, input, None, &signals, None) {
+            Ok(answered) => self.record_local(RouteName::Answer, refusal, answered),
+            Err(error) => {
+                self.say_why_not(&error);
+                process.answered = self.answered_requests();
+                self.pass_on(process)
+            }
+        }
+    }
+
+    /// # Errors
+    /// `why_not_claude`, if the local model does not answer either.
+    pub(super) fn answer_without_claude(&self, why_not_claude: Error) -> Result<ExitCode> {
+        let mark = Mark::not_installed();
+        let reason = mark.reason();
+        let request = AnswerRequest { mark: json!(mark), may_decline: true, ..AnswerRequest::switch() };
+        match answer::run(self.applet, self.context, &self.command_line, request) {
+            Ok(Outcome::Answered(answered)) => {
+                answered.record(reason, self.entry(RouteName::Answer, AnsweredBy::Local)).append(self.context);
+                Ok(answered.exit_code())
+            }
+            Ok(Outcome::Declined(_)) | Err(_) => Err(why_not_claude),
+        }
+    }
+
+    /// Answers locally. None if stdout took no more.
+    ///
+    /// # Errors
+    /// If that failed before anything was printed, and somebody else may still answer.
+    pub(super) fn answer(
+        &self,
+        refusal: &Refusal,
+        input: Source,
+        handover: Option<Handover>,
+        signals: &Signals,
+        on_takeover: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Result<Option<Answered>> {
+        let _in_use = unload::in_use(self.context);
+        let interrupts = match answer::format(&self.command_line) {
+            Format::Text => {
+                signals.give_to(Target::Us);
+                None
+            }
+            _ => {
+                let (sender, interrupts) = channel();
+                signals.give_to(Target::Conversation(sender));
+                Some(interrupts)
+            }
+        };
+        let has_answered = Arc::new(AtomicBool::new(false));
+        let on_answer = {
+            let has_answered = has_answered.clone();
+            let line = self.line(&format!("Claude {}; the local model answers", refusal.description));
+            move || {
+                has_answered.store(true, SeqCst);
+                if let Some(line) = line {
+                    crate::error::say(&line);
+                }
+                if let Some(on_takeover) = on_takeover {
+                    on_takeover();
+                }
+            }
+        };
+        let request = AnswerRequest {
+            mark: json!(Mark::refused(refusal.cause, refusal.until)),
+            input,
+            may_decline: true,
+            on_answer: Some(Box::new(on_answer)),
+            taken: handover,
+            replied: self.answered_requests.clone(),
+            interrupts,
+        };
+        match answer::run(self.applet, self.context, &self.command_line, request) {
+            Ok(Outcome::Answered(answered)) => {
+                unload::when_idle(self.context);
+                Ok(Some(answered))
+            }
+            Ok(Outcome::Declined(error)) => Err(error),
+            Err(error) if has_answered.load(SeqCst) => {
+                report(self.applet, &error.without_log());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The facts about the call that this process is, found out when they are asked for, and once.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::answer;
+use crate::claude_code::command_line::{self, CommandLine};
+use crate::claude_code::locate;
+use crate::claude_code::options::CLAUDE_ONLY;
+use crate::claude_code::settings::is_inside;
+use crate::context::Context;
+use crate::error::{Error, Result, warn};
+use crate::routing::agent_policy::{self, AgentPolicy};
+use crate::routing::refusal_policy::RefusalPolicy;
+use crate::routing::route::{Facts, Kind};
+use crate::state::breaker::{Admission, Attempt, Breaker, Condition, Permit};
+use crate::state::flag::{Backend, Flag};
+use crate::stdin::Stdin;
+use crate::watch::process::Process;
+
+/// The call that this process is.
+pub(crate) struct Call<'a> {
+    pub applet: &'a str,
+    pub context: &'a Context,
+    pub begun: Timestamp,
+    backend: Option<Backend>,
+    parsed: Option<Parsed>,
+    breaker: Option<Breaker>,
+    /// The right to ask Claude while the breaker is half-open.
+    permit: Option<Permit>,
+    real_claude: Option<Result<PathBuf>>,
+    input: Input,
+    refusal_policy: Option<RefusalPolicy>,
+    agent_policy: Option<AgentPolicy>,
+    deadline: Option<Instant>,
+    has_waited: bool,
+}
+
+enum Parsed {
+    NeedsNoModel,
+    Prompt(Rc<CommandLine>),
+    Malformed(Error),
+}
+
+/// Where stdin is.
+enum Input {
+    Untouched,
+    Stdin(Stdin),
+    /// With what else a try with the real Claude has left for the next.
+    Process(Box<Process>),
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(applet: &'a str, context: &'a Context) -> Call<'a> {
+        Call {
+            applet,
+            context,
+            begun: Timestamp::now(),
+            backend: None,
+            parsed: None,
+            breaker: None,
+            permit: None,
+            real_claude: None,
+            input: Input::Untouched,
+            refusal_policy: None,
+            agent_policy: None,
+            deadline: None,
+            has_waited: false,
+        }
+    }
+
+    /// The command line of a prompt or a session.
+    ///
+    /// # Errors
+    /// Claude Code's own, if it refuses the command line.
+    pub(crate) fn command_line(&mut self) -> Result<Rc<CommandLine>> {
+        self.parsed();
+        match self.parsed.take() {
+            Some(Parsed::Malformed(error)) => Err(error),
+            Some(Parsed::Prompt(command_line)) => {
+                self.parsed = Some(Parsed::Prompt(command_line.clone()));
+                Ok(command_line)
+            }
+            Some(Parsed::NeedsNoModel) | None => Err(Error::Usage("this call needs no model".into())),
+        }
+    }
+
+    /// The same, if the decision has needed it.
+    fn known_command_line(&self) -> Option<&Rc<CommandLine>> {
+        match &self.parsed {
+            Some(Parsed::Prompt(command_line)) => Some(command_line),
+            _ => None,
+        }
+    }
+
+    fn parsed(&mut self) -> &Parsed {
+        self.parsed.get_or_insert_with(|| match command_line::parse(&self.context.args) {
+            Ok(command_line::Call::NeedsNoModel) => Parsed::NeedsNoModel,
+            Ok(command_line::Call::Prompt(command_line)) => Parsed::Prompt(Rc::new(command_line)),
+            Err(error) => Parsed::Malformed(error),
+        })
+    }
+
+    /// The right to ask Claude that [`Facts::condition`] has got, if the breaker is half-open.
+    pub(crate) fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
+    /// The model's name as the caller gave it; empty if none was given.
+    pub(crate) fn model(&self) -> String {
+        let given = self.known_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
+        given.or_else(|| self.context.env("ANTHROPIC_MODEL")?.into_string().ok()).unwrap_or_default()
+    }
+
+    /// The call's stdin, for a decision or for whoever answers.
+    pub(crate) fn take_stdin(&mut self) -> Stdin {
+        match std::mem::replace(&mut self.input, Input::Untouched) {
+            Input::Stdin(stdin) => stdin,
+            Input::Process(process) => process.stdin,
+            Input::Untouched => self.stdin_of_process(),
+        }
+    }
+
+    fn stdin(&mut self) -> &Stdin {
+        if matches!(self.input, Input::Untouched) {
+            self.input = Input::Stdin(self.stdin_of_process());
+        }
+        match &self.input {
+            Input::Process(process) => &process.stdin,
+            Input::Stdin(stdin) => stdin,
+            Input::Untouched => &Stdin::Inherited(None),
+        }
+    }
+
+    fn stdin_of_process(&self) -> Stdin {
+        Stdin::of_process(self.known_command_line().is_some_and(|command_line| answer::listens(command_line)))
+    }
+
+    /// What a try with the real Claude needs of this process.
+    ///
+    /// # Errors
+    /// If there is no real Claude that could be run.
+    pub(crate) fn take_process(&mut self) -> Result<Process> {
+        if let Input::Process(process) = std::mem::replace(&mut self.input, Input::Untouched) {
+            return Ok(*process);
+        }
+        let program = self.take_real_claude()?;
+        Ok(Process::with(program, self.take_stdin()))
+    }
+
+    /// Whether the call begins to wait now.
+    pub(crate) fn begins_to_wait(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_waited, true)
+    }
+
+    /// How long the call may still wait; none if for ever.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// What a try has left for the next.
+    pub(crate) fn give_back(&mut self, process: Process) {
+        self.input = Input::Process(Box::new(process));
+    }
+
+    /// The real Claude Code, for a child of this process.
+    ///
+    /// # Errors
+    /// If there is none that could be run.
+    pub(crate) fn take_real_claude(&mut self) -> Result<PathBuf> {
+        self.real_claude.take().unwrap_or_else(|| locate::announce(self.applet, self.context))
+    }
+}
+
+impl Facts for Call<'_> {
+    fn backend(&mut self) -> Backend {
+        let (applet, context) = (self.applet, self.context);
+        *self.backend.get_or_insert_with(|| {
+            let (backend, warning) = match Flag::new(context) {
+                Ok(flag) => flag.read(),
+                Err(Error::NoHome) => (Backend::Claude, None),
+                Err(error) => (Backend::Claude, Some(format!("{error}; using claude"))),
+            };
+            if let Some(warning) = warning {
+                warn(applet, &warning);
+            }
+            backend
+        })
+    }
+
+    fn is_inside_agent(&mut self) -> bool {
+        is_inside(self.context)
+    }
+
+    fn is_print(&mut self) -> bool {
+        !self.context.stdout_is_terminal() || command_line::says_print(&self.context.args)
+    }
+
+    fn is_claude_away(&mut self) -> bool {
+        let now = Timestamp::now();
+        let attempt = Attempt { model: self.model(), at: now };
+        Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&attempt, now))
+    }
+
+    fn kind(&mut self) -> Kind {
+        match self.parsed() {
+            Parsed::NeedsNoModel => Kind::NoModel,
+            Parsed::Malformed(_) => Kind::Malformed,
+            Parsed::Prompt(command_line) if CLAUDE_ONLY.iter().any(|option| command_line.has(option)) => Kind::Elsewhere,
+            Parsed::Prompt(command_line) if !command_line.formats_fit() => Kind::MismatchedFormats,
+            Parsed::Prompt(_) => Kind::Prompt,
+        }
+    }
+
+    fn is_watched_already(&mut self) -> bool {
+        locate::is_watched(self.context)
+    }
+
+    fn has_state(&mut self) -> bool {
+        self.breaker = self.breaker.take().or_else(|| Breaker::new(self.context).ok());
+        self.breaker.is_some()
+    }
+
+    fn has_claude(&mut self) -> bool {
+        if matches!(self.input, Input::Process(_)) {
+            return true;
+        }
+        let (applet, context) = (self.applet, self.context);
+        let found = self.real_claude.get_or_insert_with(|| locate::announce(applet, context));
+        !matches!(found, Err(Error::ClaudeNotFound(_)))
+    }
+
+    fn condition(&mut self) -> Option<Condition> {
+        let attempt = Attempt { model: self.model(), at: Timestamp::now() };
+        match self.breaker.as_ref()?.admit(&attempt, attempt.at) {
+            Admission::Closed => None,
+            Admission::Probe(permit) => {
+                self.permit = Some(permit);
+                None
+            }
+            Admission::Open(condition) => Some(condition),
+        }
+    }
+
+    fn refusal_policy(&mut self) -> RefusalPolicy {
+        let (applet, context) = (self.applet, self.context);
+        *self.refusal_policy.get_or_insert_with(|| {
+            let policy = RefusalPolicy::of(applet, context);
+            self.deadline = policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
+            policy
+        })
+    }
+
+    fn is_late(&mut self) -> bool {
+        self.time_left() == Some(Duration::ZERO)
+    }
+
+    fn agent_policy(&mut self) -> AgentPolicy {
+        let (applet, context) = (self.applet, self.context);
+        *self.agent_policy.get_or_insert_with(|| AgentPolicy::of(applet, context))
+    }
+
+    fn asks_for_tools(&mut self) -> bool {
+        let Some(command_line) = self.known_command_line().cloned() else { return false };
+        let context = self.context;
+        agent_policy::asks_for_tools(context, &command_line, self.stdin(), true)
+    }
+}

@@ -1,0 +1,290 @@
+use Backend::{Auto, Claude, Local};
+use Kind::{Elsewhere, Malformed, MismatchedFormats, NoModel, Prompt};
+
+use super::*;
+use crate::claude_code::refusal::Cause;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Closed,
+    Open,
+}
+
+/// What `LLM_FAILOVER_POLICY` says, and whether a wait has been too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    AnswerLocally,
+    WaitOn,
+    WaitedTooLong,
+    PassOn,
+}
+
+/// What `LOCAL_LLM_AGENT` says, and whether the call asks for tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tools {
+    Always,
+    Never,
+    Asked,
+    NotAsked,
+}
+
+#[derive(Clone, Debug)]
+struct Played {
+    backend: Backend,
+    is_print: bool,
+    kind: Kind,
+    gate: Gate,
+    policy: Policy,
+    tools: Tools,
+    is_inside_agent: bool,
+    is_watched_already: bool,
+    has_state: bool,
+    has_claude: bool,
+    /// The facts that were asked for.
+    asked: Vec<&'static str>,
+}
+
+impl Facts for Played {
+    fn backend(&mut self) -> Backend {
+        self.backend
+    }
+    fn is_inside_agent(&mut self) -> bool {
+        self.is_inside_agent
+    }
+    fn is_print(&mut self) -> bool {
+        self.asked.push("is_print");
+        self.is_print
+    }
+    fn is_claude_away(&mut self) -> bool {
+        self.asked.push("is_claude_away");
+        self.gate == Gate::Open
+    }
+    fn kind(&mut self) -> Kind {
+        self.asked.push("kind");
+        self.kind
+    }
+    fn is_watched_already(&mut self) -> bool {
+        self.is_watched_already
+    }
+    fn has_state(&mut self) -> bool {
+        self.has_state
+    }
+    fn has_claude(&mut self) -> bool {
+        self.asked.push("has_claude");
+        self.has_claude
+    }
+    fn condition(&mut self) -> Option<Condition> {
+        self.asked.push("condition");
+        (self.gate == Gate::Open).then(condition)
+    }
+    fn refusal_policy(&mut self) -> RefusalPolicy {
+        match self.policy {
+            Policy::AnswerLocally => RefusalPolicy::Local,
+            Policy::WaitOn | Policy::WaitedTooLong => RefusalPolicy::Wait(None),
+            Policy::PassOn => RefusalPolicy::Fail,
+        }
+    }
+    fn is_late(&mut self) -> bool {
+        self.policy == Policy::WaitedTooLong
+    }
+    fn agent_policy(&mut self) -> AgentPolicy {
+        match self.tools {
+            Tools::Always => AgentPolicy::Always,
+            Tools::Never => AgentPolicy::Never,
+            Tools::Asked | Tools::NotAsked => AgentPolicy::Auto,
+        }
+    }
+    fn asks_for_tools(&mut self) -> bool {
+        self.asked.push("asks_for_tools");
+        self.tools == Tools::Asked
+    }
+}
+
+fn condition() -> Condition {
+    serde_json::from_value(serde_json::json!({
+        "class": "overload",
+        "since": "2026-11-22T10:00:00Z",
+        "until": null,
+        "next_probe": "2026-11-22T10:01:00Z",
+        "updated": "2026-11-22T10:00:00Z",
+        "failures": 1,
+    }))
+    .unwrap()
+}
+
+fn refusal() -> Refusal {
+    Refusal { description: "is overloaded".into(), cause: Cause::Overload, until: None }
+}
+
+fn refused() -> Reason {
+    Reason::Refused(refusal())
+}
+
+const BACKENDS: &[Backend] = &[Claude, Local, Auto];
+const BOTH: &[bool] = &[false, true];
+const PRINT: &[bool] = &[true];
+const TERMINAL: &[bool] = &[false];
+const KINDS: &[Kind] = &[NoModel, Elsewhere, Prompt, MismatchedFormats, Malformed];
+const PROMPTS: &[Kind] = &[Prompt, MismatchedFormats];
+const NOT_OURS: &[Kind] = &[NoModel, Elsewhere];
+const GATES: &[Gate] = &[Gate::Closed, Gate::Open];
+const CLOSED: &[Gate] = &[Gate::Closed];
+const OPEN: &[Gate] = &[Gate::Open];
+const POLICIES: &[Policy] = &[Policy::AnswerLocally, Policy::WaitOn, Policy::WaitedTooLong, Policy::PassOn];
+const TOOLS: &[Tools] = &[Tools::Always, Tools::Never, Tools::Asked, Tools::NotAsked];
+const AGENT: &[Tools] = &[Tools::Always, Tools::Asked];
+const PLAIN: &[Tools] = &[Tools::Never, Tools::NotAsked];
+const NOT_NEVER: &[Tools] = &[Tools::Always, Tools::Asked, Tools::NotAsked];
+
+type Row = (&'static [Backend], &'static [bool], &'static [Kind], &'static [Gate], &'static [Policy], &'static [Tools], Route);
+
+/// Flag, print mode, kind of call, breaker, policy for refusals, tools: each set of facts is in one row.
+fn table() -> Vec<Row> {
+    use Policy::{AnswerLocally, PassOn, WaitOn, WaitedTooLong};
+    use Route::{Agent, Answer, Exec, Refuse, Wait, Watch};
+    vec![
+        (&[Claude], BOTH, KINDS, GATES, POLICIES, TOOLS, Exec),
+        // The flag says local.
+        (&[Local], BOTH, NOT_OURS, GATES, POLICIES, TOOLS, Exec),
+        (&[Local], PRINT, &[Malformed], GATES, POLICIES, TOOLS, Refuse),
+        (&[Local], TERMINAL, &[Malformed], GATES, POLICIES, TOOLS, Exec),
+        (&[Local], PRINT, PROMPTS, GATES, POLICIES, AGENT, Agent(Reason::Flag)),
+        (&[Local], PRINT, PROMPTS, GATES, POLICIES, PLAIN, Answer(Reason::Flag)),
+        (&[Local], TERMINAL, PROMPTS, GATES, POLICIES, NOT_NEVER, Agent(Reason::Flag)),
+        (&[Local], TERMINAL, PROMPTS, GATES, POLICIES, &[Tools::Never], Exec),
+        // The flag says auto, and a person is at the terminal.
+        (&[Auto], TERMINAL, KINDS, CLOSED, POLICIES, TOOLS, Exec),
+        (&[Auto], TERMINAL, &[NoModel, Elsewhere, Malformed], OPEN, POLICIES, TOOLS, Exec),
+        (&[Auto], TERMINAL, PROMPTS, OPEN, POLICIES, NOT_NEVER, Agent(Reason::Away)),
+        (&[Auto], TERMINAL, PROMPTS, OPEN, POLICIES, &[Tools::Never], Exec),
+        // The flag says auto, in print mode.
+        (&[Auto], PRINT, &[NoModel, Elsewhere, Malformed, MismatchedFormats], GATES, POLICIES, TOOLS, Exec),
+        (&[Auto], PRINT, &[Prompt], CLOSED, &[AnswerLocally, WaitOn], TOOLS, Watch(OnRefusal::Decide)),
+        (&[Auto], PRINT, &[Prompt], GATES, &[WaitedTooLong, PassOn], TOOLS, Watch(OnRefusal::PassOn)),
+        (&[Auto], PRINT, &[Prompt], OPEN, &[AnswerLocally], AGENT, Agent(refused())),
+        (&[Auto], PRINT, &[Prompt], OPEN, &[AnswerLocally], PLAIN, Answer(refused())),
+        (&[Auto], PRINT, &[Prompt], OPEN, &[WaitOn], TOOLS, Wait(refusal())),
+    ]
+}
+
+fn played() -> Played {
+    Played {
+        backend: Auto,
+        is_print: true,
+        kind: Prompt,
+        gate: Gate::Closed,
+        policy: Policy::AnswerLocally,
+        tools: Tools::NotAsked,
+        is_inside_agent: false,
+        is_watched_already: false,
+        has_state: true,
+        has_claude: true,
+        asked: vec![],
+    }
+}
+
+fn every_set_of_facts() -> Vec<Played> {
+    let mut all = Vec::new();
+    for &backend in BACKENDS {
+        for &is_print in BOTH {
+            for &kind in KINDS {
+                for &gate in GATES {
+                    for &policy in POLICIES {
+                        all.extend(TOOLS.iter().map(|&tools| Played {
+                            backend,
+                            is_print,
+                            kind,
+                            gate,
+                            policy,
+                            tools,
+                            ..played()
+                        }));
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_set_of_facts_has_one_row_and_goes_its_way() {
+    let table = table();
+    let all = every_set_of_facts();
+    assert_eq!(all.len(), 3 * 2 * 5 * 2 * 4 * 4);
+    for mut facts in all {
+        let rows: Vec<&Route> = table
+            .iter()
+            .filter(|(backends, prints, kinds, gates, policies, tools, _)| {
+                backends.contains(&facts.backend)
+                    && prints.contains(&facts.is_print)
+                    && kinds.contains(&facts.kind)
+                    && gates.contains(&facts.gate)
+                    && policies.contains(&facts.policy)
+                    && tools.contains(&facts.tools)
+            })
+            .map(|(.., route)| route)
+            .collect();
+        assert_eq!(rows.len(), 1, "{facts:?}");
+        assert_eq!(&decide(&mut facts), rows[0], "{facts:?}");
+    }
+}
+
+#[test]
+fn inside_an_agent_the_flag_says_local() {
+    for facts in every_set_of_facts() {
+        let mut inside = Played { is_inside_agent: true, ..facts.clone() };
+        assert_eq!(decide(&mut inside), decide(&mut Played { backend: Local, ..facts }), "{inside:?}");
+    }
+}
+
+#[test]
+fn what_another_of_us_watches_is_the_real_claudes() {
+    for facts in every_set_of_facts() {
+        let mut facts = Played { is_watched_already: true, ..facts };
+        let is_refused = facts.backend == Local && facts.is_print && facts.kind == Malformed;
+        assert_eq!(decide(&mut facts), if is_refused { Route::Refuse } else { Route::Exec }, "{facts:?}");
+    }
+}
+
+#[test]
+fn without_state_claude_and_without_claude_a_local_answer() {
+    for facts in every_set_of_facts().into_iter().filter(|facts| facts.backend == Auto && facts.is_print && facts.kind == Prompt)
+    {
+        assert_eq!(decide(&mut Played { has_state: false, ..facts.clone() }), Route::Exec, "{facts:?}");
+        assert_eq!(decide(&mut Played { has_claude: false, ..facts.clone() }), Route::Answer(Reason::NotInstalled), "{facts:?}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_that_does_not_matter() {
+    let asked = |facts: Played| {
+        let mut facts = facts;
+        decide(&mut facts);
+        facts.asked
+    };
+    assert_eq!(asked(Played { backend: Claude, ..played() }), [""; 0]);
+    assert_eq!(asked(Played { is_print: false, ..played() }), ["is_print", "is_claude_away"]);
+    assert_eq!(asked(Played { kind: NoModel, ..played() }), ["is_print", "kind"]);
+    assert_eq!(asked(played()), ["is_print", "kind", "has_claude", "condition"]);
+    let waits_for_stdin = ["is_print", "kind", "has_claude", "condition", "asks_for_tools"];
+    assert_eq!(asked(Played { gate: Gate::Open, ..played() }), waits_for_stdin);
+    assert_eq!(asked(Played { gate: Gate::Open, tools: Tools::Always, ..played() }), waits_for_stdin[..4]);
+}
+
+#[test]
+fn after_a_refusal() {
+    let wait = RefusalPolicy::Wait(None);
+    let table = [
+        (RefusalPolicy::Local, false, false, Route::Answer(refused())),
+        (RefusalPolicy::Local, false, true, Route::Agent(refused())),
+        (RefusalPolicy::Local, true, true, Route::Watch(OnRefusal::PassOn)),
+        (wait, false, true, Route::Wait(refusal())),
+        (wait, true, false, Route::Watch(OnRefusal::PassOn)),
+        (RefusalPolicy::Fail, false, true, Route::Watch(OnRefusal::PassOn)),
+        (RefusalPolicy::Fail, true, false, Route::Watch(OnRefusal::PassOn)),
+    ];
+    for (policy, is_to_end, wants_agent, expected) in table {
+        assert_eq!(after_refusal(policy, is_to_end, || wants_agent, refusal()), expected, "{policy:?} {is_to_end} {wants_agent}");
+    }
+}
