@@ -41,6 +41,15 @@ pub(crate) enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The system refused something that is no file: a socket, a signal, a thread.
+    System {
+        /// What was tried, as a verb: `listen on`, `take`.
+        action: &'static str,
+        /// With what.
+        object: String,
+        /// Why.
+        source: io::Error,
+    },
     /// `--install` met a file that is not ours.
     ForeignFile(PathBuf),
     /// A setting has a value that cannot be used.
@@ -104,13 +113,8 @@ pub(crate) enum Error {
     SwitchedBack,
     /// A supervisor's program failed.
     Supervisor(String),
-    /// A drill ended without a local answer.
-    Drill {
-        /// Why.
-        said: String,
-        /// Whether there should have been none.
-        is_as_meant: bool,
-    },
+    /// A drill did not end as it should.
+    DrillFailed(String),
 }
 
 /// A place where Claude Code could be.
@@ -166,6 +170,12 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::File { action, path, source }
+    }
+
+    /// An [`Error::System`] for `action` on `object`, for use with `map_err`.
+    pub(crate) fn system(action: &'static str, object: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let object = object.into();
+        move |source| Error::System { action, object, source }
     }
 
     /// The exit code that goes with this failure.
@@ -234,9 +244,9 @@ impl fmt::Display for Error {
                 write!(f, "`{}` leads back here: stopped after {depth} turns", path.display())
             }
             Error::NoHome => write!(f, "no home folder"),
-            Error::Drill { said, is_as_meant: true } => write!(f, "not answered locally, as it should be: {said}"),
-            Error::Drill { said, is_as_meant: false } => write!(f, "the drill failed: {said}"),
+            Error::DrillFailed(reason) => write!(f, "the drill failed: {reason}"),
             Error::File { action, path, source } => write!(f, "cannot {action} `{}`: {}", path.display(), plain(source)),
+            Error::System { action, object, source } => write!(f, "cannot {action} `{object}`: {}", plain(source)),
             Error::ForeignFile(path) => write!(f, "`{}` is not ours and is left as it is", path.display()),
             Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),
             Error::Refused { line, .. } => write!(f, "the local server refused: {line}"),

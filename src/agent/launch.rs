@@ -69,14 +69,14 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     let (server, settings) = (Server::new(context)?, Settings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::file("listen on", "127.0.0.1"))?;
-    let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
+    let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
     let local = Local { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
     let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
-    atomic_file::replace(&file, merged.as_bytes())?;
+    atomic_file::replace_private(&file, merged.as_bytes())?;
     start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(&local);

@@ -94,7 +94,7 @@ pub(crate) fn remember(context: &Context, path: &Path, version: Version) {
     if let (Some(file), Some(id)) = (file(context), id(path)) {
         let known = Known { path: path.into(), file: id, version };
         // What is not kept is asked again.
-        let _ = atomic_file::replace(&file, &serde_json::to_vec(&known).unwrap_or_default());
+        let _ = atomic_file::replace_private(&file, &serde_json::to_vec(&known).unwrap_or_default());
     }
 }
 

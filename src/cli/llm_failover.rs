@@ -11,7 +11,7 @@ use crate::cli::status::Status;
 use crate::cli::{print, status};
 use crate::context::Context;
 use crate::drill;
-use crate::drill::Scenario;
+use crate::drill::{Ending, Scenario};
 use crate::error;
 use crate::error::{Error, Result, report, warn};
 use crate::gateway;
@@ -145,8 +145,8 @@ fn begin(text: &str) -> std::result::Result<Timestamp, String> {
 
 /// Runs the applet.
 pub(crate) fn run(context: &Context) -> ExitCode {
-    match options(context).and_then(|options| options.map_or(Ok(()), |options| act(context, &options))) {
-        Ok(()) => ExitCode::SUCCESS,
+    match options(context).and_then(|options| options.map_or(Ok(ExitCode::SUCCESS), |options| act(context, &options))) {
+        Ok(code) => code,
         Err(error) => report(NAME, &error),
     }
 }
@@ -180,7 +180,7 @@ fn options(context: &Context) -> Result<Option<Options>> {
     }
 }
 
-fn act(context: &Context, options: &Options) -> Result<()> {
+fn act(context: &Context, options: &Options) -> Result<ExitCode> {
     let action = Acting { context, is_quiet: options.quiet };
     match &options.action {
         _ if options.version => print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))),
@@ -202,11 +202,22 @@ fn act(context: &Context, options: &Options) -> Result<()> {
             }
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
-        Some(Action::Drill(options)) => drill::run(context, options.trouble, &|line| print(&format!("{line}\n")))?,
+        Some(Action::Drill(options)) => return drill(context, options.trouble),
         Some(Action::Gateway(options)) => action.gateway(options.port)?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Success is a local answer.
+fn drill(context: &Context, scenario: Scenario) -> Result<ExitCode> {
+    match drill::run(context, scenario, &|line| print(&format!("{line}\n")))? {
+        Ending::AnsweredLocally => Ok(ExitCode::SUCCESS),
+        Ending::LeftToClaude(why) => {
+            error::say(&format!("{NAME}: not answered locally, as it should be: {why}"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn log(context: &Context, options: &Log) -> Result<String> {

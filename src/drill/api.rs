@@ -26,7 +26,7 @@ impl Api {
     /// If this machine has no port on loopback for it.
     pub(crate) fn new() -> Result<Api> {
         let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-        let (port, listener) = bound.map_err(Error::file("open", "127.0.0.1"))?;
+        let (port, listener) = bound.map_err(Error::system("open", "127.0.0.1"))?;
         Ok(Api { listener, port })
     }
 

@@ -49,12 +49,18 @@ enum Answer {
     Failure,
 }
 
-/// Plays `scenario` and tells every step as it happens. What a local model should not stand in for ends with an error, too:
-/// success is a local answer.
+/// How a drill ends that shows what it should.
+pub(crate) enum Ending {
+    AnsweredLocally,
+    /// A local model should not stand in for this, for this reason.
+    LeftToClaude(&'static str),
+}
+
+/// Plays `scenario` and tells every step as it happens.
 ///
 /// # Errors
-/// If there was no local answer, or the drill could not be held.
-pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) -> Result<()> {
+/// If the call did not end as it should, or the drill could not be held.
+pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) -> Result<Ending> {
     let server = Server::new(context)?;
     let was_down = server.state() == State::Down;
     let claude = locate::find(context)?;
@@ -89,10 +95,12 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
         _ if !was_asked => fail("the real Claude did not ask the Anthropic of this drill"),
         Some(Answer::Local) if scenario != Scenario::SignIn => {
             tell("answered locally, as it should be");
-            Ok(())
+            Ok(Ending::AnsweredLocally)
         }
-        Some(Answer::Claude) if scenario == Scenario::Throttle => as_meant("Claude Code waits out a short throttle by itself"),
-        Some(Answer::Failure) if scenario == Scenario::SignIn => as_meant("who is not signed in has to be told"),
+        Some(Answer::Claude) if scenario == Scenario::Throttle => {
+            Ok(Ending::LeftToClaude("Claude Code waits out a short throttle by itself"))
+        }
+        Some(Answer::Failure) if scenario == Scenario::SignIn => Ok(Ending::LeftToClaude("who is not signed in has to be told")),
         Some(Answer::Local) => fail("the call was answered locally, and should not have been"),
         Some(Answer::Claude) => fail("Claude's own answer came, and should not have"),
         Some(Answer::Failure) => fail("the call failed"),
@@ -100,12 +108,8 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
     }
 }
 
-fn as_meant(said: &str) -> Result<()> {
-    Err(Error::Drill { said: said.into(), is_as_meant: true })
-}
-
-fn fail<T>(said: &str) -> Result<T> {
-    Err(Error::Drill { said: said.into(), is_as_meant: false })
+fn fail<T>(reason: &str) -> Result<T> {
+    Err(Error::DrillFailed(reason.into()))
 }
 
 /// Follows the call to its end: whether Anthropic was asked, and who answered.

@@ -18,7 +18,7 @@ use nix::unistd::{Pid as NixPid, setsid};
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::{private_file, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
@@ -210,10 +210,6 @@ fn write_pid_file(path: &Path, port: &str) -> Result<String> {
     let pid = std::process::id().cast_signed();
     let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
     let id = format!("{pid} {mark} {port}");
-    let fresh = path.with_extension(format!("pid.{pid}"));
-    let _ = fs::remove_file(&fresh);
-    let mut file = private_file(&fresh)?;
-    use std::io::Write;
-    writeln!(file, "{id}").and_then(|()| fs::rename(&fresh, path)).map_err(Error::file("write", path))?;
+    replace_private(path, format!("{id}\n").as_bytes())?;
     Ok(id)
 }

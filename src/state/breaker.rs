@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::claude_code::refusal::{Cause, Verdict};
 use crate::context::Context;
 use crate::error::Result;
-use crate::os::atomic_file::{private_file, replace};
+use crate::os::atomic_file::{private_file, replace_private};
 use crate::text::clock;
 
 /// A stated reset is a bound, not the truth: access has come back hours before it (claude-code#77469), and asking costs
@@ -241,7 +241,7 @@ impl Breaker {
         let change = make(&mut state);
         let kept = match state.conditions.is_empty() {
             true => fs::remove_file(self.file()).is_ok(),
-            false => replace(&self.file(), &serde_json::to_vec(&state).unwrap_or_default()).is_ok(),
+            false => replace_private(&self.file(), &serde_json::to_vec(&state).unwrap_or_default()).is_ok(),
         };
         if kept { change } else { Change::None }
     }

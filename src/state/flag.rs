@@ -1,7 +1,7 @@
 //! The switch: one text file that holds one word.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,6 +11,7 @@ use nix::fcntl::OFlag;
 use crate::context::Context;
 use crate::error;
 use crate::error::{Error, Result};
+use crate::os::atomic_file::replace_flushed;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -100,16 +101,10 @@ impl Flag {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
         }
-        let mut fresh = path.clone().into_os_string();
-        fresh.push(format!(".{}", std::process::id()));
-        let fresh = PathBuf::from(fresh);
-        let written = write_whole(&fresh, backend.word()).and_then(|()| fs::rename(&fresh, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&fresh);
-            // On a full disk the way back to Claude is still open: no file means Claude.
-            if backend == Backend::Claude && fs::remove_file(&path).is_ok() {
-                return Ok(());
-            }
+        let written = replace_flushed(&path, format!("{}\n", backend.word()).as_bytes());
+        // On a full disk the way back to Claude is still open: no file means Claude.
+        if written.is_err() && backend == Backend::Claude && fs::remove_file(&path).is_ok() {
+            return Ok(());
         }
         written.map_err(Error::file("write", path))
     }
@@ -121,12 +116,6 @@ fn absolute(path: PathBuf) -> Result<PathBuf> {
         return Ok(path);
     }
     Err(Error::Setting { key: "LLM_BACKEND_FLAG", value: path.display().to_string(), expected: "an absolute path" })
-}
-
-fn write_whole(path: &Path, word: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
-    file.write_all(format!("{word}\n").as_bytes())?;
-    file.sync_all()
 }
 
 /// The first bytes of the file. Opening does not block, should it be a pipe.
