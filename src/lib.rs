@@ -17,6 +17,7 @@ mod local_model;
 mod names;
 mod os;
 mod server;
+mod settings;
 mod state;
 mod stdin;
 mod text;
@@ -25,3 +26,4 @@ mod watch;
 /// The table of Claude Code's options, for a test that compares it with the real one's help.
 pub use claude_code::options;
 pub use cli::main;
+pub use settings::SETTINGS;

@@ -17,6 +17,7 @@ mod golden;
 mod layers;
 mod ledger;
 mod lines;
+mod process_state;
 mod quirks;
 mod readme;
 mod real_cli;

@@ -1,8 +1,9 @@
 //! The README is true: its settings are the program's, its commands exist, its snippets run.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use claude_failover::SETTINGS;
 
 use crate::support::Sandbox;
 
@@ -10,33 +11,29 @@ fn read(below: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(below)).expect("a file of the project")
 }
 
-/// The words in `text` that are names of settings.
-fn settings(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
-    let is_setting =
-        |word: &&str| ["LLM_", "LOCAL_LLM_", "CLAUDE_BIN"].iter().any(|prefix| word.starts_with(prefix)) && !word.ends_with('_');
-    words.filter(is_setting).map(str::to_string).collect()
-}
+/// The page with the table of the settings.
+const SETTINGS_PAGE: &str = "README.md";
 
-fn sources(dir: PathBuf) -> String {
-    let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let read = |path: PathBuf| if path.is_dir() { sources(path) } else { fs::read_to_string(path).expect("a source") };
-    entries.map(read).collect()
+/// The settings that the table has a row for.
+fn settings_in_table() -> Vec<String> {
+    let page = read(SETTINGS_PAGE);
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let is_name = |name: &&str| name.contains('_') && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    rows.map(|(name, _)| name).filter(is_name).map(str::to_string).collect()
 }
 
 #[test]
-fn every_setting_is_in_its_table_and_every_row_is_a_setting() {
-    let program = settings(&sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(rows.flat_map(settings).collect::<BTreeSet<_>>(), program);
+fn every_setting_has_its_row_and_every_row_is_a_setting() {
+    let mut rows = settings_in_table();
+    let mut settings: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
+    rows.sort();
+    settings.sort_unstable();
+    assert_eq!(rows, settings);
 }
 
 #[test]
 fn every_setting_of_its_table_is_known_in_the_settings_file() {
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let lines: String = rows.flat_map(settings).map(|name| format!("{name}=\n")).collect();
+    let lines: String = settings_in_table().iter().map(|name| format!("{name}=\n")).collect();
     let sandbox = Sandbox::new();
     sandbox.write(".config/claude-failover/config.env", &lines);
     let output = sandbox.cmd("llm-failover").arg("status").run();

@@ -19,16 +19,17 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
-use crate::error::{Error, Result, plain, report, say, warn};
+use crate::error::{Error, Result, plain, report, say};
 use crate::gateway;
 use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
 use crate::local_model::settings::Settings;
-use crate::names::{OWN_NAME, STATE_DIR};
+use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
 use crate::server::Server;
 use crate::server::probe::State;
+use crate::settings::Setting;
 use crate::state::ledger::Entry;
 use crate::stdin::Stdin;
 use crate::watch::process::{OnLocal, Process};
@@ -49,13 +50,13 @@ pub(crate) enum AgentPolicy {
 impl AgentPolicy {
     /// As the user has set it.
     pub(crate) fn of(applet: &str, context: &Context) -> AgentPolicy {
-        let word = context.setting("LOCAL_LLM_AGENT").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
+        let word = context.settings.agent();
         match word.as_str() {
             "" | "auto" => AgentPolicy::Auto,
             "always" => AgentPolicy::Always,
             "never" => AgentPolicy::Never,
             _ => {
-                warn(applet, &format!("LOCAL_LLM_AGENT is `{word}`: expected auto, always or never; using auto"));
+                Setting::Agent.warn(applet, &word, "auto, always or never", "auto");
                 AgentPolicy::Auto
             }
         }
@@ -120,14 +121,13 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         Ok(ready) => ready,
         Err(error) => return error,
     };
-    if !is_quiet(context) {
+    if !context.settings.is_quiet(applet) {
         say(&format!("{applet}: {}", ready.said));
     }
-    // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
     for (name, value) in ready.environment {
         match value {
-            Some(value) => std::env::set_var(name, value),
-            None => std::env::remove_var(name),
+            Some(value) => context.set_variable(name, value),
+            None => context.remove_variable(name),
         }
     }
     let args = match command_line.has("--settings") {
@@ -157,7 +157,7 @@ pub(crate) fn run(
         Ok(found) => found,
         Err(error) => return Err((error, stdin)),
     };
-    if !is_quiet(context) {
+    if !context.settings.is_quiet(applet) {
         say(&format!("{applet}: {}", ready.said));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
@@ -201,9 +201,9 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     // At a terminal 2.1.110 shows a warning for a helper of ours.
     let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
     atomic_file::replace(&file, merged.as_bytes())?;
-    start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    start_gateway(context, command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
-    let environment = crate::claude_code::settings::environment(&local);
+    let environment = crate::claude_code::settings::environment(context, &local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model })
 }
 
@@ -212,11 +212,6 @@ fn has_stored_key(context: &Context) -> bool {
     let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
     let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
     memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
-}
-
-/// Whether the user wants no lines about what happens here.
-pub(crate) fn is_quiet(context: &Context) -> bool {
-    context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0")
 }
 
 /// The model, as far as that is known without waiting for a server.
@@ -231,10 +226,16 @@ fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model 
     known.or_else(told).unwrap_or_else(unknown)
 }
 
-fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
+fn start_gateway(
+    context: &Context,
+    command_line: &CommandLine,
+    local: &Local,
+    listener: TcpListener,
+    is_print: bool,
+) -> Result<()> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
-    for (name, _) in std::env::vars_os() {
+    for name in context.variable_names() {
         if is_claudes(&name) && name != OsStr::new(STATE_DIR) {
             command.env_remove(name);
         }
@@ -243,8 +244,8 @@ fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListene
     let appended = prompt::appended(command_line).ok().flatten().unwrap_or_default();
     let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
     command
-        .env(gateway::TOKEN, &local.token)
-        .env(gateway::APPENDED, appended)
+        .env(GATEWAY_TOKEN, &local.token)
+        .env(GATEWAY_APPENDED, appended)
         .current_dir("/")
         // A Ctrl-C at the terminal is Claude Code's.
         .process_group(0)

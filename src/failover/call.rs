@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::agent;
 use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
@@ -23,7 +22,7 @@ use crate::claude_code::protocol::output::Format;
 use crate::claude_code::refusal::{Cause, Verdict};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
-use crate::error::{Error, Result, report, say, warn};
+use crate::error::{Error, Result, report, say};
 use crate::failover::policy::Policy;
 use crate::local_model::unload;
 use crate::os::exit::Exit;
@@ -57,9 +56,9 @@ pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine) -
         begun: Timestamp::now(),
         policy: Policy::of(applet, context),
         listens: answer::listens(command_line),
-        is_quiet: agent::is_quiet(context),
+        is_quiet: context.settings.is_quiet(applet),
         agent_policy: AgentPolicy::of(applet, context),
-        resumes: resumes(applet, context),
+        resumes: context.settings.resumes(applet),
         replied: Arc::default(),
     };
     match locate::announce(applet, context) {
@@ -176,7 +175,7 @@ impl Call<'_> {
                     self.tell(&self.breaker.answered(&asked, Timestamp::now()));
                     permit = None;
                 }
-                Step::NearLimit => unload::prewarm(self.context),
+                Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
                     self.tell(&self.breaker.refused(&verdict, &asked, Timestamp::now()));
                     is_told = true;
@@ -408,30 +407,15 @@ impl Call<'_> {
     }
 
     pub(super) fn patience(&self) -> GiveUpAfter {
-        let number = |key, default, expected| {
-            self.context.number(key, default, expected).unwrap_or_else(|error| {
-                warn(self.applet, &format!("{error}; using {default}"));
-                default
-            })
-        };
-        let replays_always = self.context.setting("LLM_FAILOVER_REPLAY").is_some_and(|value| value == "always");
+        let settings = &self.context.settings;
         GiveUpAfter {
-            retries: number("LLM_FAILOVER_RETRIES", 2, "a number of retries").try_into().unwrap_or(u32::MAX),
-            stall: Duration::from_secs(number("LLM_FAILOVER_STALL", 120, "a number of seconds")),
-            replays_always,
+            retries: settings.retries(self.applet),
+            stall: settings.stall(self.applet),
+            replays_always: settings.replays_always(),
             has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some_and(|value| is_yes(&value)),
             resumes: self.resumes && self.policy == Policy::Local,
         }
     }
-}
-
-/// `LLM_FAILOVER_RESUME`.
-fn resumes(applet: &str, context: &Context) -> bool {
-    let word = context.setting("LLM_FAILOVER_RESUME").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
-    if !matches!(word.as_str(), "" | "auto" | "never") {
-        warn(applet, &format!("LLM_FAILOVER_RESUME is `{word}`: expected auto or never; using auto"));
-    }
-    word != "never"
 }
 
 fn exit_code(has_failed: bool) -> ExitCode {

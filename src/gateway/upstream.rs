@@ -18,6 +18,7 @@ use crate::gateway::shrink::{SIZES, Size};
 use crate::local_model::ask::the_one_model;
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
 use crate::local_model::settings::Settings;
+use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
@@ -86,7 +87,7 @@ impl Upstream {
             switch: Flag::new(context).ok().filter(|_| is_claude_codes),
             model: std::sync::OnceLock::new(),
             takes_sampling: !is_claude_codes,
-            appended: context.env(super::APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
+            appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             takes_no_images: AtomicBool::new(false),
             takes_no_system: AtomicBool::new(false),
             has_said_lean: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::completions::chat::{Message, Request};
 use crate::completions::endpoint::Timeouts;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
@@ -34,32 +34,14 @@ impl Settings {
     /// # Errors
     /// If one of them cannot be used.
     pub(crate) fn new(context: &Context) -> Result<Settings> {
-        let extra = match context.text("LOCAL_LLM_EXTRA_BODY")? {
-            None => Map::new(),
-            Some(text) => serde_json::from_str(&text).map_err(|_| Error::Setting {
-                key: "LOCAL_LLM_EXTRA_BODY",
-                value: "…".into(),
-                expected: "a JSON object",
-            })?,
-        };
-        let window = at_least_one(context, "LOCAL_LLM_CONTEXT", 0, "a number of tokens")?;
-        let max_tokens = at_least_one(context, "LOCAL_LLM_MAX_TOKENS", 800, "a number of tokens")?;
-        let idle = at_least_one(context, "LOCAL_LLM_IDLE_TIMEOUT", 600, "a number of seconds")?;
-        let expected = "a number that is not negative";
-        let temperature: f64 = context.number("LOCAL_LLM_TEMPERATURE", 0.2, expected)?;
-        if !temperature.is_finite() || temperature < 0.0 {
-            // JSON has no word for the first kind, and would say null.
-            let value = context.text("LOCAL_LLM_TEMPERATURE")?.unwrap_or_default();
-            return Err(Error::Setting { key: "LOCAL_LLM_TEMPERATURE", value, expected });
-        }
-        let model = context.text("LOCAL_LLM_MODEL")?.map(|model| model.trim().to_string());
+        let settings = &context.settings;
         Ok(Settings {
-            model: model.filter(|model| !model.is_empty()),
-            max_tokens,
-            window: (window > 0).then_some(window),
-            patience: Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(idle.into()), whole: None },
-            temperature,
-            extra,
+            extra: settings.extra_body()?,
+            window: settings.window()?,
+            max_tokens: settings.max_tokens()?,
+            patience: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
+            temperature: settings.temperature()?,
+            model: settings.model()?,
         })
     }
 
@@ -81,15 +63,5 @@ impl Settings {
     /// What the user wants added to each request's body.
     pub(crate) fn extra(&self) -> &Map<String, Value> {
         &self.extra
-    }
-}
-
-/// A number that is `default` if it is not set, and may not be set to 0.
-fn at_least_one(context: &Context, key: &'static str, default: u32, expected: &'static str) -> Result<u32> {
-    match context.number(key, default, expected)? {
-        0 if default > 0 || context.setting(key).is_some() => {
-            Err(Error::Setting { key, value: "0".into(), expected: "at least 1" })
-        }
-        number => Ok(number),
     }
 }
