@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, plain, report, say};
 use crate::gateway;
 use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
@@ -190,7 +190,7 @@ pub(crate) fn run(
 /// # Errors
 /// If there is no local server, or no place for the settings.
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
-    let (server, settings) = (Server::new(context)?, Settings::new(context)?);
+    let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::file("listen on", "127.0.0.1"))?;
@@ -215,7 +215,7 @@ fn has_stored_key(context: &Context) -> bool {
 }
 
 /// The model, as far as that is known without waiting for a server.
-fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model {
+fn find_model(context: &Context, server: &Server, settings: &RequestSettings) -> Model {
     let hub_cache = HubCache::new(context);
     let known = by_settings(settings, server.endpoint(), &hub_cache, true);
     let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();

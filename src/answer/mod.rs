@@ -26,7 +26,7 @@ use crate::claude_code::protocol::output::{Format, Output};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::model::{HubCache, NAMELESS};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::server::Server;
 use crate::state::flag::Flag;
 use crate::state::sessions::{Choice, Session, Unknown, is_uuid};
@@ -86,7 +86,7 @@ fn prepare<'a>(
     }
     let system = prompt::system(command_line)?;
     check::before_input(command_line)?;
-    let settings = Settings::new(context)?;
+    let settings = RequestSettings::new(context)?;
     let start = match input {
         Source::Feed(feed) => Start::Lines(Some(feed)),
         Source::Stdin if listens(command_line) => Start::Lines(None),
@@ -157,7 +157,7 @@ pub(crate) fn format(command_line: &CommandLine) -> Format {
     }
 }
 
-fn identity(context: &Context, settings: &Settings, command_line: &CommandLine, mark: Value) -> SessionInfo {
+fn identity(context: &Context, settings: &RequestSettings, command_line: &CommandLine, mark: Value) -> SessionInfo {
     let mode = match command_line.last("--permission-mode") {
         Some("manual") | None => "default",
         Some(mode) => mode,

@@ -17,7 +17,7 @@ use crate::gateway::shrink;
 use crate::gateway::shrink::{SIZES, Size};
 use crate::local_model::ask::the_one_model;
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
 use crate::server::progress::Progress;
@@ -36,7 +36,7 @@ const SHORTEST_ANSWER: usize = 256;
 pub(crate) struct Upstream {
     client: Client,
     server: Server,
-    settings: Settings,
+    settings: RequestSettings,
     hub_cache: HubCache,
     switch: Option<Flag>,
     /// Which model answers, once that is known.
@@ -59,7 +59,7 @@ impl Upstream {
     /// If a setting cannot be used.
     pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
-        let settings = Settings::new(context)?;
+        let settings = RequestSettings::new(context)?;
         let Timeouts { connect, idle, .. } = settings.patience;
         // The first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,4 +1,4 @@
-//! How local answers are made: the `LOCAL_LLM_*` settings.
+//! What the settings say of each request to the local server.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::error::Result;
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
 const WHATEVER_IS_LOADED: &str = "default_model";
 
-/// How local answers are made.
+/// What the settings say of each request.
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct RequestSettings {
     /// The model's name, if the user gave one.
     pub model: Option<String>,
     /// The most tokens of an answer.
@@ -28,14 +28,14 @@ pub(crate) struct Settings {
     extra: Map<String, Value>,
 }
 
-impl Settings {
+impl RequestSettings {
     /// Reads them.
     ///
     /// # Errors
     /// If one of them cannot be used.
-    pub(crate) fn new(context: &Context) -> Result<Settings> {
+    pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
         let settings = &context.settings;
-        Ok(Settings {
+        Ok(RequestSettings {
             extra: settings.extra_body()?,
             window: settings.window()?,
             max_tokens: settings.max_tokens()?,
