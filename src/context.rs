@@ -1,15 +1,16 @@
-//! The only reader of process state: arguments, environment, settings file, home folder, standard streams.
+//! The only reader of process state: arguments, environment, settings file, home folder, working directory.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error;
 use crate::error::{Error, Result};
 use crate::names::STATE_DIR;
+use crate::settings::Settings;
 
 /// What a call was given: its arguments and its settings.
 pub(crate) struct Context {
@@ -17,8 +18,9 @@ pub(crate) struct Context {
     pub name: OsString,
     /// The arguments after `argv[0]`.
     pub args: Vec<OsString>,
+    /// The variables of ours.
+    pub settings: Settings,
     home: Option<PathBuf>,
-    settings: Vec<(Vec<u8>, OsString)>,
 }
 
 impl Context {
@@ -26,58 +28,46 @@ impl Context {
     pub(crate) fn from_process() -> Context {
         let mut args = env::args_os();
         let name = args.next().unwrap_or_default();
-        let home = env::home_dir().filter(|home| home.is_absolute());
-        let mut context = Context { name, args: args.collect(), home, settings: Vec::new() };
-        context.read_settings_file();
-        context
+        let home = home::home_dir().filter(|home| home.is_absolute());
+        let lines = home.as_deref().map(read_settings_file).unwrap_or_default();
+        let settings = Settings::new(|name| env::var_os(name), lines);
+        Context { name, args: args.collect(), settings, home }
     }
 
     /// The same context for the applet `name` with fewer arguments: the long form `claude-failover APPLET …`.
     pub(crate) fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
-        Context { name: name.into(), args: args.to_vec(), home: self.home.clone(), settings: self.settings.clone() }
-    }
-
-    /// A setting from the environment or else the settings file. Empty means unset.
-    pub(crate) fn setting(&self, key: &str) -> Option<OsString> {
-        self.env(key).or_else(|| {
-            let last = self.settings.iter().rfind(|(name, _)| name == key.as_bytes());
-            last.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
-        })
-    }
-
-    /// The names in the settings file that look like ours and are none: slips of the pen.
-    pub(crate) fn unknown_settings(&self) -> Vec<String> {
-        let names = self.settings.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
-        let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
-        names.filter(|name| looks_like_ours(name) && !SETTINGS.contains(&name.as_str())).collect()
-    }
-
-    /// A setting that must be text.
-    ///
-    /// # Errors
-    /// If it is not UTF-8.
-    pub(crate) fn text(&self, key: &'static str) -> Result<Option<String>> {
-        let text = |value: OsString| {
-            let value = value.into_string();
-            value.map_err(|_| Error::Setting { key, value: "…".into(), expected: "UTF-8 text" })
-        };
-        self.setting(key).map(text).transpose()
-    }
-
-    /// A setting that must be a number of type `T`, or `default` if it is unset.
-    ///
-    /// # Errors
-    /// If it is no such number; `expected` says what it should be.
-    pub(crate) fn number<T: std::str::FromStr>(&self, key: &'static str, default: T, expected: &'static str) -> Result<T> {
-        match self.text(key)? {
-            None => Ok(default),
-            Some(value) => value.trim().parse().map_err(|_| Error::Setting { key, value, expected }),
-        }
+        Context { name: name.into(), args: args.to_vec(), settings: self.settings.clone(), home: self.home.clone() }
     }
 
     /// An environment variable that is set and not empty.
     pub(crate) fn env(&self, key: &str) -> Option<OsString> {
         env::var_os(key).filter(|value| !value.is_empty())
+    }
+
+    /// The names of all environment variables.
+    pub(crate) fn variable_names(&self) -> impl Iterator<Item = OsString> + use<> {
+        env::vars_os().map(|(name, _)| name)
+    }
+
+    /// Sets a variable for this process and for the program that it becomes. A command's own environment would be sorted, and
+    /// what is doubled or odd in it dropped.
+    pub(crate) fn set_variable(&self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+        env::set_var(name, value);
+    }
+
+    /// Takes a variable away from this process and from the program that it becomes.
+    pub(crate) fn remove_variable(&self, name: impl AsRef<OsStr>) {
+        env::remove_var(name);
+    }
+
+    /// The working directory.
+    pub(crate) fn working_dir(&self) -> io::Result<PathBuf> {
+        env::current_dir()
+    }
+
+    /// The folder for files that go soon.
+    pub(crate) fn temp_dir(&self) -> PathBuf {
+        env::temp_dir()
     }
 
     /// The home folder.
@@ -94,14 +84,6 @@ impl Context {
             (Some(rest), Some(home)) => home.join(OsStr::from_bytes(rest)),
             _ => path.into(),
         }
-    }
-
-    /// The settings file, `~/.config/claude-failover/config.env`.
-    ///
-    /// # Errors
-    /// If there is no home folder.
-    pub(crate) fn settings_file(&self) -> Result<PathBuf> {
-        Ok(self.home()?.join(".config/claude-failover/config.env"))
     }
 
     /// The folder for state other than the switch, not made yet. A drill gives its call another.
@@ -146,64 +128,38 @@ impl Context {
     pub(crate) fn stdout_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }
+}
 
-    fn read_settings_file(&mut self) {
-        let Ok(path) = self.settings_file() else { return };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
-            Err(error) => {
-                let reason = error::plain(&error);
-                return error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
-            }
-        };
-        // Some editors begin a file with a byte order mark.
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
-                continue;
-            }
-            match assignment(line) {
-                Some((key, value)) => self.settings.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
-                None => {
-                    let place = format!("`{}` line {}", path.display(), number + 1);
-                    error::warn("claude-failover", &format!("{place} is not KEY=VALUE and is ignored"));
-                }
+/// The assignments in `~/.config/claude-failover/config.env`, if there is one.
+fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
+    let path = home.join(".config/claude-failover/config.env");
+    let mut assignments = Vec::new();
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return assignments,
+        Err(error) => {
+            let reason = error::plain(&error);
+            error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
+            return assignments;
+        }
+    };
+    // Some editors begin a file with a byte order mark.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        match assignment(line) {
+            Some((key, value)) => assignments.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
+            None => {
+                let place = format!("`{}` line {}", path.display(), number + 1);
+                error::warn("claude-failover", &format!("{place} is not KEY=VALUE and is ignored"));
             }
         }
     }
+    assignments
 }
-
-/// The settings, as the README lists them.
-const SETTINGS: [&str; 26] = [
-    "LLM_BACKEND_FLAG",
-    "CLAUDE_BIN",
-    "LOCAL_LLM_URL",
-    "LOCAL_LLM_MODEL",
-    "LOCAL_LLM_MAX_TOKENS",
-    "LOCAL_LLM_CONTEXT",
-    "LOCAL_LLM_TEMPERATURE",
-    "LOCAL_LLM_API_KEY",
-    "LOCAL_LLM_IDLE_TIMEOUT",
-    "LOCAL_LLM_EXTRA_BODY",
-    "LOCAL_LLM_AGENT",
-    "LLM_PORT",
-    "LLM_LAUNCHAGENT",
-    "LLM_SUPERVISOR",
-    "LLM_SERVER_CMD",
-    "LLM_START_TIMEOUT",
-    "LLM_NOTIFY_CMD",
-    "LLM_PREWARM",
-    "LLM_IDLE_UNLOAD",
-    "LLM_FAILOVER_POLICY",
-    "LLM_FAILOVER_RETRIES",
-    "LLM_FAILOVER_STALL",
-    "LLM_FAILOVER_REPLAY",
-    "LLM_FAILOVER_RESUME",
-    "LLM_FAILOVER_QUIET",
-    "LLM_GATEWAY_TOKEN",
-];
 
 /// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.
 fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -18,6 +18,7 @@ mod names;
 mod os;
 mod routing;
 mod server;
+mod settings;
 mod state;
 mod stdin;
 mod text;
@@ -26,3 +27,4 @@ mod watch;
 /// The table of Claude Code's options, for a test that compares it with the real one's help.
 pub use claude_code::options;
 pub use cli::main;
+pub use settings::SETTINGS;

@@ -578,6 +578,19 @@ fn without_a_home_there_is_no_switch() {
     }
 }
 
+/// Some service managers leave the variable out.
+#[test]
+fn without_the_variable_the_home_is_the_one_in_the_password_database() {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).expect("a database").expect("a user");
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("HOME");
+    let found = sandbox.cmd("llm-failover").arg("logs").run();
+    sandbox.set("HOME", &user.dir);
+    let given = sandbox.cmd("llm-failover").arg("logs").run();
+    assert_eq!((found.code(), found.out(), found.err()), (given.code(), given.out(), given.err()));
+    assert!(user.dir.is_absolute() && !found.err().contains("no home folder"), "{}", found.err());
+}
+
 #[test]
 fn a_foreign_signal_to_the_server_is_no_flip() {
     let life = Life::new("ok");

@@ -18,6 +18,7 @@ mod golden;
 mod layers;
 mod ledger;
 mod lines;
+mod process_state;
 mod quirks;
 mod real_cli;
 mod real_engines;

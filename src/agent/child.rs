@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::agent::launch::{is_quiet, prepare};
+use crate::agent::launch::prepare;
 use crate::answer;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::locate;
@@ -33,7 +33,7 @@ pub(crate) fn run(
         Ok(found) => found,
         Err(error) => return Err((error, stdin)),
     };
-    if !is_quiet(context) {
+    if !context.settings.is_quiet(applet) {
         say(&format!("{applet}: {}", ready.said));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());

@@ -20,8 +20,8 @@ use crate::context::Context;
 use crate::error::{Error, Result, plain, say};
 use crate::gateway;
 use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
-use crate::local_model::settings::Settings;
-use crate::names::{OWN_NAME, STATE_DIR};
+use crate::local_model::request::RequestSettings;
+use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::process::own_path;
 use crate::server::Server;
@@ -40,14 +40,13 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         Ok(ready) => ready,
         Err(error) => return error,
     };
-    if !is_quiet(context) {
+    if !context.settings.is_quiet(applet) {
         say(&format!("{applet}: {}", ready.said));
     }
-    // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
     for (name, value) in ready.environment {
         match value {
-            Some(value) => std::env::set_var(name, value),
-            None => std::env::remove_var(name),
+            Some(value) => context.set_variable(name, value),
+            None => context.remove_variable(name),
         }
     }
     let args = match command_line.has("--settings") {
@@ -66,7 +65,7 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 /// # Errors
 /// If there is no local server, or no place for the settings.
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
-    let (server, settings) = (Server::new(context)?, Settings::new(context)?);
+    let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
     server.installed()?;
     let model = find_model(context, &server, &settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
@@ -77,9 +76,9 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     // At a terminal 2.1.110 shows a warning for a helper of ours.
     let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
     atomic_file::replace_private(&file, merged.as_bytes())?;
-    start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    start_gateway(context, command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
-    let environment = crate::claude_code::settings::environment(&local);
+    let environment = crate::claude_code::settings::environment(context, &local);
     Ok(Ready { settings, environment, said: local.said(), model: local.model })
 }
 
@@ -90,13 +89,8 @@ fn has_stored_key(context: &Context) -> bool {
     memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
 }
 
-/// Whether the user wants no lines about what happens here.
-pub(crate) fn is_quiet(context: &Context) -> bool {
-    context.setting("LLM_FAILOVER_QUIET").is_some_and(|value| value != "0")
-}
-
 /// The model, as far as that is known without waiting for a server.
-fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model {
+fn find_model(context: &Context, server: &Server, settings: &RequestSettings) -> Model {
     let hub_cache = HubCache::new(context);
     let known = by_settings(settings, server.endpoint(), &hub_cache, true);
     let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
@@ -107,10 +101,16 @@ fn find_model(context: &Context, server: &Server, settings: &Settings) -> Model 
     known.or_else(told).unwrap_or_else(unknown)
 }
 
-fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListener, is_print: bool) -> Result<()> {
+fn start_gateway(
+    context: &Context,
+    command_line: &CommandLine,
+    local: &Local,
+    listener: TcpListener,
+    is_print: bool,
+) -> Result<()> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
-    for (name, _) in std::env::vars_os() {
+    for name in context.variable_names() {
         if is_claudes(&name) && name != OsStr::new(STATE_DIR) {
             command.env_remove(name);
         }
@@ -119,8 +119,8 @@ fn start_gateway(command_line: &CommandLine, local: &Local, listener: TcpListene
     let appended = prompt::appended(command_line).ok().flatten().unwrap_or_default();
     let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
     command
-        .env(gateway::TOKEN, &local.token)
-        .env(gateway::APPENDED, appended)
+        .env(GATEWAY_TOKEN, &local.token)
+        .env(GATEWAY_APPENDED, appended)
         .current_dir("/")
         // A Ctrl-C at the terminal is Claude Code's.
         .process_group(0)

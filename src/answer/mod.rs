@@ -26,7 +26,7 @@ use crate::claude_code::protocol::output::{Format, Output};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::model::{HubCache, NAMELESS};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::server::Server;
 use crate::state::flag::Flag;
 use crate::state::sessions::{Choice, Session, Unknown, is_uuid};
@@ -80,7 +80,7 @@ fn prepare<'a>(
     }
     let system = prompt::system(command_line)?;
     check::before_input(command_line)?;
-    let settings = Settings::new(context)?;
+    let settings = RequestSettings::new(context)?;
     let start = match input {
         Source::Feed(feed) => Start::Lines(Some(feed)),
         Source::Stdin if listens(command_line) => Start::Lines(None),
@@ -93,7 +93,7 @@ fn prepare<'a>(
     if may_decline {
         output.hold(on_answer);
     }
-    let mut reporter = Reporter::new(applet, output, identity(&settings, command_line, mark));
+    let mut reporter = Reporter::new(applet, output, identity(context, &settings, command_line, mark));
     let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !command_line.has("--fork-session"));
     let begun = begun.and_then(|id| Session::open(applet, context, Choice::Known(id)).ok());
     let mut session = begun.map_or_else(|| session(applet, context, command_line), Ok).inspect_err(|error| {
@@ -151,13 +151,13 @@ pub(crate) fn format(command_line: &CommandLine) -> Format {
     }
 }
 
-fn identity(settings: &Settings, command_line: &CommandLine, mark: Value) -> SessionInfo {
+fn identity(context: &Context, settings: &RequestSettings, command_line: &CommandLine, mark: Value) -> SessionInfo {
     let mode = match command_line.last("--permission-mode") {
         Some("manual") | None => "default",
         Some(mode) => mode,
     };
     let mode = if command_line.has("--dangerously-skip-permissions") { "bypassPermissions" } else { mode };
-    let cwd = std::env::current_dir().map(|cwd| cwd.to_string_lossy().into_owned());
+    let cwd = context.working_dir().map(|cwd| cwd.to_string_lossy().into_owned());
     SessionInfo {
         session_id: String::new(),
         model: settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown),

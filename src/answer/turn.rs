@@ -13,7 +13,7 @@ use crate::completions::chat::{Answer, Listener, Message};
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::exchange;
 use crate::local_model::model::{HubCache, Model};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::local_model::{context, model};
 use crate::server::Server;
 use crate::server::probe::State;
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// Who is asked.
     pub server: Server,
     /// How.
-    pub settings: Settings,
+    pub settings: RequestSettings,
     /// Where model files may lie.
     pub hub_cache: HubCache,
     /// Says whether a server is still wanted.

@@ -18,6 +18,9 @@ use nix::unistd::{AccessFlags, access};
 use crate::context::Context;
 use crate::error;
 use crate::error::{Candidate, Error, Result, Skip};
+use crate::names::EXEC_TRAIL;
+use crate::os::process::current_exe;
+use crate::settings::Setting;
 
 /// What makes two paths the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl FileId {
 
     /// The identity of the running binary. On Linux `/proc/self/exe` holds it even if the file was replaced meanwhile.
     pub(crate) fn of_this_process() -> Option<FileId> {
-        FileId::of(Path::new("/proc/self/exe")).or_else(|| FileId::of(&std::env::current_exe().ok()?))
+        FileId::of(Path::new("/proc/self/exe")).or_else(|| FileId::of(&current_exe().ok()?))
     }
 }
 
@@ -97,11 +100,10 @@ fn choose(applet: &str, context: &Context, whose: &str) -> Result<PathBuf> {
     if trail.depth >= MAX_DEPTH {
         return Err(Error::Loop { path, depth: trail.depth });
     }
-    if context.setting("CLAUDE_BIN").is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
-        error::warn(applet, &format!("CLAUDE_BIN cannot be used; running `{}`", path.display()));
+    if context.settings.claude_bin().is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
+        error::warn(applet, &format!("{} cannot be used; running `{}`", Setting::ClaudeBin.name(), path.display()));
     }
-    // Set for this process, not for the command, which would sort the environment and drop what is doubled or odd in it.
-    std::env::set_var(TRAIL, trail.through(&path, whose));
+    context.set_variable(EXEC_TRAIL, trail.through(&path, whose));
     Ok(path)
 }
 
@@ -137,15 +139,13 @@ struct Trail {
     same_process: bool,
 }
 
-const TRAIL: &str = "CLAUDE_FAILOVER_EXEC";
-
 /// Says that the number is that of the candidate's parent.
 const PARENT: &str = "^";
 const MAX_DEPTH: u32 = 20;
 
 impl Trail {
     fn of(context: &Context) -> Trail {
-        context.env(TRAIL).and_then(Trail::parse).unwrap_or(Trail { depth: 0, last: None, same_process: false })
+        context.env(EXEC_TRAIL).and_then(Trail::parse).unwrap_or(Trail { depth: 0, last: None, same_process: false })
     }
 
     fn parse(value: OsString) -> Option<Trail> {
@@ -169,7 +169,7 @@ impl Trail {
 
     fn next_claude(&self, context: &Context, looks_inside: bool) -> Result<PathBuf> {
         let us = FileId::of_this_process();
-        let chosen = context.setting("CLAUDE_BIN").map(|path| context.expand(path));
+        let chosen = context.settings.claude_bin().map(|path| context.expand(path));
         let mut candidates = Vec::new();
         let mut before_the_turn = None;
         let mut turned = self.last.is_none();

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
+use crate::names::AGENT_SESSION;
 use crate::os::process::start_mark;
 use crate::text::replace_lone_surrogates;
 
@@ -144,27 +145,23 @@ const BLANKED: [&str; 30] = [
 ];
 
 /// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
-pub(crate) fn environment(local: &Local) -> Vec<(OsString, Option<OsString>)> {
+pub(crate) fn environment(context: &Context, local: &Local) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
-    for (name, _) in std::env::vars_os() {
+    for name in context.variable_names() {
         let text = name.to_string_lossy();
         if text.starts_with("ANTHROPIC_") || BLANKED.contains(&&*text) || is_secret(&text) {
             changes.push((name, None));
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
-    changes.push((INSIDE.into(), Some(inside().into())));
+    changes.push((AGENT_SESSION.into(), Some(inside().into())));
     for key in ["NO_PROXY", "no_proxy"] {
-        let before = std::env::var(key).unwrap_or_default();
+        let before = context.env(key).and_then(|hosts| hosts.into_string().ok()).unwrap_or_default();
         let gap = if before.is_empty() { "" } else { "," };
         changes.push((key.into(), Some(format!("{before}{gap}127.0.0.1").into())));
     }
     changes
 }
-
-/// The variable by which calls from inside a session on the local model are known: its tools, hooks and scripts have the
-/// gateway's address in their environment, and none of Claude's credentials.
-const INSIDE: &str = "CLAUDE_FAILOVER_AGENT";
 
 /// The process of the session, so that what outlives it is not taken for a part of it.
 fn inside() -> String {
@@ -174,7 +171,7 @@ fn inside() -> String {
 
 /// Whether this call comes from inside of a session on the local model.
 pub(crate) fn is_inside(context: &Context) -> bool {
-    let stated = context.env(INSIDE).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
+    let stated = context.env(AGENT_SESSION).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
     stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::claude_code::locate::FileId;
 use crate::error::{Error, Result};
 use crate::names::{NAMES, OWN_NAME};
+use crate::os::process::current_exe;
 
 /// Makes the links in `dir`, which is made too if it is missing. Links that are already right are kept, links to
 /// another copy of this program are replaced, and nothing is changed if any name belongs to someone else.
@@ -14,7 +15,7 @@ use crate::names::{NAMES, OWN_NAME};
 /// # Errors
 /// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
 pub(crate) fn links(dir: &Path) -> Result<()> {
-    let binary = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
+    let binary = current_exe().map_err(Error::file("find", OWN_NAME))?;
     let us = FileId::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let target = target_from(dir, &binary);

@@ -269,7 +269,7 @@ impl Acting<'_> {
         })?;
         print(&if json { status.json() } else { status.text() });
         self.warn_of_another_claude();
-        for name in self.context.unknown_settings() {
+        for name in self.context.settings.unknown_in_file() {
             warn(NAME, &format!("`{name}` in the settings file is no setting"));
         }
         Ok(())
@@ -277,16 +277,7 @@ impl Acting<'_> {
 
     /// Two lines for a shell say where it is and how to be let in.
     fn gateway(&self, port: u16) -> Result<()> {
-        let token = match self.context.text("LLM_GATEWAY_TOKEN")?.map(|token| token.trim().to_string()) {
-            Some(token) if token.is_empty() => gateway::token(),
-            // It stands in a header, and in a line for a shell.
-            Some(token) if token.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c)) => token,
-            Some(_) => {
-                let expected = "letters, digits and - . _ ~ + / =";
-                return Err(Error::Setting { key: "LLM_GATEWAY_TOKEN", value: "…".into(), expected });
-            }
-            None => gateway::token(),
-        };
+        let token = self.context.settings.gateway_token()?.unwrap_or_else(gateway::token);
         let shown = token.clone();
         gateway::serve(self.context, port, token, |port| {
             print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={shown}\n"));

@@ -78,7 +78,7 @@ impl Status {
                 url: server.endpoint().shown(),
                 supervisor: server.supervisor().into(),
             },
-            model: context.text("LOCAL_LLM_MODEL")?,
+            model: context.settings.model()?,
             real_claude: locate::find(context).ok(),
             calls: since_time.map(|since| ledger::counts(context, since)).unwrap_or_default(),
             conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),

@@ -9,10 +9,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::context::Context;
-use crate::error::{Error, Result};
-
-/// The port of the local server unless `LLM_PORT` or `LOCAL_LLM_URL` say otherwise.
-pub(crate) const DEFAULT_PORT: u16 = 9420;
+use crate::error::Result;
+use crate::settings::Setting;
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
@@ -40,24 +38,18 @@ impl Endpoint {
     /// # Errors
     /// If the URL or the port cannot be used.
     pub(crate) fn new(context: &Context) -> Result<Endpoint> {
-        let url = match context.text("LOCAL_LLM_URL")? {
-            Some(url) => url.trim().to_string(),
-            None => {
-                let port: u16 = context.number("LLM_PORT", DEFAULT_PORT, "a port number")?;
-                format!("http://127.0.0.1:{port}/v1/chat/completions")
-            }
+        let url = match context.settings.url()? {
+            Some(url) => url,
+            None => format!("http://127.0.0.1:{}/v1/chat/completions", context.settings.port()?),
         };
-        let unusable = || Error::Setting {
-            key: "LOCAL_LLM_URL",
-            value: without_secrets(&url),
-            expected: "the http:// or https:// address of a chat completions endpoint",
-        };
+        let expected = "the http:// or https:// address of a chat completions endpoint";
+        let unusable = || Setting::Url.error(without_secrets(&url), expected);
         let uri: Uri = whole(&url).parse().map_err(|_| unusable())?;
         // A port that is no number would be taken for none.
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
         let usable = matches!(uri.scheme_str(), Some("http" | "https")) && has_host;
-        let key = key(context)?;
+        let key = context.settings.api_key()?;
         if usable { Ok(Endpoint { uri, key }) } else { Err(unusable()) }
     }
 
@@ -177,20 +169,6 @@ fn whole(url: &str) -> String {
         "" => format!("{base}/v1/chat/completions"),
         "v1" => format!("{base}/chat/completions"),
         _ => url.to_string(),
-    }
-}
-
-/// The bearer token. One that no header can carry is refused without being shown.
-fn key(context: &Context) -> Result<Option<String>> {
-    let Some(key) = context.setting("LOCAL_LLM_API_KEY") else { return Ok(None) };
-    let text = key.to_str().map(|key| key.trim().to_string());
-    match text.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
-        Some(key) => Ok((!key.is_empty()).then_some(key)),
-        None => Err(Error::Setting {
-            key: "LOCAL_LLM_API_KEY",
-            value: "…".into(),
-            expected: "visible ASCII characters and no spaces",
-        }),
     }
 }
 

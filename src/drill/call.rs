@@ -20,6 +20,7 @@ use crate::drill::{Event, PROMPT};
 use crate::error::{Error, Result, plain};
 use crate::names::{OWN_NAME, STATE_DIR};
 use crate::os::process::own_path;
+use crate::settings::Setting;
 
 /// After this long without a word Claude counts as hung in the drill of that. It takes its time to start, too.
 const STALL: &str = "8";
@@ -35,8 +36,8 @@ impl Folder {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub(crate) fn new() -> Result<Folder> {
-        let path = std::env::temp_dir().join(format!("claude-failover-drill-{}", uuid::Uuid::new_v4()));
+    pub(crate) fn new(context: &Context) -> Result<Folder> {
+        let path = context.temp_dir().join(format!("claude-failover-drill-{}", uuid::Uuid::new_v4()));
         let make = |path: &Path| DirBuilder::new().mode(0o700).create(path).map_err(Error::file("create", path));
         make(&path)?;
         let folder = Folder(path);
@@ -72,7 +73,7 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &F
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).args(["claude", "-p", PROMPT, "--output-format", "stream-json", "--verbose"]);
     // Whoever is signed in and by what means, and how Claude Code is told to behave, is not for the drill.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_claudes(name) && name != "CLAUDE_BIN") {
+    for name in context.variable_names().filter(|name| is_claudes(name) && name != Setting::ClaudeBin.name()) {
         command.env_remove(name);
     }
     command
@@ -82,13 +83,13 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &F
         .env("CLAUDE_CODE_TMPDIR", folder.path())
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
-        .env("LLM_BACKEND_FLAG", flag)
+        .env(Setting::FlagFile.name(), flag)
         .env(STATE_DIR, place("state"))
         // Not empty, for then the settings file would be asked.
-        .env("LLM_NOTIFY_CMD", "true")
-        .env("LLM_FAILOVER_POLICY", "local");
+        .env(Setting::NotifyCommand.name(), "true")
+        .env(Setting::Policy.name(), "local");
     if scenario == Scenario::Hang {
-        command.env("LLM_FAILOVER_STALL", STALL);
+        command.env(Setting::Stall.name(), STALL);
     }
     for name in ["NO_PROXY", "no_proxy"] {
         let mut hosts = context.env(name).unwrap_or_default();

@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
     let step = |text: &str| tell(&format!("{:>6.1} s  {}", begun.elapsed().as_secs_f64(), one_line(text)));
     step(&format!("real claude: {}", claude.display()));
     step(&format!("local server: {}", if was_down { "down (lazy)" } else { "runs" }));
-    let (api, folder) = (Api::new()?, Folder::new()?);
+    let (api, folder) = (Api::new()?, Folder::new(context)?);
     let call = call::start(context, scenario, &api.url(), &folder)?;
     step(&format!("a script asks: claude -p \"{PROMPT}\""));
     let (pid, path) = (call.pid(), folder.path().to_path_buf());

@@ -39,7 +39,7 @@ impl Failover<'_> {
                     self.announce(&self.breaker.answered(&attempt, Timestamp::now()));
                     permit = None;
                 }
-                Step::NearLimit => unload::prewarm(self.context),
+                Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
                     self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
                     is_known = true;

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::launch::is_quiet;
 use crate::answer::{format, listens};
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
@@ -195,7 +194,7 @@ impl<'a> Failover<'a> {
 
     /// A line for stderr, unless the user wants none.
     fn line(&self, text: &str) -> Option<String> {
-        (!is_quiet(self.context)).then(|| format!("{}: {text}", self.applet))
+        (!self.context.settings.is_quiet(self.applet)).then(|| format!("{}: {text}", self.applet))
     }
 
     /// What Claude Code refuses, too, it says itself.

@@ -43,16 +43,11 @@ use crate::gateway::api_error::ApiError;
 use crate::gateway::events::Whole;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::upstream::Upstream;
+use crate::names::GATEWAY_TOKEN;
 use crate::os::process::close_inherited_files;
 
 /// The long option under which the binary runs itself as the gateway of one Claude Code.
 pub(crate) const OPTION: &str = "--gateway";
-
-/// The variable with the token of that gateway.
-pub(crate) const TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
-
-/// The variable with what the user wants said in a system prompt that is shortened.
-pub(crate) const APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
 
 /// By which name it speaks on stderr.
 const NAME: &str = "claude-failover";
@@ -81,7 +76,7 @@ pub(crate) fn token() -> String {
 pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()> {
     let misused = || Error::Usage(format!("`{OPTION}` is for claude-failover itself"));
     let parent: u32 = args.first().and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| args.len() == 1).ok_or_else(misused)?;
-    let token = context.env(TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
+    let token = context.env(GATEWAY_TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
     close_inherited_files();
     let listener = std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(Error::file("take", "stdin"))?;
     let outcome = Gateway::new(context, token, &listener, true).and_then(|gateway| {

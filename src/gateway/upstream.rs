@@ -17,7 +17,8 @@ use crate::gateway::shrink;
 use crate::gateway::shrink::{SIZES, Size};
 use crate::local_model::ask::the_one_model;
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
+use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
@@ -35,7 +36,7 @@ const SHORTEST_ANSWER: usize = 256;
 pub(crate) struct Upstream {
     client: Client,
     server: Server,
-    settings: Settings,
+    settings: RequestSettings,
     hub_cache: HubCache,
     switch: Option<Flag>,
     /// Which model answers, once that is known.
@@ -58,7 +59,7 @@ impl Upstream {
     /// If a setting cannot be used.
     pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
-        let settings = Settings::new(context)?;
+        let settings = RequestSettings::new(context)?;
         let Timeouts { connect, idle, .. } = settings.patience;
         // The first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -86,7 +87,7 @@ impl Upstream {
             switch: Flag::new(context).ok().filter(|_| is_claude_codes),
             model: std::sync::OnceLock::new(),
             takes_sampling: !is_claude_codes,
-            appended: context.env(super::APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
+            appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             takes_no_images: AtomicBool::new(false),
             takes_no_system: AtomicBool::new(false),
             has_said_lean: AtomicBool::new(false),

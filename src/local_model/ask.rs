@@ -11,7 +11,7 @@ use crate::completions::endpoint::{Endpoint, Timeouts};
 use crate::completions::failure::CompletionError;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 use crate::server::Server;
 use crate::server::progress::Progress;
 
@@ -26,7 +26,7 @@ const MAX_STARTS: u32 = 3;
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
 pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
-    let mut settings = Settings::new(context)?;
+    let mut settings = RequestSettings::new(context)?;
     settings.patience.idle = server.patience();
     let question = vec![Message { role: "user", content: "Hi".into() }];
     match exchange(server, &settings, settings.request(question, 1), &|| true, progress, &mut ()) {
@@ -46,7 +46,7 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress)
 /// Those of the server, worded.
 pub(crate) fn exchange(
     server: &Server,
-    settings: &Settings,
+    settings: &RequestSettings,
     mut request: Request,
     is_wanted: &dyn Fn() -> bool,
     progress: &mut Progress,
@@ -88,7 +88,7 @@ pub(crate) fn exchange(
 ///
 /// # Errors
 /// If there is not just one.
-pub(crate) fn the_one_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
+pub(crate) fn the_one_model(endpoint: &Endpoint, settings: &RequestSettings, refusal: &str) -> Result<String> {
     let served = served_models(endpoint);
     let names: Vec<&str> = served.iter().filter_map(|model| model["id"].as_str()).collect();
     if let (None, [only]) = (&settings.model, names.as_slice()) {

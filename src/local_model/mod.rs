@@ -3,5 +3,5 @@
 pub(crate) mod ask;
 pub(crate) mod context;
 pub(crate) mod model;
-pub(crate) mod settings;
+pub(crate) mod request;
 pub(crate) mod unload;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::local_model::ask::served_models;
-use crate::local_model::settings::Settings;
+use crate::local_model::request::RequestSettings;
 
 /// The name of a model that gives none.
 pub(crate) const NAMELESS: &str = "local";
@@ -59,14 +59,14 @@ fn window_in(config: &Path) -> Option<u32> {
 }
 
 /// The model of the settings, with the context of its files, if they tell both; its name only if that `is_told`.
-pub(crate) fn by_settings(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
+pub(crate) fn by_settings(settings: &RequestSettings, endpoint: &Endpoint, hub_cache: &HubCache, is_told: bool) -> Option<Model> {
     let name = settings.model.as_deref().or(if is_told { None } else { Some(NAMELESS) })?;
     let window = settings.window.or_else(|| hub_cache.window(name, endpoint))?;
     Some(Model { name: shown(name), window: Some(window), is_checked: false })
 }
 
 /// The model of the settings, or else of the server's list, with the context that the server says. `None` if it lists none.
-pub(crate) fn by_server(settings: &Settings, endpoint: &Endpoint, hub_cache: &HubCache) -> Option<Model> {
+pub(crate) fn by_server(settings: &RequestSettings, endpoint: &Endpoint, hub_cache: &HubCache) -> Option<Model> {
     let served = served_models(endpoint);
     if served.is_empty() && settings.window.is_none() {
         return None;

@@ -71,8 +71,8 @@ pub(crate) fn when_idle(context: &Context) {
 }
 
 /// Starts the server in the background, if the user wants that before it is needed.
-pub(crate) fn prewarm(context: &Context) {
-    if context.setting("LLM_PREWARM").is_some_and(|value| value == "1") {
+pub(crate) fn prewarm(applet: &str, context: &Context) {
+    if context.settings.prewarms(applet) {
         mark_warmed(context);
         start(&[WATCH_OPTION, WARM]);
     }
@@ -120,8 +120,7 @@ pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
         // A server that does not come up is told when it is needed.
         let _ = Server::new(context)?.ensure_up(&|| is_auto(context), &mut |_| {});
     }
-    let minutes: u64 = context.number("LLM_IDLE_UNLOAD", 15, "a number of minutes").unwrap_or(15);
-    let idle = Duration::from_secs(minutes.saturating_mul(60));
+    let idle = context.settings.idle_unload();
     let breaker = Breaker::new(context)?;
     loop {
         let Some(lock) = watcher_lock(context).filter(|lock| lock.try_lock().is_ok()) else { return Ok(()) };
@@ -131,7 +130,7 @@ pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
                 break;
             }
             let is_back = uses.contains(ASKED) && breaker.conditions().is_empty();
-            let is_idle = last_use(context).is_none_or(|age| minutes > 0 && age >= idle);
+            let is_idle = last_use(context).is_none_or(|age| idle.is_some_and(|idle| age >= idle));
             if (is_back || is_idle) && unload(context)? {
                 break;
             }

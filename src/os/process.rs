@@ -1,6 +1,7 @@
 //! What can be known of a process by its number: from `/proc` where there is one, else from `ps`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -26,12 +27,17 @@ fn start_mark_by_ps(pid: Pid) -> Option<String> {
     (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
 }
 
+/// The file of this process, as the system knows it.
+pub(crate) fn current_exe() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
 ///
 /// # Errors
 /// If that cannot be found out.
 pub(crate) fn own_path() -> Result<PathBuf> {
-    let path = std::env::current_exe().map_err(Error::file("find", OWN_NAME))?;
+    let path = current_exe().map_err(Error::file("find", OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }
 

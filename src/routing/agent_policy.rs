@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
-use crate::error::warn;
+use crate::settings::Setting;
 use crate::state::sessions::Session;
 use crate::stdin::Stdin;
 
@@ -22,13 +22,13 @@ pub(crate) enum AgentPolicy {
 impl AgentPolicy {
     /// As the user has set it.
     pub(crate) fn of(applet: &str, context: &Context) -> AgentPolicy {
-        let word = context.setting("LOCAL_LLM_AGENT").unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase();
+        let word = context.settings.agent();
         match word.as_str() {
             "" | "auto" => AgentPolicy::Auto,
             "always" => AgentPolicy::Always,
             "never" => AgentPolicy::Never,
             _ => {
-                warn(applet, &format!("LOCAL_LLM_AGENT is `{word}`: expected auto, always or never; using auto"));
+                Setting::Agent.warn(applet, &word, "auto, always or never", "auto");
                 AgentPolicy::Auto
             }
         }

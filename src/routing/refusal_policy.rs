@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::error::warn;
+use crate::settings::Setting;
 
 /// What is done with a call that Claude refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,10 @@ pub(crate) enum RefusalPolicy {
 impl RefusalPolicy {
     /// What `LLM_FAILOVER_POLICY` says: `local`, `wait`, `wait:2h`, `fail`.
     pub(crate) fn of(applet: &str, context: &Context) -> RefusalPolicy {
-        let Some(value) = context.setting("LLM_FAILOVER_POLICY") else { return RefusalPolicy::Local };
-        let value = value.to_string_lossy();
+        let Some(value) = context.settings.policy() else { return RefusalPolicy::Local };
         RefusalPolicy::parse(&value).unwrap_or_else(|| {
             let expected = "`local`, `wait`, `wait:2h` or `fail`";
-            warn(applet, &format!("LLM_FAILOVER_POLICY is `{value}`: expected {expected}; using local"));
+            Setting::Policy.warn(applet, &value, expected, "local");
             RefusalPolicy::Local
         })
     }

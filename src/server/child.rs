@@ -18,16 +18,15 @@ use nix::unistd::{Pid as NixPid, setsid};
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
+use crate::names::{OWN_NAME, SERVER_ID};
 use crate::os::atomic_file::{private_file, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
+use crate::settings::Setting;
 
 /// The long option under which the binary runs itself as the server's first moment.
 pub(crate) const RUN_OPTION: &str = "--run-server";
-
-/// What the server's processes carry in their environment: the line of the pid file.
-const ID_VARIABLE: &str = "CLAUDE_FAILOVER_SERVER";
 
 /// Between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
 const GRACE: Duration = Duration::from_secs(2);
@@ -47,7 +46,7 @@ impl Child {
     /// # Errors
     /// If there is no home folder.
     pub(crate) fn new(context: &Context, port: u16) -> Result<Child> {
-        Ok(Child { command: context.setting("LLM_SERVER_CMD"), port, state_dir: context.server_dir()?, started: None.into() })
+        Ok(Child { command: context.settings.server_command(), port, state_dir: context.server_dir()?, started: None.into() })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -63,7 +62,7 @@ impl Child {
         let is_ours = match start_mark(pid) {
             Some(present) => present == mark,
             // The shell has ended before what it had started.
-            None => group_members(pid)?.into_iter().any(|member| has_variable(member, ID_VARIABLE, text.trim())),
+            None => group_members(pid)?.into_iter().any(|member| has_variable(member, SERVER_ID, text.trim())),
         };
         is_ours.then_some((pid, port))
     }
@@ -96,10 +95,10 @@ impl Supervisor for Child {
         let us = own_path()?;
         let _ = fs::remove_file(self.pid_file());
         let child = Command::new(us)
-            .arg0(crate::names::OWN_NAME)
+            .arg0(OWN_NAME)
             .arg(RUN_OPTION)
             .arg(self.pid_file())
-            .env("LLM_PORT", self.port.to_string())
+            .env(Setting::Port.name(), self.port.to_string())
             .stdin(held)
             .stdout(log)
             .stderr(second)
@@ -182,31 +181,27 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 /// If that cannot be done; otherwise it does not return.
 pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
     let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
-    let command = context.setting("LLM_SERVER_CMD").ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
+    let command = context.settings.server_command().ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
     setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;
     close_inherited_files();
     let _ = SigSet::all().thread_unblock();
-    let id = write_pid_file(Path::new(pid_file), &context.text("LLM_PORT")?.unwrap_or_default())?;
+    let id = write_pid_file(Path::new(pid_file), context.settings.port()?)?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&command).stdin(Stdio::null()).current_dir(context.home()?);
-    for (name, _) in std::env::vars_os() {
+    for name in context.variable_names() {
         if is_claudes(&name) {
             shell.env_remove(name);
         }
     }
-    shell.env(ID_VARIABLE, id);
-    for key in ["LOCAL_LLM_MODEL", "LOCAL_LLM_API_KEY"] {
-        if let Some(value) = context.setting(key) {
-            shell.env(key, value);
-        }
-    }
+    shell.env(SERVER_ID, id);
+    shell.envs(context.settings.for_server_command());
     if context.env("HF_HUB_OFFLINE").is_none() {
         shell.env("HF_HUB_OFFLINE", "1");
     }
     Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
 }
 
-fn write_pid_file(path: &Path, port: &str) -> Result<String> {
+fn write_pid_file(path: &Path, port: u16) -> Result<String> {
     let pid = std::process::id().cast_signed();
     let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
     let id = format!("{pid} {mark} {port}");

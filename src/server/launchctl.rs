@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::server::supervisor::{Running, Supervisor, failed, label, run};
+use crate::server::supervisor::{Running, Supervisor, failed, run};
 
 /// How long an agent may take to end. Its property list sets `ExitTimeOut` to less.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ pub(crate) struct Launchd {
 impl Launchd {
     /// The agent that the settings name.
     pub(crate) fn new(context: &Context) -> Launchd {
-        let label = label(context);
+        let label = context.settings.service_label();
         let plist = context.home().ok().map(|home| home.join(format!("Library/LaunchAgents/{label}.plist")));
         Launchd { launchctl: context.program("launchctl"), plist, label }
     }

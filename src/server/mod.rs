@@ -59,8 +59,8 @@ impl Server {
     pub(crate) fn new(context: &Context) -> Result<Server> {
         let endpoint = Endpoint::new(context)?;
         let supervisor = supervisor::choose(context, &endpoint)?;
-        let patience = context.number("LLM_START_TIMEOUT", 300, "a number of seconds")?;
-        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, patience: Duration::from_secs(patience) })
+        let patience = context.settings.start_timeout()?;
+        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, patience })
     }
 
     /// Where it is spoken to.

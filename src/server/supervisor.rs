@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-use crate::completions::endpoint::{DEFAULT_PORT, Endpoint};
+use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result, plain};
 use crate::server::child::Child;
 use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
+use crate::settings::Setting;
 
 /// Whoever runs the server.
 pub(crate) trait Supervisor: Send + Sync {
@@ -41,7 +42,7 @@ pub(crate) enum Running {
 /// # Errors
 /// If a setting cannot be used, or there is no home folder.
 pub(crate) fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Supervisor>> {
-    let wanted = context.text("LLM_SUPERVISOR")?.map(|name| name.trim().to_ascii_lowercase());
+    let wanted = context.settings.supervisor()?;
     Ok(match wanted.as_deref() {
         Some("launchd") => Box::new(Launchd::new(context)),
         Some("systemd") => Box::new(Systemd::new(context)),
@@ -50,7 +51,7 @@ pub(crate) fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn S
         Some("auto") | None => by_what_is_there(context, endpoint)?,
         Some(other) => {
             let expected = "`auto`, `launchd`, `systemd`, `child` or `none`";
-            return Err(Error::Setting { key: "LLM_SUPERVISOR", value: other.into(), expected });
+            return Err(Setting::Supervisor.error(other, expected));
         }
     })
 }
@@ -63,8 +64,7 @@ fn by_what_is_there(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Su
     if child.running() == Running::Yes {
         return Ok(Box::new(child));
     }
-    let port: u16 = context.number("LLM_PORT", DEFAULT_PORT, "a port number")?;
-    let is_service_port = endpoint.port() == port;
+    let is_service_port = endpoint.port() == context.settings.port()?;
     let (launchd, systemd) = (Launchd::new(context), Systemd::new(context));
     Ok(if is_service_port && launchd.installed().is_ok() {
         Box::new(launchd)
@@ -125,15 +125,6 @@ impl Supervisor for Nobody {
     fn stop(&self) -> Result<()> {
         Ok(())
     }
-}
-
-/// The label of the LaunchAgent, and the name of the systemd unit, unless `LLM_LAUNCHAGENT` says otherwise.
-const DEFAULT_LABEL: &str = "com.local.mlxserver";
-
-/// The label or unit name that the settings give the service.
-pub(crate) fn label(context: &Context) -> String {
-    let given = context.setting("LLM_LAUNCHAGENT").and_then(|label| label.into_string().ok());
-    given.map(|label| label.trim().to_string()).unwrap_or_else(|| DEFAULT_LABEL.into())
 }
 
 /// Runs a supervisor's program to its end, without a terminal.

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::server::supervisor::{Running, Supervisor, failed, label, run};
+use crate::server::supervisor::{Running, Supervisor, failed, run};
 
 /// A user unit.
 pub(crate) struct Systemd {
@@ -19,7 +19,7 @@ pub(crate) struct Systemd {
 impl Systemd {
     /// The unit that the settings name.
     pub(crate) fn new(context: &Context) -> Systemd {
-        let unit = format!("{}.service", label(context));
+        let unit = format!("{}.service", context.settings.service_label());
         let unit_file = context.home().ok().map(|home| home.join(".config/systemd/user").join(&unit));
         // cron and some ssh sessions lack the variable by which systemctl finds the user's manager.
         let usual = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error;
 use crate::error::{Error, Result};
 use crate::os::atomic_file::replace_flushed;
+use crate::settings::Setting;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -47,7 +48,7 @@ impl Flag {
     /// # Errors
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
     pub(crate) fn new(context: &Context) -> Result<Flag> {
-        let path = match context.setting("LLM_BACKEND_FLAG") {
+        let path = match context.settings.flag_file() {
             Some(path) => absolute(context.expand(path))?,
             None => context.home()?.join(".local/state/llm-backend"),
         };
@@ -115,7 +116,7 @@ fn absolute(path: PathBuf) -> Result<PathBuf> {
     if path.is_absolute() {
         return Ok(path);
     }
-    Err(Error::Setting { key: "LLM_BACKEND_FLAG", value: path.display().to_string(), expected: "an absolute path" })
+    Err(Setting::FlagFile.error(path.display().to_string(), "an absolute path"))
 }
 
 /// The first bytes of the file. Opening does not block, should it be a pipe.

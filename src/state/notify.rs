@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::context::Context;
 use crate::error::{plain, warn};
+use crate::settings::Setting;
 use crate::state::flag::Backend;
 
 /// Tells of the switch.
@@ -22,7 +23,7 @@ pub(crate) fn flipped(context: &Context, backend: Backend) {
 /// Runs `LLM_NOTIFY_CMD` with one argument, the message, without a shell, and does not wait for it. A command that
 /// cannot be run is worth a warning and no more.
 pub(crate) fn tell(context: &Context, message: &str) {
-    let Some(program) = context.setting("LLM_NOTIFY_CMD") else { return };
+    let Some(program) = context.settings.notify_command() else { return };
     let path = context.expand(program);
     let started = Command::new(&path)
         .arg(message)
@@ -32,6 +33,6 @@ pub(crate) fn tell(context: &Context, message: &str) {
         .stderr(Stdio::null())
         .spawn();
     if let Err(error) = started {
-        warn("llm-failover", &format!("LLM_NOTIFY_CMD `{}` cannot be run: {}", path.display(), plain(&error)));
+        warn("llm-failover", &format!("{} `{}` cannot be run: {}", Setting::NotifyCommand.name(), path.display(), plain(&error)));
     }
 }

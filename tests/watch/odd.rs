@@ -183,15 +183,24 @@ fn a_server_is_started_ahead_if_the_user_wants_that() {
     let mut stage = Stage::with_server("ok", &play);
     stage.make("go");
     stage.ask("hi").expect(0, "fine\n", "");
-    fs::remove_file(stage.path("real/go")).unwrap();
-    stage.set("LLM_PREWARM", "1");
-    let call = stage.begin("claude", &["-p", "hi"]);
-    stage.wait_for_start();
-    until(20, "it is up", || stage.failover(&[]).out().contains("local server: UP"));
-    stage.make("go");
-    assert_eq!(crate::support::play::finish(call), (0, "fine\n".into(), String::new()));
-    assert_eq!(stage.started().len(), 1);
-    stage.failover(&["stop"]);
+    for value in ["0", "False", "no", " off ", ""] {
+        stage.set("LLM_PREWARM", value);
+        stage.ask("hi").expect(0, "fine\n", "");
+    }
+    stage.set("LLM_PREWARM", "soon");
+    let warning = "claude: warning: LLM_PREWARM is `soon`: expected 1/true/yes/on or 0/false/no/off; using no\n";
+    stage.ask("hi").expect(0, "fine\n", warning);
+    for (times, value) in ["1", "True", "yes", " on "].into_iter().enumerate() {
+        assert_eq!(stage.started().len(), times, "before {value}");
+        fs::remove_file(stage.path("real/go")).unwrap();
+        stage.set("LLM_PREWARM", value);
+        let call = stage.begin("claude", &["-p", "hi"]);
+        until(20, "it is up", || stage.failover(&[]).out().contains("local server: UP"));
+        stage.make("go");
+        assert_eq!(crate::support::play::finish(call), (0, "fine\n".into(), String::new()));
+        assert_eq!(stage.started().len(), times + 1, "after {value}");
+        stage.failover(&["stop"]);
+    }
 }
 
 /// Nothing may stand behind a variadic option that was not there before.

@@ -258,6 +258,24 @@ fn quiet_is_quiet() {
     stage.ask("hi").expect(0, "from here\n", "");
 }
 
+#[test]
+fn quiet_is_a_matter_of_yes_and_no() {
+    let stub = on();
+    let mut stage = Stage::new(&stub, &acts(&[&init(), &limit(), &act("exit 1")]));
+    let line = "claude: Claude is at its 5-hour limit; the local model answers\n";
+    for value in ["0", "false", " No ", "OFF", "", " "] {
+        stage.set("LLM_FAILOVER_QUIET", value);
+        stage.ask("hi").expect(0, "from here\n", line);
+    }
+    for value in ["1", "true", " Yes ", "ON"] {
+        stage.set("LLM_FAILOVER_QUIET", value);
+        stage.ask("hi").expect(0, "from here\n", "");
+    }
+    stage.set("LLM_FAILOVER_QUIET", "very");
+    let warning = "claude: warning: LLM_FAILOVER_QUIET is `very`: expected 1/true/yes/on or 0/false/no/off; using no\n";
+    stage.ask("hi").expect(0, "from here\n", &format!("{warning}{line}"));
+}
+
 /// A plan's limit with its time.
 #[test]
 fn the_stated_time_is_told() {

@@ -223,25 +223,8 @@ mod tests {
 
     use super::*;
 
-    /// A folder of this test's own that goes with it.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Folder {
-            let dir = std::env::temp_dir().join(format!("failover-ledger-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&dir);
-            Folder(dir)
-        }
-
-        fn ledger(&self) -> PathBuf {
-            self.0.join("below/ledger.jsonl")
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn ledger_in(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("below/ledger.jsonl")
     }
 
     fn lines(path: &Path) -> Vec<String> {
@@ -251,8 +234,8 @@ mod tests {
     #[test]
     fn parallel_writers_lose_nothing_while_files_are_set_aside() {
         const WRITERS: usize = 50;
-        let folder = Folder::new("parallel");
-        let path = folder.ledger();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = ledger_in(&folder);
         // Two files hold it all: the first is set aside once, in the middle.
         let limit = WRITERS as u64 * 6 * 10 / 2;
         thread::scope(|scope| {
@@ -276,8 +259,8 @@ mod tests {
     #[test]
     fn a_full_file_is_set_aside_once() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = Folder::new("full");
-        let path = folder.ledger();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = ledger_in(&folder);
         for line in ["one\n", "two\n", "three\n"] {
             append(&path, line.as_bytes(), 8).unwrap();
         }

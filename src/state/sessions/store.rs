@@ -46,7 +46,7 @@ impl Store {
     /// # Errors
     /// If there is no home folder or no working directory.
     pub(super) fn new(context: &Context) -> Result<Store> {
-        let cwd = std::env::current_dir().map_err(Error::file("read", "."))?;
+        let cwd = context.working_dir().map_err(Error::file("read", "."))?;
         let folder = folder_name(&cwd);
         let (home, root) = (context.home()?, context.state_dir()?.join("sessions"));
         let claude = context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from);

@@ -1,0 +1,67 @@
+//! What the settings say of each request to the local server.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::completions::chat::{Message, Request};
+use crate::completions::endpoint::Timeouts;
+use crate::context::Context;
+use crate::error::Result;
+
+/// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
+/// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
+const WHATEVER_IS_LOADED: &str = "default_model";
+
+/// What the settings say of each request.
+#[derive(Clone)]
+pub(crate) struct RequestSettings {
+    /// The model's name, if the user gave one.
+    pub model: Option<String>,
+    /// The most tokens of an answer.
+    pub max_tokens: u32,
+    /// The context that the model has, in tokens, if the user gave it.
+    pub window: Option<u32>,
+    /// How long to wait for the server.
+    pub patience: Timeouts,
+    temperature: f64,
+    extra: Map<String, Value>,
+}
+
+impl RequestSettings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// If one of them cannot be used.
+    pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
+        let settings = &context.settings;
+        Ok(RequestSettings {
+            extra: settings.extra_body()?,
+            window: settings.window()?,
+            max_tokens: settings.max_tokens()?,
+            patience: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
+            temperature: settings.temperature()?,
+            model: settings.model()?,
+        })
+    }
+
+    /// A request for an answer to `messages`.
+    pub(crate) fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
+        Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone())
+    }
+
+    /// The model's name as the server is given it.
+    pub(crate) fn sent_model(&self) -> &str {
+        self.model.as_deref().unwrap_or(WHATEVER_IS_LOADED)
+    }
+
+    /// How freely the model chooses its words.
+    pub(crate) fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    /// What the user wants added to each request's body.
+    pub(crate) fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+}

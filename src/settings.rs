@@ -1,0 +1,319 @@
+//! Every variable of ours, by its name and as the value it stands for.
+//!
+//! A value is read when it is asked for: one that cannot be used must not disturb a call that does not need it.
+//! One file, so that a name stands once and beside what is made of it.
+
+#![deny(dead_code, reason = "a setting that nothing reads is none")]
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, warn};
+
+macro_rules! settings {
+    ($($setting:ident $name:literal $meaning:literal,)*) => {
+        /// A variable of ours.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Setting { $($setting),* }
+
+        /// The variables, each with its meaning, for a test that compares them with the documents.
+        pub const SETTINGS: &[(&str, &str)] = &[$(($name, $meaning)),*];
+    };
+}
+
+settings! {
+    FlagFile "LLM_BACKEND_FLAG" "absolute path of the switch file",
+    ClaudeBin "CLAUDE_BIN" "absolute path of the real Claude Code",
+    Url "LOCAL_LLM_URL" "the chat completions endpoint",
+    Model "LOCAL_LLM_MODEL" "the model's name",
+    MaxTokens "LOCAL_LLM_MAX_TOKENS" "the longest answer, in tokens",
+    Window "LOCAL_LLM_CONTEXT" "the model's context, in tokens",
+    Temperature "LOCAL_LLM_TEMPERATURE" "the sampling temperature",
+    ApiKey "LOCAL_LLM_API_KEY" "the bearer token of the local server",
+    IdleTimeout "LOCAL_LLM_IDLE_TIMEOUT" "seconds without a byte from the server before a call fails",
+    ExtraBody "LOCAL_LLM_EXTRA_BODY" "a JSON object whose keys are added to a request",
+    Agent "LOCAL_LLM_AGENT" "which calls get tools on the local model: auto, always, never",
+    Port "LLM_PORT" "the local server's port",
+    ServiceLabel "LLM_LAUNCHAGENT" "the LaunchAgent's label, and the systemd unit's name",
+    Supervisor "LLM_SUPERVISOR" "who runs the local server: auto, launchd, systemd, child, none",
+    ServerCommand "LLM_SERVER_CMD" "the command that starts the server as a child",
+    StartTimeout "LLM_START_TIMEOUT" "seconds to wait for the server to come up",
+    NotifyCommand "LLM_NOTIFY_CMD" "a program to tell about flips, limits and outages",
+    Prewarm "LLM_PREWARM" "yes: start the server when a limit is near",
+    IdleUnload "LLM_IDLE_UNLOAD" "minutes without a local call before the server is unloaded",
+    Policy "LLM_FAILOVER_POLICY" "what becomes of a call that Claude refuses: local, wait, wait:2h, fail",
+    Retries "LLM_FAILOVER_RETRIES" "how many retries Claude Code has in an outage",
+    Stall "LLM_FAILOVER_STALL" "seconds that Claude may say nothing before its answer begins",
+    Replay "LLM_FAILOVER_REPLAY" "always: answer locally even if tools have run",
+    Resume "LLM_FAILOVER_RESUME" "never: a session in which tools have run does not go on locally",
+    Quiet "LLM_FAILOVER_QUIET" "yes: no line on stderr for a local answer",
+    GatewayToken "LLM_GATEWAY_TOKEN" "what the gateway asks its clients to show",
+}
+
+impl Setting {
+    /// The variable's name.
+    pub(crate) fn name(self) -> &'static str {
+        SETTINGS[self as usize].0
+    }
+
+    /// It has a value that cannot be used.
+    pub(crate) fn error(self, value: impl Into<String>, expected: &'static str) -> Error {
+        Error::Setting { key: self.name(), value: value.into(), expected }
+    }
+
+    /// Warns that it has a value that cannot be used, and says what is done instead.
+    pub(crate) fn warn(self, applet: &str, value: &str, expected: &'static str, default: impl Display) {
+        warn(applet, &format!("{}; using {default}", self.error(value, expected)));
+    }
+}
+
+/// The values that the user gave.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    environment: fn(&str) -> Option<OsString>,
+    file: Vec<(Vec<u8>, OsString)>,
+}
+
+impl Settings {
+    /// The environment wins over the lines of the settings file.
+    pub(crate) fn new(environment: fn(&str) -> Option<OsString>, file: Vec<(Vec<u8>, OsString)>) -> Settings {
+        Settings { environment, file }
+    }
+
+    /// The names in the settings file that look like ours and are none: slips of the pen.
+    pub(crate) fn unknown_in_file(&self) -> Vec<String> {
+        let names = self.file.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
+        names.filter(|name| looks_like_ours(name) && !SETTINGS.iter().any(|(known, _)| known == name)).collect()
+    }
+
+    /// The switch's file, as given.
+    pub(crate) fn flag_file(&self) -> Option<OsString> {
+        self.value(Setting::FlagFile)
+    }
+
+    /// The real Claude Code, as given.
+    pub(crate) fn claude_bin(&self) -> Option<OsString> {
+        self.value(Setting::ClaudeBin)
+    }
+
+    /// The local server's address, as given.
+    pub(crate) fn url(&self) -> Result<Option<String>> {
+        self.trimmed(Setting::Url)
+    }
+
+    /// The name of the model to ask for.
+    pub(crate) fn model(&self) -> Result<Option<String>> {
+        Ok(self.trimmed(Setting::Model)?.filter(|model| !model.is_empty()))
+    }
+
+    /// The most tokens of an answer.
+    pub(crate) fn max_tokens(&self) -> Result<u32> {
+        self.at_least_one(Setting::MaxTokens, 800, "a number of tokens")
+    }
+
+    /// The context that the model has, in tokens.
+    pub(crate) fn window(&self) -> Result<Option<u32>> {
+        let is_given = self.value(Setting::Window).is_some();
+        is_given.then(|| self.at_least_one(Setting::Window, 1, "a number of tokens")).transpose()
+    }
+
+    /// How freely the model chooses its words.
+    pub(crate) fn temperature(&self) -> Result<f64> {
+        let expected = "a number that is not negative";
+        let temperature: f64 = self.number(Setting::Temperature, 0.2, expected)?;
+        if !temperature.is_finite() || temperature < 0.0 {
+            // JSON has no word for the first kind, and would say null.
+            let value = self.text(Setting::Temperature)?.unwrap_or_default();
+            return Err(Setting::Temperature.error(value, expected));
+        }
+        Ok(temperature)
+    }
+
+    /// The bearer token. One that no header can carry is refused without being shown.
+    pub(crate) fn api_key(&self) -> Result<Option<String>> {
+        let Some(key) = self.value(Setting::ApiKey) else { return Ok(None) };
+        let text = key.to_str().map(|key| key.trim().to_string());
+        match text.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            Some(key) => Ok((!key.is_empty()).then_some(key)),
+            None => Err(Setting::ApiKey.error("…", "visible ASCII characters and no spaces")),
+        }
+    }
+
+    /// How long the local server may send nothing.
+    pub(crate) fn idle_timeout(&self) -> Result<Duration> {
+        let seconds = self.at_least_one(Setting::IdleTimeout, 600, "a number of seconds")?;
+        Ok(Duration::from_secs(seconds.into()))
+    }
+
+    /// What the user wants added to each request's body.
+    pub(crate) fn extra_body(&self) -> Result<Map<String, Value>> {
+        match self.text(Setting::ExtraBody)? {
+            None => Ok(Map::new()),
+            Some(text) => serde_json::from_str(&text).map_err(|_| Setting::ExtraBody.error("…", "a JSON object")),
+        }
+    }
+
+    /// Which calls get tools, in the user's word.
+    pub(crate) fn agent(&self) -> String {
+        self.word(Setting::Agent)
+    }
+
+    /// The port of the local server on this machine.
+    pub(crate) fn port(&self) -> Result<u16> {
+        self.number(Setting::Port, 9420, "a port number")
+    }
+
+    /// The label of the LaunchAgent, and the name of the systemd unit.
+    pub(crate) fn service_label(&self) -> String {
+        let given = self.value(Setting::ServiceLabel).and_then(|label| label.into_string().ok());
+        given.map_or_else(|| "com.local.mlxserver".into(), |label| label.trim().to_string())
+    }
+
+    /// Who runs the local server, in the user's word.
+    pub(crate) fn supervisor(&self) -> Result<Option<String>> {
+        Ok(self.trimmed(Setting::Supervisor)?.map(|name| name.to_ascii_lowercase()))
+    }
+
+    /// The command that starts the server, for a shell.
+    pub(crate) fn server_command(&self) -> Option<OsString> {
+        self.value(Setting::ServerCommand)
+    }
+
+    /// What the server's command finds in its environment, wherever the user has set it.
+    pub(crate) fn for_server_command(&self) -> impl Iterator<Item = (&'static str, OsString)> + '_ {
+        [Setting::Model, Setting::ApiKey].into_iter().filter_map(|setting| Some((setting.name(), self.value(setting)?)))
+    }
+
+    /// How long the server may take to come up.
+    pub(crate) fn start_timeout(&self) -> Result<Duration> {
+        self.number(Setting::StartTimeout, 300, "a number of seconds").map(Duration::from_secs)
+    }
+
+    /// The program to tell about flips, as given.
+    pub(crate) fn notify_command(&self) -> Option<OsString> {
+        self.value(Setting::NotifyCommand)
+    }
+
+    /// Whether the server starts before it is needed.
+    pub(crate) fn prewarms(&self, applet: &str) -> bool {
+        self.is_yes(Setting::Prewarm, applet)
+    }
+
+    /// After how long without a local call the server is unloaded, if it is.
+    pub(crate) fn idle_unload(&self) -> Option<Duration> {
+        let minutes: u64 = self.number(Setting::IdleUnload, 15, "a number of minutes").unwrap_or(15);
+        (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
+    }
+
+    /// What becomes of a call that Claude refuses, in the user's words.
+    pub(crate) fn policy(&self) -> Option<String> {
+        self.value(Setting::Policy).map(|policy| policy.to_string_lossy().into_owned())
+    }
+
+    /// How many retries Claude Code has in an outage.
+    pub(crate) fn retries(&self, applet: &str) -> u32 {
+        self.number_or(Setting::Retries, applet, 2, "a number of retries").try_into().unwrap_or(u32::MAX)
+    }
+
+    /// How long Claude may say nothing before its answer begins; 0 for ever.
+    pub(crate) fn stall(&self, applet: &str) -> Duration {
+        Duration::from_secs(self.number_or(Setting::Stall, applet, 120, "a number of seconds"))
+    }
+
+    /// Whether a call is answered locally even if something has come of it.
+    pub(crate) fn replays_always(&self) -> bool {
+        self.value(Setting::Replay).is_some_and(|value| value == "always")
+    }
+
+    /// Whether a session goes on locally where Claude was refused in the middle of it.
+    pub(crate) fn resumes(&self, applet: &str) -> bool {
+        let word = self.word(Setting::Resume);
+        if !matches!(word.as_str(), "" | "auto" | "never") {
+            Setting::Resume.warn(applet, &word, "auto or never", "auto");
+        }
+        word != "never"
+    }
+
+    /// Whether the user wants no lines about what happens here.
+    pub(crate) fn is_quiet(&self, applet: &str) -> bool {
+        self.is_yes(Setting::Quiet, applet)
+    }
+
+    /// What the gateway's clients have to show. It stands in a header, and in a line for a shell.
+    pub(crate) fn gateway_token(&self) -> Result<Option<String>> {
+        let Some(token) = self.trimmed(Setting::GatewayToken)?.filter(|token| !token.is_empty()) else { return Ok(None) };
+        match token.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c)) {
+            true => Ok(Some(token)),
+            false => Err(Setting::GatewayToken.error("…", "letters, digits and - . _ ~ + / =")),
+        }
+    }
+
+    /// From the environment or else the settings file, where the last line counts. Empty means unset.
+    fn value(&self, setting: Setting) -> Option<OsString> {
+        let in_file = || self.file.iter().rfind(|(name, _)| name == setting.name().as_bytes()).map(|(_, value)| value.clone());
+        let is_set = |value: &OsString| !value.is_empty();
+        (self.environment)(setting.name()).filter(is_set).or_else(|| in_file().filter(is_set))
+    }
+
+    fn text(&self, setting: Setting) -> Result<Option<String>> {
+        let text = |value: OsString| value.into_string().map_err(|_| setting.error("…", "UTF-8 text"));
+        self.value(setting).map(text).transpose()
+    }
+
+    fn trimmed(&self, setting: Setting) -> Result<Option<String>> {
+        Ok(self.text(setting)?.map(|text| text.trim().to_string()))
+    }
+
+    /// In small letters, and empty if it is unset.
+    fn word(&self, setting: Setting) -> String {
+        self.value(setting).unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase()
+    }
+
+    fn number<T: FromStr>(&self, setting: Setting, default: T, expected: &'static str) -> Result<T> {
+        match self.text(setting)? {
+            None => Ok(default),
+            Some(value) => value.trim().parse().map_err(|_| setting.error(value, expected)),
+        }
+    }
+
+    fn number_or(&self, setting: Setting, applet: &str, default: u64, expected: &'static str) -> u64 {
+        self.number(setting, default, expected).unwrap_or_else(|error| {
+            warn(applet, &format!("{error}; using {default}"));
+            default
+        })
+    }
+
+    fn at_least_one(&self, setting: Setting, default: u32, expected: &'static str) -> Result<u32> {
+        match self.number(setting, default, expected)? {
+            0 => Err(setting.error("0", "at least 1")),
+            number => Ok(number),
+        }
+    }
+
+    /// The one rule for yes and no.
+    fn is_yes(&self, setting: Setting, applet: &str) -> bool {
+        let value = self.value(setting).unwrap_or_default();
+        let value = value.to_string_lossy();
+        parse_yes_or_no(&value).unwrap_or_else(|| {
+            setting.warn(applet, &value, "1/true/yes/on or 0/false/no/off", "no");
+            false
+        })
+    }
+}
+
+/// Nothing means no.
+fn parse_yes_or_no(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "" | "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
