@@ -7,7 +7,7 @@ pub mod pty;
 pub mod real;
 pub mod script;
 pub mod stub;
-pub mod tmux;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
