@@ -18,15 +18,15 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, mpsc};
+use std::sync::{LazyLock, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The binary under test: the one that `scripts/test.sh` has built as users get it, else cargo's own.
-pub const BINARY: &str = match option_env!("CLAUDE_FAILOVER_TEST_BINARY") {
-    Some(path) => path,
-    None => env!("CARGO_BIN_EXE_claude-failover"),
-};
+pub static BINARY: LazyLock<&str> = LazyLock::new(|| match std::env::var("CLAUDE_FAILOVER_TEST_BINARY") {
+    Ok(path) => path.leak(),
+    Err(_) => env!("CARGO_BIN_EXE_claude-failover"),
+});
 
 /// How long a process may take unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl Sandbox {
         let dir = tempfile::Builder::new().prefix("failover").tempdir().expect("a temporary folder");
         let mut sandbox = Sandbox { dir, env: BTreeMap::new() };
         let bin = sandbox.path("bin");
-        let output = Command::new(BINARY).arg("--install").arg(&bin).env_clear().output().expect("the binary runs");
+        let output = Command::new(*BINARY).arg("--install").arg(&bin).env_clear().output().expect("the binary runs");
         assert!(output.status.success(), "{output:?}");
         let home = sandbox.home().to_path_buf();
         sandbox.set("HOME", home);
