@@ -10,11 +10,8 @@ mod support;
 #[allow(dead_code, reason = "only the table is compared")]
 mod options;
 
-mod agent;
 mod answer;
 mod applets;
-mod auto;
-mod drill;
 mod failover;
 mod gateway;
 mod golden;
@@ -22,10 +19,6 @@ mod ledger;
 mod lines;
 mod quirks;
 mod readme;
-mod real_cli;
-mod real_engines;
-mod schema_errors;
-mod sdk;
 mod search;
 mod server_life;
 mod sessions;
@@ -33,3 +26,16 @@ mod shim;
 mod supervisors;
 mod switch;
 mod watch;
+
+/// Tests that drive what `scripts/test-deps.sh` installs. `scripts/test.sh --quick` leaves out what has this name.
+#[path = "."]
+mod with_deps {
+    pub mod agent;
+    pub mod auto;
+    pub mod drill;
+    pub mod real_cli;
+    pub mod real_engines;
+    pub mod schema_errors;
+    pub mod sdk;
+}
+use with_deps::{auto, real_cli, real_engines};

@@ -1,5 +1,6 @@
 //! A home of its own for each test, and the processes that run in it.
 
+mod deps;
 pub mod life;
 pub mod messages_api;
 pub mod play;
@@ -21,6 +22,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use deps::{deps, node};
 
 /// The binary under test: the one that `scripts/test.sh` has built as users get it, else cargo's own.
 pub static BINARY: LazyLock<&str> = LazyLock::new(|| match std::env::var("CLAUDE_FAILOVER_TEST_BINARY") {
@@ -319,13 +322,6 @@ impl Output {
     pub fn expect_api_error(self, said: &str, stderr: &str) -> Output {
         self.expect(1, &format!("API Error: {said}\n"), stderr)
     }
-}
-
-/// A folder with what `scripts/test-deps.sh` has installed: the real Claude Code, real model servers.
-pub fn deps() -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-deps");
-    assert!(dir.join("complete").exists(), "run scripts/test-deps.sh first: `{}` is not complete", dir.display());
-    dir
 }
 
 /// A port that was free a moment ago, below those that the system gives to whoever asks for any.
