@@ -107,7 +107,7 @@ logged() {
     fi
     {
         echo "test-deps.sh: $installer cannot install \`$packages\` into target/test-deps/$folder:"
-        tail -n 15 "$log" | sed 's/^/    /'
+        tail -n 25 "$log" | sed 's/^/    /'
     } >&2
     exit 1
 }
