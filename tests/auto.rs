@@ -7,7 +7,6 @@ mod talks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -16,7 +15,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::real_cli;
 use crate::support::stub::Stub;
-use crate::support::{Sandbox, deps};
+use crate::support::{Sandbox, deps, node};
 
 pub type Version = (u32, u32, u32);
 
@@ -78,16 +77,6 @@ pub fn claude(version: Version) -> PathBuf {
     let (major, minor, patch) = version;
     let folder = if version == TODAY { "claude".into() } else { format!("claude-{major}.{minor}.{patch}") };
     deps().join(folder).join("node_modules/.bin/claude")
-}
-
-/// The folder of Node.js, on which the older versions run.
-pub fn node() -> PathBuf {
-    static NODE: OnceLock<PathBuf> = OnceLock::new();
-    let find = || {
-        let output = Command::new("node").args(["-p", "process.execPath"]).output().expect("Node.js");
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).parent().expect("a folder").to_path_buf()
-    };
-    NODE.get_or_init(find).clone()
 }
 
 /// A sandbox where the switch says `auto`, the real Claude of this version stands on PATH and asks `api`, and `local` is the

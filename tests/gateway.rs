@@ -3,13 +3,18 @@
 
 mod answers;
 mod caller;
-mod clients;
-mod engines;
 mod events;
 mod failures;
 mod fuzz;
 mod http;
 mod requests;
+
+/// What `scripts/test.sh --quick` leaves out.
+#[path = "gateway"]
+mod with_deps {
+    mod clients;
+    mod engines;
+}
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;

@@ -6,12 +6,9 @@
 
 mod support;
 
-mod agent;
 mod answer;
 mod applets;
-mod auto;
 mod docs;
-mod drill;
 mod failover;
 mod gateway;
 mod golden;
@@ -20,10 +17,6 @@ mod ledger;
 mod lines;
 mod process_state;
 mod quirks;
-mod real_cli;
-mod real_engines;
-mod schema_errors;
-mod sdk;
 mod search;
 mod server_life;
 mod sessions;
@@ -31,3 +24,16 @@ mod shim;
 mod supervisors;
 mod switch;
 mod watch;
+
+/// Tests that drive what `scripts/test-deps.sh` installs. `scripts/test.sh --quick` leaves out what has this name.
+#[path = "."]
+mod with_deps {
+    pub mod agent;
+    pub mod auto;
+    pub mod drill;
+    pub mod real_cli;
+    pub mod real_engines;
+    pub mod schema_errors;
+    pub mod sdk;
+}
+use with_deps::{auto, real_cli, real_engines};

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::answer::local;
 use crate::real_cli::{self, real};
 use crate::support::messages_api::{self, Reply};
 use crate::support::stub::{Stub, end, json as json_answer, piece, sse};
-use crate::support::{Sandbox, deps, wait};
+use crate::support::{Sandbox, deps, node, wait};
 
 /// What is printed in each case: a line `== CASE` or `== CASE [WHO…]`, and the lines below it. WHO is an SDK, `ours` or
 /// `real` or `auto`; a section for fewer of them goes before one for more.
@@ -59,25 +58,20 @@ impl Sdk {
     fn run_cases(self, sandbox: &Sandbox, claude: &Path, cases: &[&str]) -> BTreeMap<String, String> {
         let script = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name);
         let python = |venv| sandbox.cmd(deps().join(venv).join("bin/python")).arg(script("cases.py"));
-        let node = |folder| {
+        let typescript = |folder| {
             let module = deps().join(folder).join("node_modules/@anthropic-ai/claude-agent-sdk/sdk.mjs");
-            sandbox.cmd(node()).arg(script("cases.mjs")).arg(module)
+            sandbox.cmd(node().join("node")).arg(script("cases.mjs")).arg(module)
         };
         let command = match self {
             Sdk::Python => python("sdk-py"),
             Sdk::OldPython => python("sdk-py-old"),
-            Sdk::TypeScript => node("sdk-ts"),
-            Sdk::OldTypeScript => node("sdk-ts-old"),
+            Sdk::TypeScript => typescript("sdk-ts"),
+            Sdk::OldTypeScript => typescript("sdk-ts-old"),
         };
         let output = command.arg(claude).args(cases).dir(sandbox.path("work")).limit(LIMIT).run();
         assert_eq!(output.code(), 0, "{}{}", output.out(), output.err());
         sections(&output.out())
     }
-}
-
-fn node() -> PathBuf {
-    let output = Command::new("node").args(["-p", "process.execPath"]).output().expect("Node.js");
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
 fn sections(text: &str) -> BTreeMap<String, String> {

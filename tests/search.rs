@@ -32,14 +32,14 @@ fn skipped(list: &[(&str, &str)]) -> String {
 }
 
 fn copy_to(path: &Path) {
-    crate::support::copy(BINARY, path);
+    crate::support::copy(*BINARY, path);
 }
 
 #[test]
 fn what_is_not_the_real_one_is_passed_over_and_named() {
     type Make = fn(&Path);
     let cases: &[(&str, Make, &str)] = &[
-        ("a symlink to us", |path| symlink(BINARY, path).unwrap(), OWN),
+        ("a symlink to us", |path| symlink(*BINARY, path).unwrap(), OWN),
         (
             "a link to a link to us",
             |path| {
@@ -68,7 +68,7 @@ fn what_is_not_the_real_one_is_passed_over_and_named() {
         (
             "a second folder of our links",
             |path| {
-                let install = Command::new(BINARY).arg("--install").arg(path.parent().unwrap()).output().unwrap();
+                let install = Command::new(*BINARY).arg("--install").arg(path.parent().unwrap()).output().unwrap();
                 assert!(install.status.success(), "{install:?}");
             },
             OWN,

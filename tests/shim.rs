@@ -233,7 +233,7 @@ fn closed_streams_harm_nothing() {
 fn a_terminal_stays_the_controlling_terminal() {
     let sandbox = sandbox();
     let ask = |program: &str| {
-        let mut pty = sandbox.at_terminal(program, &["-p"]);
+        let pty = sandbox.at_terminal(program, &["-p"]);
         pty.wait_for("env PATH=");
         pty.send("typed\n\u{4}");
         let (code, shown) = pty.end();
@@ -252,7 +252,7 @@ fn a_terminal_stays_the_controlling_terminal() {
 #[test]
 fn the_interrupt_key_reaches_the_real_one() {
     let sandbox = real_with("#!/bin/sh\ntrap 'echo interrupted; exit 42' INT\necho ready\nwhile :; do sleep 0.05; done\n");
-    let mut pty = sandbox.at_terminal("claude", &[]);
+    let pty = sandbox.at_terminal("claude", &[]);
     pty.wait_for("ready");
     pty.send("\u{3}");
     assert_eq!(pty.end(), (42, "ready\n^Cinterrupted\n".into()));

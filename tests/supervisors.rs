@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::life::{Life, python, stand_in};
+use crate::support::play::first_words;
 use crate::support::until;
 
 const LABEL: &str = "com.local.mlxserver";
@@ -126,12 +127,13 @@ fn a_call_in_local_position_starts_the_service() {
     for supervisor in ["launchd", "systemd"] {
         let life = life(supervisor, "slow");
         life.switch("local");
-        let call = life.begin("claude", &["-p", "hi"]);
+        let mut call = life.begin("claude", &["-p", "hi"]);
+        assert_eq!(first_words(&mut call), life.waiting("claude"));
         life.wait_for_start();
         life.go();
         let output = call.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "echo: hi\n", "{output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), life.waiting("claude"));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         life.flip_to_claude();
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Home, SAID, done};
-use crate::auto::{LIMIT, TODAY, each, node, same};
-use crate::support::deps;
+use crate::auto::{LIMIT, TODAY, each, same};
 use crate::support::script::{Manner, calls, results};
+use crate::support::{deps, node};
 
 /// What the programs print of the first session and of the second, which has nothing but a hook.
 const EXPECTED: &str = "\

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Home, SAID, VERSIONS};
 use crate::auto::{TODAY, each, same};
 use crate::support::script::{Manner, Reply, calls, results, says};
-use crate::support::tmux::Tmux;
+use crate::support::terminal::Terminal;
 use crate::support::until;
 
 #[test]
@@ -25,11 +25,11 @@ fn a_session_at_a_terminal() {
             [
                 calls(&[("Bash", json!({"command": "touch made"}))]),
                 says("The file is there."),
-                Reply::Begins("An answer without an end ".into()),
+                Reply::Begins("An answer without an end:\n\nand on ".into()),
                 says("It went on."),
             ],
         );
-        let terminal = Tmux::new(&home.sandbox, &work);
+        let terminal = Terminal::new(&home.sandbox, &work);
         terminal.enter("stty -g > before; claude --permission-mode default; echo it has ended: $?; stty -g > after");
         terminal.wait_for("❯");
         terminal.enter("make it");
@@ -48,6 +48,8 @@ fn a_session_at_a_terminal() {
         terminal.enter("and on");
         until(60, "the question arrives", || model.questions().len() == 3);
         terminal.wait_for("esc to interrupt");
+        // Before a line of the answer is there, the key takes the question back.
+        terminal.wait_for("An answer without an end:");
         terminal.key("C-c");
         terminal.wait_for("Interrupted");
         until(20, "the answer is cancelled", || model.gone() == 1);

@@ -3,15 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
-use super::{Gateway, PATIENCE, TOKEN, delta};
+use crate::gateway::{Gateway, PATIENCE, TOKEN, delta};
 use crate::support::stub::{Request, Stub, completion, end, json as json_answer, piece, sse};
-use crate::support::{Cmd, Sandbox, deps};
+use crate::support::{Cmd, Sandbox, deps, node};
 
 /// What both print.
 const EXPECTED: &str = include_str!("clients/expected.txt");
@@ -85,8 +84,6 @@ fn the_official_python_client() {
 
 #[test]
 fn the_official_typescript_client() {
-    let output = Command::new("node").args(["-p", "process.execPath"]).output().expect("Node.js");
-    let node = String::from_utf8_lossy(&output.stdout).trim().to_string();
     let sdk = deps().join("api-ts/node_modules/@anthropic-ai/sdk");
-    compare(|sandbox| sandbox.cmd(&node).arg(script("cases.mjs")).arg(&sdk));
+    compare(|sandbox| sandbox.cmd(node().join("node")).arg(script("cases.mjs")).arg(&sdk));
 }

@@ -4,10 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Gateway, TOKEN, question, with, with_tools};
+use crate::gateway::{Gateway, TOKEN, question, with, with_tools};
 use crate::real_cli;
 use crate::real_engines::{Engine, Guard, LIMIT};
 use crate::support::life::Life;
+use crate::support::node;
 
 /// Side by side their threads would wait for each other's cores.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -78,7 +79,7 @@ fn claude_code_on_llama_cpp() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut life = running(Engine::Llama);
     let bin = real_cli::real();
-    let path = [life.path("bin"), bin.parent().unwrap().into(), crate::auto::node(), "/usr/bin".into(), "/bin".into()];
+    let path = [life.path("bin"), bin.parent().unwrap().into(), node(), "/usr/bin".into(), "/bin".into()];
     life.set_path(&path);
     life.set("LOCAL_LLM_AGENT", "always");
     life.set("LOCAL_LLM_MAX_TOKENS", "48");

@@ -184,7 +184,9 @@ pub fn stand_in(name: &str) -> PathBuf {
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
-        let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().expect("python3");
+        let find = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/find-python.sh");
+        let output = Command::new(find).output().expect("a script");
+        assert!(output.status.success(), "{output:?}");
         PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
     })
 }

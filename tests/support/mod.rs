@@ -1,5 +1,6 @@
 //! A home of its own for each test, and the processes that run in it.
 
+mod deps;
 pub mod life;
 pub mod messages_api;
 pub mod play;
@@ -7,7 +8,7 @@ pub mod pty;
 pub mod real;
 pub mod script;
 pub mod stub;
-pub mod tmux;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,15 +19,17 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, mpsc};
+use std::sync::{LazyLock, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use deps::{deps, node};
+
 /// The binary under test: the one that `scripts/test.sh` has built as users get it, else cargo's own.
-pub const BINARY: &str = match option_env!("CLAUDE_FAILOVER_TEST_BINARY") {
-    Some(path) => path,
-    None => env!("CARGO_BIN_EXE_claude-failover"),
-};
+pub static BINARY: LazyLock<&str> = LazyLock::new(|| match std::env::var("CLAUDE_FAILOVER_TEST_BINARY") {
+    Ok(path) => path.leak(),
+    Err(_) => env!("CARGO_BIN_EXE_claude-failover"),
+});
 
 /// How long a process may take unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +61,7 @@ impl Sandbox {
         let dir = tempfile::Builder::new().prefix("failover").tempdir().expect("a temporary folder");
         let mut sandbox = Sandbox { dir, env: BTreeMap::new() };
         let bin = sandbox.path("bin");
-        let output = Command::new(BINARY).arg("--install").arg(&bin).env_clear().output().expect("the binary runs");
+        let output = Command::new(*BINARY).arg("--install").arg(&bin).env_clear().output().expect("the binary runs");
         assert!(output.status.success(), "{output:?}");
         let home = sandbox.home().to_path_buf();
         sandbox.set("HOME", home);
@@ -319,13 +322,6 @@ impl Output {
     pub fn expect_api_error(self, said: &str, stderr: &str) -> Output {
         self.expect(1, &format!("API Error: {said}\n"), stderr)
     }
-}
-
-/// A folder with what `scripts/test-deps.sh` has installed: the real Claude Code, real model servers.
-pub fn deps() -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-deps");
-    assert!(dir.join("complete").exists(), "run scripts/test-deps.sh first: `{}` is not complete", dir.display());
-    dir
 }
 
 /// A port that was free a moment ago, below those that the system gives to whoever asks for any.

@@ -13,7 +13,7 @@ use nix::pty::{Winsize, openpty};
 
 use super::{Cmd, Sandbox, kill_group, real, until, wait};
 
-/// A running process and the other end of its terminal, which is 33 rows high and 101 columns wide.
+/// A running process and the other end of its terminal.
 pub struct Pty {
     child: Child,
     master: File,
@@ -22,18 +22,24 @@ pub struct Pty {
 }
 
 impl Sandbox {
-    /// Runs one of our links, or any program by its path, at a terminal: its three streams and controlling terminal.
+    /// Runs one of our links, or any program by its path, at a terminal: its three streams and controlling terminal. It is
+    /// 33 rows high and 101 columns wide, and answers nothing.
     pub fn at_terminal(&self, program: &str, args: &[&str]) -> Pty {
-        static TERMINAL: OnceLock<PathBuf> = OnceLock::new();
+        Pty::new(self.cmd_at_terminal(program).args(args), 33, 101, |_| Vec::new())
+    }
+
+    /// A call that makes the terminal on its stdin the controlling one.
+    pub fn cmd_at_terminal(&self, program: &str) -> Cmd {
+        static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
         let path = if program.contains('/') { PathBuf::from(program) } else { self.path("bin").join(program) };
-        let launcher = TERMINAL.get_or_init(|| real::compiled("terminal"));
-        Pty::new(self.cmd(launcher).arg(path).args(args).in_our_group())
+        self.cmd(LAUNCHER.get_or_init(|| real::compiled("terminal"))).arg(path).in_our_group()
     }
 }
 
 impl Pty {
-    fn new(mut cmd: Cmd) -> Pty {
-        let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
+    /// Starts it at a terminal of this size. `respond` gets what is written to the terminal and gives what that answers.
+    pub fn new(mut cmd: Cmd, rows: u16, columns: u16, mut respond: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Pty {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let ends = openpty(Some(&size), None).expect("a terminal");
         // Children of other tests must not hold this terminal open.
         for end in [&ends.master, &ends.slave] {
@@ -44,11 +50,12 @@ impl Pty {
         drop(cmd);
         let shown: Arc<Mutex<Vec<u8>>> = Arc::default();
         let master = File::from(ends.master);
-        let (mut output, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
+        let (mut terminal, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
         let reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = output.read(&mut chunk) {
+            while let Ok(length @ 1..) = terminal.read(&mut chunk) {
                 seen.lock().expect("no panic").extend_from_slice(&chunk[..length]);
+                let _ = terminal.write_all(&respond(&chunk[..length]));
             }
         });
         Pty { child, master, reader, shown }
@@ -66,8 +73,8 @@ impl Pty {
     }
 
     /// Types. What has ended reads nothing, which is no fault of the keys.
-    pub fn send(&mut self, keys: &str) {
-        let _ = self.master.write_all(keys.as_bytes());
+    pub fn send(&self, keys: &str) {
+        let _ = (&self.master).write_all(keys.as_bytes());
     }
 
     /// Whether the process has ended.

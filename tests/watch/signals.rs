@@ -82,7 +82,7 @@ fn crashes_are_claudes_own() {
 #[test]
 fn the_interrupt_key_reaches_claude_once() {
     let stage = noting(&["INT", "USR2"]);
-    let mut pty = stage.at_terminal("claude", &["-p", "hi"]);
+    let pty = stage.at_terminal("claude", &["-p", "hi"]);
     stage.wait_for_watch();
     pty.send("\u{3}");
     stage.wait_for_signals("INT\n");
@@ -114,7 +114,7 @@ fn the_stop_key_stops_both_and_they_go_on() {
     let stage = Stage::bare();
     stage.play(&acts(&[&init(), &["make ready", "wait go"].map(String::from), &answer("fine"), &act("exit 7")]));
     let script = "set -m; claude -p hi; echo stopped; fg >/dev/null; echo code $?";
-    let mut pty = stage.at_terminal("/bin/bash", &["-c", script]);
+    let pty = stage.at_terminal("/bin/bash", &["-c", script]);
     stage.wait_for_watch();
     let run = stage.run(1);
     pty.send("\u{1a}");
@@ -181,7 +181,7 @@ fn a_claude_that_was_given_up_stays_stopped() {
     stage.set("LOCAL_LLM_URL", stub.url());
     stage.play(&acts(&[&init(), &retry(3), &act("wait never")]));
     let script = "set -m; claude -p hi; echo stopped; while [ ! -e fg ]; do sleep 0.01; done; fg >/dev/null; echo code $?";
-    let mut pty = stage.at_terminal("/bin/bash", &["-c", script]);
+    let pty = stage.at_terminal("/bin/bash", &["-c", script]);
     until(20, "the local model is asked", || !stub.chats().is_empty());
     let run = stage.run(1);
     until(20, "Claude is stopped", || state(run.pid) == Some('T'));
