@@ -107,7 +107,7 @@ fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Time
         }
     }
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
-        occasion.input = Source::Feed(pump.give_away());
+        occasion.input = Source::Feed(pump.divert_for_good());
     }
     match answer::run(name, context, command_line, occasion) {
         Ok(Outcome::Answered(answered)) => {

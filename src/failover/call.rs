@@ -219,8 +219,8 @@ impl Call<'_> {
     /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
     pub(super) fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens) {
-            Some(pump) => Source::Feed(pump.take()),
-            None => Source::Read(watch.stdin().kept()),
+            Some(pump) => Source::Feed(pump.divert()),
+            None => Source::Read(watch.stdin().unanswered()),
         };
         let session_id = watch.session_id().map(str::to_string);
         let taken = Handover { session_id, said: watch.said(), is_running: watch.state_is_running() };
@@ -239,7 +239,7 @@ impl Call<'_> {
     /// Answers a call without asking Claude, and asks it if that fails.
     pub(super) fn answer_first(&self, condition: &Condition, mut process: Process) -> ExitCode {
         let input = match process.stdin.pump().filter(|_| self.listens) {
-            Some(pump) => Source::Feed(pump.take_unheard()),
+            Some(pump) => Source::Feed(pump.divert()),
             None => match prompt::read_stdin() {
                 Ok(bytes) => {
                     process.stdin = Stdin::Read(bytes.clone());

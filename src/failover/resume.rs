@@ -32,7 +32,7 @@ impl Call<'_> {
              again. Go on from there.",
             reason.said
         );
-        process.stdin.say_instead(&prompt, left.members);
+        process.stdin.replace_turn(&prompt, left.members);
         match self.run_agent_with(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
@@ -43,7 +43,7 @@ impl Call<'_> {
                     return exit.into();
                 }
                 // The turn has its end. What the caller says next is for Claude again.
-                process.stdin.has_its_answer();
+                process.stdin.drop_answered_line();
                 match self.try_claude(process, Mode::Watched, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),

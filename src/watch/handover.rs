@@ -42,7 +42,7 @@ impl Watch<'_> {
         let members = (self.answers + self.members).max(self.turn.heard) - self.answers;
         let left = Left { lines: std::mem::take(&mut self.turn.held), exit, members };
         let Watch { program, stdin, signals, ended, session_id, out, .. } = self;
-        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
+        let answered = stdin.pump().map(Pump::setting_ids).unwrap_or_default();
         let process = Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id };
         (process, out, left)
     }

@@ -215,7 +215,7 @@ impl<'a> Watch<'a> {
         }
         out.set_version(version);
         stdin.connect(child.stdin.take());
-        let answers = stdin.pump().map_or(0, Pump::answered_so_far);
+        let answers = stdin.pump().map_or(0, Pump::answered_lines);
         let stdout = child.stdout.take();
         Ok(Watch {
             applet,
@@ -339,7 +339,7 @@ impl<'a> Watch<'a> {
             guard.dismiss();
         }
         let Watch { program, stdin, signals, ended, session_id, answers, .. } = self;
-        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
+        let answered = stdin.pump().map(Pump::setting_ids).unwrap_or_default();
         let session_id = session_id.filter(|_| answers > 0);
         Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id }
     }
@@ -354,7 +354,7 @@ impl<'a> Watch<'a> {
             if is_stopped {
                 let _ = kill(pid, Signal::SIGKILL);
             } else if let Some(pump) = pump {
-                pump.close();
+                pump.close_child_pipe();
             }
         }
     }
@@ -459,11 +459,11 @@ impl<'a> Watch<'a> {
                 return None;
             }
             // What is still being said, or has been answered, is not waited for.
-            let is_said = if self.listens { self.turn.is_running } else { pump.is_over() || pump.last().is_none() };
+            let is_said = if self.listens { self.turn.is_running } else { pump.is_over() || pump.last_came().is_none() };
             if !is_said {
                 return None;
             }
-            last = last.max(pump.last().unwrap_or(last));
+            last = last.max(pump.last_came().unwrap_or(last));
         }
         Some(self.patience.stall.saturating_sub(last.elapsed()))
     }
@@ -492,7 +492,7 @@ impl<'a> Watch<'a> {
         if line.has_tool() {
             self.turn.has_tool = true;
             // What is said while a tool runs, Claude Code hears with the tool's result.
-            self.turn.heard = self.stdin.pump().filter(|_| line.is("user")).map_or(self.turn.heard, Pump::said);
+            self.turn.heard = self.stdin.pump().filter(|_| line.is("user")).map_or(self.turn.heard, Pump::lines_received);
         }
         if let Some(limit) = line.rejected() {
             self.turn.evidence.rejected = Some(limit);
@@ -651,7 +651,7 @@ impl<'a> Watch<'a> {
             if self.may_be_answered_again() {
                 self.turn.held.extend_from_slice(bytes);
                 // It would go on with what waits, beside whoever answers in its place.
-                if self.listens && self.stdin.pump().is_some_and(|pump| pump.said() > self.answers + self.members) {
+                if self.listens && self.stdin.pump().is_some_and(|pump| pump.lines_received() > self.answers + self.members) {
                     self.stop();
                 }
                 return Some(Step::Refused(verdict));
@@ -671,12 +671,12 @@ impl<'a> Watch<'a> {
 
     fn close_turn(&mut self) {
         if let Some(pump) = self.stdin.pump().filter(|_| self.listens) {
-            self.answers = (self.answers + self.members).max(self.turn.heard).min(pump.said());
+            self.answers = (self.answers + self.members).max(self.turn.heard).min(pump.lines_received());
             let answered = std::mem::take(&mut self.turn.texts).into_iter().map(|text| (Role::Assistant, text));
-            self.said.extend(pump.answered(self.answers).into_iter().chain(answered));
+            self.said.extend(pump.drop_answered(self.answers).into_iter().chain(answered));
             let excess = self.said.len().saturating_sub(MOST_SAID);
             self.said.drain(..excess);
-            let waiting = pump.said().saturating_sub(self.answers);
+            let waiting = pump.lines_received().saturating_sub(self.answers);
             self.members = if self.version.is_some_and(Version::joins_what_waits) { waiting.max(1) } else { 1 };
         }
         self.has_result = true;
