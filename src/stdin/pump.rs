@@ -103,6 +103,15 @@ impl Pump {
         Feed::new(settings, first, next)
     }
 
+    /// The local model has answered, so Claude is not to have any of it again.
+    pub(crate) fn keep_no_more(&self) {
+        let mut state = self.state();
+        if let Reader::LocalModel { missed, .. } = &mut state.reader {
+            *missed = None;
+            state.kept = Kept::default();
+        }
+    }
+
     /// Gives it to the real Claude again, with what came in the meantime.
     pub(crate) fn give_back(&self) {
         let mut pipe = self.pipe();

@@ -350,6 +350,9 @@ impl<'a> Watch<'a> {
         let pump = self.stdin.pump().cloned();
         move || {
             signals.keep_stopped(None);
+            if let Some(pump) = &pump {
+                pump.keep_no_more();
+            }
             // Asked to end, it would wake up first, try again what it was at, and run what tools that asks for.
             if is_stopped {
                 let _ = kill(pid, Signal::SIGKILL);
