@@ -93,7 +93,7 @@ fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Time
         let error;
         if stdin.has_begun() {
             (error, stdin) = match agent::run(name, context, command_line, stdin) {
-                Ok(exit) => return exit.into(),
+                Ok(exit) => return exit.end_process(),
                 Err(failed) => failed,
             };
         } else {

@@ -182,7 +182,7 @@ impl Call<'_> {
                     is_told = true;
                     drop(permit.take());
                     // Whoever has sent a signal wants an end, and not another answer.
-                    if watch.signals().is_to_end() {
+                    if watch.signals().is_end_requested() {
                         watch.go_on(HashSet::new());
                     } else if matches!(self.policy, Policy::Wait(_)) {
                         return Tried::MustWait(watch.dismiss().into(), verdict);
@@ -210,7 +210,7 @@ impl Call<'_> {
                         }
                     }
                     self.record_claude(&watch, exit);
-                    return Tried::Ended(exit.into());
+                    return Tried::Ended(exit.end_process());
                 }
             }
         }

@@ -40,7 +40,7 @@ impl Call<'_> {
                 let exit = left.tell(out);
                 Entry { exit: Some(exit.code()), ..begun }.append(self.context);
                 if !self.listens {
-                    return exit.into();
+                    return exit.end_process();
                 }
                 // The turn has its end. What the caller says next is for Claude again.
                 process.stdin.drop_answered_line();
@@ -108,7 +108,7 @@ impl Call<'_> {
                         ..self.entry(if is_resumed { "resume" } else { "agent" }, "local")
                     };
                     watch.record(entry).append(self.context);
-                    return Ok(exit.into());
+                    return Ok(exit.end_process());
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::claude_code::protocol::line::Line;
-use crate::os::exit::{Exit, mirrored};
+use crate::os::exit::Exit;
 use crate::os::guardian;
 use crate::os::signals::Target;
 use crate::stdin::Pump;
@@ -29,12 +29,12 @@ impl Watch<'_> {
         self.signals.give_to(Target::Us);
         let pid = self.pid();
         let child = std::cell::RefCell::new(&mut self.child);
-        guardian::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        guardian::terminate(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
         let status = self.child.wait().ok();
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
-        let exit = match status.map(mirrored) {
+        let exit = match status.map(Exit::of_child) {
             // It was ended here.
             Some(Exit::Code(code)) => Exit::Code(code.max(1)),
             _ => Exit::Code(1),

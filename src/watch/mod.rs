@@ -29,7 +29,7 @@ use crate::claude_code::version::Version;
 use crate::claude_code::{locate, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result, report, say};
-use crate::os::exit::{Exit, mirrored};
+use crate::os::exit::Exit;
 use crate::os::guardian::Guardian;
 use crate::os::signals::{Signals, Target};
 use crate::state::ledger::Entry;
@@ -202,7 +202,7 @@ impl<'a> Watch<'a> {
         }
         let (signals, ended) = match signals {
             Some(taken) => taken,
-            None => Signals::take(Target::Next(vec![])).map_err(Error::file("take", "signals"))?,
+            None => Signals::catch(Target::Next(vec![])).map_err(Error::file("take", "signals"))?,
         };
         // What was caught becomes the default again in the child, and what is ignored was not taken.
         signals.give_to(Target::Next(vec![]));
@@ -333,7 +333,7 @@ impl<'a> Watch<'a> {
             let _ = kill(pid, Signal::SIGKILL);
         }
         let child = std::cell::RefCell::new(&mut self.child);
-        crate::os::guardian::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
+        crate::os::guardian::terminate(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
         let _ = self.child.wait();
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
@@ -733,7 +733,7 @@ impl<'a> Watch<'a> {
             guard.dismiss();
         }
         // Somebody has taken its status away from us, and nobody can know it.
-        let exit = status.map_or(Exit::Code(1), mirrored);
+        let exit = status.map_or(Exit::Code(1), Exit::of_child);
         Step::Ended(match self.out.fault() {
             Some(error) => {
                 report(self.applet, &error);

@@ -53,7 +53,7 @@ impl Process {
                 taken.0.give_to(target);
                 taken
             }
-            None => self.signals.insert(Signals::take(target).map_err(Error::file("take", "signals"))?),
+            None => self.signals.insert(Signals::catch(target).map_err(Error::file("take", "signals"))?),
         };
         Ok(signals.clone())
     }
