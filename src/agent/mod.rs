@@ -31,9 +31,9 @@ use crate::server::Server;
 use crate::server::probe::State;
 use crate::state::ledger::Entry;
 use crate::stdin::Stdin;
-use crate::watch::process::{OnLocal, Process};
+use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
-use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 /// When the local model gets tools: `LOCAL_LLM_AGENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,14 +161,14 @@ pub(crate) fn run(
         say(&format!("{applet}: {}", ready.said));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
-    out.mark(Some(json!({"backend": "local", "reason": "switch"})));
+    out.set_mark(Some(json!({"backend": "local", "reason": "switch"})));
     let start = Start {
         mode: Mode::PassedOn,
-        patience: GiveUpAfter::endless(),
+        give_up: GiveUpAfter::never(),
         limits_retries: false,
-        local: Some(OnLocal { ready, prompt: None }),
+        local: Some(LocalSetup { ready, prompt: None }),
     };
-    let mut watch = match Watch::start(applet, context, command_line, Process::with(program, stdin), out, start) {
+    let mut watch = match Watch::start(applet, context, command_line, NextTry::first_with(program, stdin), out, start) {
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);

@@ -33,7 +33,7 @@ use crate::state::ledger::Entry;
 use crate::state::notify;
 use crate::stdin::Stdin;
 use crate::text::clock;
-use crate::watch::process::Process;
+use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
 use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
 
@@ -110,12 +110,12 @@ impl Reason {
 pub(super) enum Tried {
     Ended(ExitCode),
     /// Claude refused, and the call is to wait; with its stdin for the next try.
-    MustWait(Box<Process>, Verdict),
+    MustWait(Box<NextTry>, Verdict),
 }
 
 impl Call<'_> {
     pub(super) fn route(&self, program: PathBuf) -> ExitCode {
-        let mut process = Process::new(program, self.listens);
+        let mut process = NextTry::first(program, self.listens);
         let deadline = self.policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
         let mut has_said = false;
         let mut wait = |said: &str| {
@@ -163,9 +163,9 @@ impl Call<'_> {
     }
 
     /// Runs the real Claude, and answers in its place if it refuses.
-    pub(super) fn try_claude(&self, process: Process, mode: Mode, mut permit: Option<Permit>) -> Tried {
+    pub(super) fn try_claude(&self, process: NextTry, mode: Mode, mut permit: Option<Permit>) -> Tried {
         let (mut asked, mut is_told) = (self.asked(), false);
-        let start = Start { mode, patience: self.patience(), limits_retries: self.policy == Policy::Fail, local: None };
+        let start = Start { mode, give_up: self.patience(), limits_retries: self.policy == Policy::Fail, local: None };
         let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, self.rendered(), start) {
             Ok(watch) => watch,
             Err(error) => return Tried::Ended(report(self.applet, &error)),
@@ -183,13 +183,13 @@ impl Call<'_> {
                     drop(permit.take());
                     // Whoever has sent a signal wants an end, and not another answer.
                     if watch.signals().is_end_requested() {
-                        watch.go_on(HashSet::new());
+                        watch.pass_on_refusal(HashSet::new());
                     } else if matches!(self.policy, Policy::Wait(_)) {
-                        return Tried::MustWait(watch.dismiss().into(), verdict);
+                        return Tried::MustWait(watch.end().into(), verdict);
                     } else if self.agent_policy.takes(self.context, self.command_line, watch.stdin(), false) {
-                        return self.run_agent(&Reason::of(&verdict), watch.dismiss());
+                        return self.run_agent(&Reason::of(&verdict), watch.end());
                     } else if let Some(code) = self.take_over(&mut watch, &verdict) {
-                        watch.dismiss();
+                        watch.end();
                         return Tried::Ended(code);
                     }
                     asked = self.asked();
@@ -223,21 +223,21 @@ impl Call<'_> {
             None => Source::Read(watch.stdin().unanswered()),
         };
         let session_id = watch.session_id().map(str::to_string);
-        let taken = Handover { session_id, said: watch.said(), is_running: watch.state_is_running() };
+        let taken = Handover { session_id, said: watch.transcript(), is_running: watch.is_session_running() };
         let signals = watch.signals().clone();
         let reason = Reason::of(verdict);
-        match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
+        match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.on_takeover()))) {
             Ok(answered) => Some(self.record_local("watch", &reason, answered)),
             Err(error) => {
                 self.say_why_not(&error);
-                watch.go_on(self.replied());
+                watch.pass_on_refusal(self.replied());
                 None
             }
         }
     }
 
     /// Answers a call without asking Claude, and asks it if that fails.
-    pub(super) fn answer_first(&self, condition: &Condition, mut process: Process) -> ExitCode {
+    pub(super) fn answer_first(&self, condition: &Condition, mut process: NextTry) -> ExitCode {
         let input = match process.stdin.pump().filter(|_| self.listens) {
             Some(pump) => Source::Feed(pump.divert()),
             None => match prompt::read_stdin() {
@@ -257,7 +257,7 @@ impl Call<'_> {
             Ok(answered) => self.record_local("answer", &reason, answered),
             Err(error) => {
                 self.say_why_not(&error);
-                process.answered = self.replied();
+                process.answered_requests = self.replied();
                 match self.try_claude(process, Mode::PassedOn, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),

@@ -10,13 +10,13 @@ use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
 use crate::failover::call::{Call, Reason, TRY_AGAIN_LATER, Tried};
 use crate::state::ledger::Entry;
-use crate::watch::process::{OnLocal, Process};
+use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
-use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 impl Call<'_> {
     /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn run_agent(&self, reason: &Reason, process: Process) -> Tried {
+    pub(super) fn run_agent(&self, reason: &Reason, process: NextTry) -> Tried {
         match self.run_agent_with(reason, process, self.rendered(), None) {
             Ok(code) => Tried::Ended(code),
             Err(left) => self.try_claude(left.0, Mode::PassedOn, None),
@@ -32,12 +32,12 @@ impl Call<'_> {
              again. Go on from there.",
             reason.said
         );
-        process.stdin.replace_turn(&prompt, left.members);
+        process.stdin.replace_turn(&prompt, left.turn_lines);
         match self.run_agent_with(&reason, process, out, (!self.listens).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
                 let (process, out) = *failed;
-                let exit = left.tell(out);
+                let exit = left.print(out);
                 Entry { exit: Some(exit.code()), ..begun }.append(self.context);
                 if !self.listens {
                     return exit.end_process();
@@ -59,10 +59,10 @@ impl Call<'_> {
     fn run_agent_with(
         &self,
         reason: &Reason,
-        process: Process,
+        process: NextTry,
         mut out: Renderer,
         prompt: Option<String>,
-    ) -> Result<ExitCode, Box<(Process, Renderer)>> {
+    ) -> Result<ExitCode, Box<(NextTry, Renderer)>> {
         let is_resumed = process.has_session();
         let ready = match agent::prepare(self.context, self.command_line, true) {
             Ok(mut ready) if is_resumed => {
@@ -82,9 +82,9 @@ impl Call<'_> {
         if is_resumed {
             mark["resumed"] = true.into();
         }
-        out.mark(Some(mark));
-        let patience = GiveUpAfter { resumes: false, ..self.patience() };
-        let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
+        out.set_mark(Some(mark));
+        let give_up = GiveUpAfter { resumes: false, ..self.patience() };
+        let start = Start { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
         let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, out, start) {
             Ok(watch) => watch,
             Err(error) => return Ok(report(self.applet, &error)),
@@ -94,9 +94,9 @@ impl Call<'_> {
                 Step::Answering => self.say(&line),
                 Step::NearLimit => {}
                 Step::Refused(_) | Step::Interrupted(_) => {
-                    let said = watch.refusal().unwrap_or_else(|| "it did not answer".into());
+                    let said = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
                     let (process, mut out, _) = watch.hand_over();
-                    out.mark(None);
+                    out.set_mark(None);
                     self.say_why_not(&Error::Answer(said));
                     return Err((process, out).into());
                 }
