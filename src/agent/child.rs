@@ -13,9 +13,9 @@ use crate::error::{Error, report, say};
 use crate::os::exit::Exit;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
-use crate::watch::process::{OnLocal, Process};
+use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
-use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 /// Runs the real Claude Code on the local model as a child, for a session whose first line is read already.
 ///
@@ -37,14 +37,14 @@ pub(crate) fn run(
         say(&format!("{applet}: {}", ready.said));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
-    out.mark(Some(json!(Mark::by_flag())));
+    out.set_mark(Some(json!(Mark::by_flag())));
     let start = Start {
         mode: Mode::PassedOn,
-        patience: GiveUpAfter::endless(),
+        give_up: GiveUpAfter::never(),
         limits_retries: false,
-        local: Some(OnLocal { ready, prompt: None }),
+        local: Some(LocalSetup { ready, prompt: None }),
     };
-    let mut watch = match Watch::start(applet, context, command_line, Process::with(program, stdin), out, start) {
+    let mut watch = match Watch::start(applet, context, command_line, NextTry::first(program, stdin), out, start) {
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);

@@ -51,7 +51,7 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     }
     let (error, stdin) = match call.take_stdin() {
         stdin if stdin.has_begun() => match child::run(applet, context, &command_line, stdin) {
-            Ok(exit) => return Ok(Some(exit.into())),
+            Ok(exit) => return Ok(Some(exit.end_process())),
             Err(failed) => failed,
         },
         stdin => (launch::become_agent(applet, context, &command_line, true), stdin),
@@ -75,7 +75,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
     let (applet, context) = (call.applet, call.context);
     let mut request = AnswerRequest::switch();
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
-        request.input = Source::Feed(pump.give_away());
+        request.input = Source::Feed(pump.divert_for_good());
     }
     match answer::run(applet, context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {

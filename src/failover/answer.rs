@@ -20,22 +20,22 @@ use crate::os::signals::{Signals, Target};
 use crate::routing::reason::Refusal;
 use crate::state::ledger::{AnsweredBy, RouteName};
 use crate::stdin::Stdin;
-use crate::watch::process::Process;
+use crate::watch::next_try::NextTry;
 
 impl Failover<'_> {
     /// Answers a call without asking Claude, and asks it if that fails.
-    pub(super) fn answer_first(&self, refusal: &Refusal, mut process: Process) -> ExitCode {
-        let input = match process.stdin.pump().filter(|_| self.listens()) {
-            Some(pump) => Source::Feed(pump.take_unheard()),
+    pub(super) fn answer_first(&self, refusal: &Refusal, mut next: NextTry) -> ExitCode {
+        let input = match next.stdin.pump().filter(|_| self.listens()) {
+            Some(pump) => Source::Feed(pump.divert()),
             None => match prompt::read_stdin() {
                 Ok(bytes) => {
-                    process.stdin = Stdin::Read(bytes.clone());
+                    next.stdin = Stdin::Read(bytes.clone());
                     Source::Read(bytes)
                 }
                 Err(error) => return report(self.applet, &error),
             },
         };
-        let signals = match process.signals(Target::Us) {
+        let signals = match next.signals(Target::Us) {
             Ok(signals) => signals,
             Err(error) => return report(self.applet, &error),
         };
@@ -43,8 +43,8 @@ impl Failover<'_> {
             Ok(answered) => self.record_local(RouteName::Answer, refusal, answered),
             Err(error) => {
                 self.say_why_not(&error);
-                process.answered = self.answered_requests();
-                self.pass_on(process)
+                next.answered_requests = self.answered_requests();
+                self.pass_on(next)
             }
         }
     }

@@ -16,20 +16,20 @@ use crate::routing::refusal_policy::RefusalPolicy;
 use crate::routing::route::{OnRefusal, Route, after_refusal};
 use crate::state::breaker::Permit;
 use crate::state::ledger::RouteName;
-use crate::watch::process::Process;
+use crate::watch::next_try::NextTry;
 use crate::watch::{Mode, Start, Step, Watch};
 
 impl Failover<'_> {
     /// Runs the real Claude, and answers in its place if it refuses.
-    pub(super) fn watch(&self, process: Process, on_refusal: OnRefusal, mut permit: Option<Permit>) -> Tried {
+    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> Tried {
         let mode = match on_refusal {
             OnRefusal::Decide => Mode::Watched,
             OnRefusal::PassOn => Mode::PassedOn,
         };
         let (mut attempt, mut is_known) = (self.attempt(), false);
         let limits_retries = self.policy == RefusalPolicy::Fail;
-        let start = Start { mode, patience: self.give_up_after(), limits_retries, local: None };
-        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, process, self.renderer(), start) {
+        let start = Start { mode, give_up: self.give_up_after(), limits_retries, local: None };
+        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), start) {
             Ok(watch) => watch,
             Err(error) => return Tried::Ended(report(self.applet, &error)),
         };
@@ -44,17 +44,17 @@ impl Failover<'_> {
                     self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
                     is_known = true;
                     drop(permit.take());
-                    let (is_to_end, refusal) = (watch.signals().is_to_end(), Refusal::of(&verdict));
+                    let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
                     match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
-                        Route::Wait(refusal) => return Tried::MustWait(watch.dismiss().into(), refusal),
-                        Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.dismiss()),
+                        Route::Wait(refusal) => return Tried::MustWait(watch.end().into(), refusal),
+                        Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
                         Route::Answer(_) => {
                             if let Some(code) = self.take_over(&mut watch, &verdict) {
-                                watch.dismiss();
+                                watch.end();
                                 return Tried::Ended(code);
                             }
                         }
-                        _ => watch.go_on(HashSet::new()),
+                        _ => watch.pass_on_refusal(HashSet::new()),
                     }
                     attempt = self.attempt();
                 }
@@ -74,15 +74,15 @@ impl Failover<'_> {
                         }
                     }
                     self.record_claude(&watch, exit);
-                    return Tried::Ended(exit.into());
+                    return Tried::Ended(exit.end_process());
                 }
             }
         }
     }
 
     /// Passes on what Claude says: nobody else could answer.
-    pub(super) fn pass_on(&self, process: Process) -> ExitCode {
-        match self.watch(process, OnRefusal::PassOn, None) {
+    pub(super) fn pass_on(&self, next: NextTry) -> ExitCode {
+        match self.watch(next, OnRefusal::PassOn, None) {
             Tried::Ended(code) => code,
             Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
         }
@@ -91,18 +91,18 @@ impl Failover<'_> {
     /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
     fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens()) {
-            Some(pump) => Source::Feed(pump.take()),
-            None => Source::Read(watch.stdin().kept()),
+            Some(pump) => Source::Feed(pump.divert()),
+            None => Source::Read(watch.stdin().unanswered()),
         };
         let session_id = watch.session_id().map(str::to_string);
-        let handover = Handover { session_id, said: watch.said(), is_running: watch.state_is_running() };
+        let handover = Handover { session_id, said: watch.transcript(), is_running: watch.is_session_running() };
         let signals = watch.signals().clone();
         let refusal = Refusal::of(verdict);
-        match self.answer(&refusal, input, Some(handover), &signals, Some(Box::new(watch.farewell()))) {
+        match self.answer(&refusal, input, Some(handover), &signals, Some(Box::new(watch.on_takeover()))) {
             Ok(answered) => Some(self.record_local(RouteName::Watch, &refusal, answered)),
             Err(error) => {
                 self.say_why_not(&error);
-                watch.go_on(self.answered_requests());
+                watch.pass_on_refusal(self.answered_requests());
                 None
             }
         }

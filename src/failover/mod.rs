@@ -28,7 +28,7 @@ use crate::routing::route::{Facts, OnRefusal};
 use crate::state::breaker::{Attempt, Breaker, Change};
 use crate::state::notify;
 use crate::stdin::Stdin;
-use crate::watch::process::Process;
+use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
 
 /// What a call ends with that Claude refused and nobody else was to answer: `EX_TEMPFAIL` of sysexits(3).
@@ -56,7 +56,7 @@ struct Failover<'a> {
 enum Tried {
     Ended(ExitCode),
     /// Claude refused, and the call is to wait; with its stdin for the next try.
-    MustWait(Box<Process>, Refusal),
+    MustWait(Box<NextTry>, Refusal),
 }
 
 /// Watches the real Claude, and answers in its place if it refuses. None if the route is to be decided anew.
@@ -64,8 +64,8 @@ enum Tried {
 /// # Errors
 /// If there is no real Claude that could be run.
 pub(crate) fn watch(call: &mut Call, on_refusal: OnRefusal) -> Result<Option<ExitCode>> {
-    let (process, permit) = (call.take_process()?, call.take_permit());
-    let tried = Failover::new(call)?.watch(process, on_refusal, permit);
+    let (next, permit) = (call.take_next_try()?, call.take_permit());
+    let tried = Failover::new(call)?.watch(next, on_refusal, permit);
     after(call, tried)
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn watch(call: &mut Call, on_refusal: OnRefusal) -> Result<Option<Exi
 /// # Errors
 /// If there is no real Claude Code that could be run.
 pub(crate) fn run_agent(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
-    let process = call.take_process()?;
-    let tried = Failover::new(call)?.run_agent(refusal, process);
+    let next = call.take_next_try()?;
+    let tried = Failover::new(call)?.run_agent(refusal, next);
     after(call, tried)
 }
 
@@ -84,8 +84,8 @@ pub(crate) fn run_agent(call: &mut Call, refusal: &Refusal) -> Result<Option<Exi
 /// # Errors
 /// If there is no real Claude that could be asked instead.
 pub(crate) fn answer(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
-    let process = call.take_process()?;
-    Ok(Some(Failover::new(call)?.answer_first(refusal, process)))
+    let next = call.take_next_try()?;
+    Ok(Some(Failover::new(call)?.answer_first(refusal, next)))
 }
 
 /// Answers where there is no real Claude Code.
@@ -93,11 +93,11 @@ pub(crate) fn answer(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCo
 /// # Errors
 /// That there is none, if the local model does not answer either.
 pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>> {
-    match call.take_process() {
+    match call.take_next_try() {
         Err(error) => Failover::new(call)?.answer_without_claude(error).map(Some),
         // It has come meanwhile.
-        Ok(process) => {
-            call.give_back(process);
+        Ok(next) => {
+            call.give_back(next);
             Ok(None)
         }
     }
@@ -118,8 +118,8 @@ pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode
 fn after(call: &mut Call, tried: Tried) -> Result<Option<ExitCode>> {
     match tried {
         Tried::Ended(code) => Ok(Some(code)),
-        Tried::MustWait(process, refusal) => {
-            call.give_back(*process);
+        Tried::MustWait(next, refusal) => {
+            call.give_back(*next);
             // Where the breaker cannot be kept, nothing else would slow this down.
             wait(call, &refusal)
         }

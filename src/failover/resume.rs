@@ -13,14 +13,14 @@ use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
 use crate::routing::reason::Refusal;
 use crate::routing::route::OnRefusal;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
-use crate::watch::process::{OnLocal, Process};
+use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
-use crate::watch::{GiveUpAfter, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 impl Failover<'_> {
     /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn run_agent(&self, refusal: &Refusal, process: Process) -> Tried {
-        match self.run_on_local_model(refusal, process, self.renderer(), None) {
+    pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> Tried {
+        match self.run_on_local_model(refusal, next, self.renderer(), None) {
             Ok(code) => Tried::Ended(code),
             Err(left) => self.watch(left.0, OnRefusal::PassOn, None),
         }
@@ -29,25 +29,25 @@ impl Failover<'_> {
     /// Goes on with a session in which tools have run.
     pub(super) fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
         let (refusal, claudes_entry) = (Refusal::of(verdict), self.entry_of_claude(&watch));
-        let (mut process, out, left) = watch.hand_over();
+        let (mut next, out, left) = watch.hand_over();
         let prompt = format!(
             "Claude {} in the middle of this work, and another model goes on with it. What was done so far is done: do not do it \
              again. Go on from there.",
             refusal.description
         );
-        process.stdin.say_instead(&prompt, left.members);
-        match self.run_on_local_model(&refusal, process, out, (!self.listens()).then_some(prompt)) {
+        next.stdin.replace_turn(&prompt, left.turn_lines);
+        match self.run_on_local_model(&refusal, next, out, (!self.listens()).then_some(prompt)) {
             Ok(code) => code,
             Err(failed) => {
-                let (process, out) = *failed;
-                let exit = left.tell(out);
+                let (next, out) = *failed;
+                let exit = left.print(out);
                 Entry { exit: Some(exit.code()), ..claudes_entry }.append(self.context);
                 if !self.listens() {
-                    return exit.into();
+                    return exit.end_process();
                 }
                 // The turn has its end. What the caller says next is for Claude again.
-                process.stdin.has_its_answer();
-                match self.watch(process, OnRefusal::Decide, None) {
+                next.stdin.drop_answered_line();
+                match self.watch(next, OnRefusal::Decide, None) {
                     Tried::Ended(code) => code,
                     Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
@@ -62,16 +62,16 @@ impl Failover<'_> {
     fn run_on_local_model(
         &self,
         refusal: &Refusal,
-        process: Process,
+        next: NextTry,
         mut out: Renderer,
         prompt: Option<String>,
-    ) -> Result<ExitCode, Box<(Process, Renderer)>> {
-        let is_resumed = process.has_session();
+    ) -> Result<ExitCode, Box<(NextTry, Renderer)>> {
+        let is_resumed = next.has_session();
         let mut ready = match launch::prepare(self.context, &self.command_line, true) {
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);
-                return Err((process, out).into());
+                return Err((next, out).into());
             }
         };
         let mut mark = Mark::refused(refusal.cause, refusal.until);
@@ -84,10 +84,10 @@ impl Failover<'_> {
             ("answers", RouteName::Agent)
         };
         let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
-        out.mark(Some(json!(mark)));
-        let patience = GiveUpAfter { resumes: false, ..self.give_up_after() };
-        let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
-        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, process, out, start) {
+        out.set_mark(Some(json!(mark)));
+        let give_up = GiveUpAfter { resumes: false, ..self.give_up_after() };
+        let start = Start { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
+        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, out, start) {
             Ok(watch) => watch,
             Err(error) => return Ok(report(self.applet, &error)),
         };
@@ -96,11 +96,11 @@ impl Failover<'_> {
                 Step::Answering => self.say(&line),
                 Step::NearLimit => {}
                 Step::Refused(_) | Step::Interrupted(_) => {
-                    let description = watch.refusal().unwrap_or_else(|| "it did not answer".into());
-                    let (process, mut out, _) = watch.hand_over();
-                    out.mark(None);
+                    let description = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
+                    let (next, mut out, _) = watch.hand_over();
+                    out.set_mark(None);
                     self.say_why_not(&Error::Answer(description));
-                    return Err((process, out).into());
+                    return Err((next, out).into());
                 }
                 Step::Ended(exit) => {
                     let entry = Entry {
@@ -110,7 +110,7 @@ impl Failover<'_> {
                         ..self.entry(route, AnsweredBy::Local)
                     };
                     watch.record(entry).append(self.context);
-                    return Ok(exit.into());
+                    return Ok(exit.end_process());
                 }
             }
         }

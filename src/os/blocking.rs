@@ -1,4 +1,4 @@
-//! Reads and writes that wait. Whoever shares the terminal or the pipe with us may have made it non-blocking.
+//! Reads and writes that wait. Another process that shares the terminal or the pipe may have made it non-blocking.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,10 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 pub(crate) struct Blocking(File);
 
 impl Blocking {
-    /// The stream of a descriptor, which stays open.
-    ///
-    /// # Errors
-    /// If it cannot be duplicated.
+    /// Duplicates the descriptor.
     pub(crate) fn new(stream: impl AsFd) -> io::Result<Blocking> {
         stream.as_fd().try_clone_to_owned().map(|fd| Blocking(fd.into()))
     }

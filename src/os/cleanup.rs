@@ -1,4 +1,4 @@
-//! Tidying up when a command is interrupted half-way.
+//! Cleaning up when a signal interrupts a command half-way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -6,7 +6,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal, raise};
 
-/// While it lives, SIGINT and SIGTERM tidy up before they end the process.
+/// While it lives, SIGINT and SIGTERM clean up before they end the process.
 pub(crate) struct CleanupOnSignal {
     signals: SigSet,
     is_armed: Arc<AtomicBool>,
@@ -14,33 +14,32 @@ pub(crate) struct CleanupOnSignal {
 }
 
 impl CleanupOnSignal {
-    /// Calls `tidy_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
+    /// Calls `clean_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
     /// signals are blocked in this thread and in what it starts; programs that live on must unblock them.
-    pub(crate) fn new(tidy_up: impl FnOnce() + Send + 'static) -> CleanupOnSignal {
+    pub(crate) fn new(clean_up: impl FnOnce() + Send + 'static) -> CleanupOnSignal {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         let _ = signals.thread_block();
-        let guard = CleanupOnSignal { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
-        let (is_armed, is_caught) = (guard.is_armed.clone(), guard.is_caught.clone());
+        let cleanup = CleanupOnSignal { signals, is_armed: Arc::new(true.into()), is_caught: Arc::default() };
+        let (is_armed, is_caught) = (cleanup.is_armed.clone(), cleanup.is_caught.clone());
         thread::spawn(move || {
             let Ok(signal) = signals.wait() else { return };
             if is_armed.load(SeqCst) {
                 is_caught.store(true, SeqCst);
-                tidy_up();
+                clean_up();
             }
             let _ = signals.thread_unblock();
             let _ = raise(signal);
             // Not reached unless the signal is ignored.
             std::process::exit(128 + signal as i32);
         });
-        guard
+        cleanup
     }
 
-    /// Whether a signal has come.
     pub(crate) fn is_caught(&self) -> bool {
         self.is_caught.load(SeqCst)
     }
 
-    /// Ends the guard. If a signal has come, the process ends with it, and this does not return.
+    /// Does not return if a signal has come: the process ends by it.
     pub(crate) fn end(self) {
         self.is_armed.store(false, SeqCst);
         while self.is_caught() {

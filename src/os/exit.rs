@@ -5,39 +5,33 @@ use std::process::{ExitCode, ExitStatus};
 
 use crate::os::signals::end_by;
 
-/// How this process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// With this code.
+pub(crate) enum Exit {
     Code(u8),
-    /// By this signal.
     Signal(i32),
 }
 
 impl Exit {
+    pub(crate) fn of_child(status: ExitStatus) -> Exit {
+        match status.signal() {
+            Some(signal) => Exit::Signal(signal),
+            None => Exit::Code(status.code().unwrap_or_default() as u8),
+        }
+    }
+
     /// The code, as a shell has it.
-    pub fn code(self) -> i32 {
+    pub(crate) fn code(self) -> i32 {
         match self {
             Exit::Code(code) => code.into(),
             Exit::Signal(signal) => 128 + signal,
         }
     }
-}
 
-impl From<Exit> for ExitCode {
-    /// Ends the process, if that is by a signal.
-    fn from(exit: Exit) -> ExitCode {
-        match exit {
+    /// Ends this process at once if that is by a signal, and otherwise returns the code for `main` to return.
+    pub(crate) fn end_process(self) -> ExitCode {
+        match self {
             Exit::Code(code) => ExitCode::from(code),
             Exit::Signal(signal) => end_by(signal),
         }
-    }
-}
-
-/// The end of this process that mirrors the real Claude's.
-pub(crate) fn mirrored(status: ExitStatus) -> Exit {
-    match status.signal() {
-        Some(signal) => Exit::Signal(signal),
-        None => Exit::Code(status.code().unwrap_or_default() as u8),
     }
 }

@@ -1,8 +1,8 @@
-//! A process that ends the real Claude if we die without a word.
+//! A process that ends the real Claude if this process is killed.
 //!
 //! Linux could have the kernel do that, macOS could not; this is the same on both, and costs a small process beside a
-//! large one. It holds the other end of a pipe, and is told on it whom to guard and that all is well. An end without that
-//! means that we are gone.
+//! large one. The guardian reads from a pipe whom to guard, and at the end that all is well. If the pipe closes without that
+//! word, this process is gone.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -18,20 +18,19 @@ use crate::error::{Error, Result};
 use crate::names::OWN_NAME;
 use crate::os::process::{close_inherited_files, is_stopped, own_path, start_mark};
 
-/// The long option under which the binary runs itself as the guard.
+/// The long option under which the binary runs itself as a guardian.
 pub(crate) const GUARD_OPTION: &str = "--guard";
 
 /// How long the real Claude may take to end before it is killed: it ends its own children first.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The guard of one process.
 pub(crate) struct Guardian {
     process: Child,
     pipe: ChildStdin,
 }
 
 impl Guardian {
-    /// A guard, in a process group of its own: what ends ours must not end it.
+    /// In a process group of its own: what ends ours must not end it.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -51,7 +50,7 @@ impl Guardian {
         Ok(Guardian { process, pipe })
     }
 
-    /// Tells it whom to guard. That it is gone is no reason to do without Claude.
+    /// Returns no error: without a guardian Claude can still answer.
     pub(crate) fn watch_over(&mut self, pid: u32) {
         let _ = self.pipe.write_all(format!("{pid}\n").as_bytes());
     }
@@ -64,10 +63,7 @@ impl Guardian {
     }
 }
 
-/// The guard's whole life.
-///
-/// # Errors
-/// If it was called wrongly.
+/// What the guardian's process does from beginning to end.
 pub(crate) fn main(args: &[OsString]) -> Result<()> {
     if !args.is_empty() {
         return Err(Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")));
@@ -78,17 +74,17 @@ pub(crate) fn main(args: &[OsString]) -> Result<()> {
         guarded = line.parse().ok().and_then(|pid: i32| Some((pid, start_mark(pid)?)));
     }
     if let Some((pid, mark)) = guarded {
-        // One that was given up must not wake up and go on with what it was at.
+        // One that was stopped because it was given up must not wake up and go on.
         if is_stopped(pid) && start_mark(pid).as_ref() == Some(&mark) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        end(Pid::from_raw(pid), || start_mark(pid).as_ref() == Some(&mark));
+        terminate(Pid::from_raw(pid), || start_mark(pid).as_ref() == Some(&mark));
     }
     Ok(())
 }
 
 /// Asks a process to end, and kills it if it does not.
-pub(crate) fn end(pid: Pid, is_alive: impl Fn() -> bool) {
+pub(crate) fn terminate(pid: Pid, is_alive: impl Fn() -> bool) {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         if !is_alive() {
             return;

@@ -18,9 +18,9 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
-/// Who is to have the signals.
+/// Who gets the signals.
 pub(crate) enum Target {
-    /// Whoever is next: they are kept.
+    /// Nobody yet: they are kept, each with whether a program sent it.
     Next(Vec<(i32, bool)>),
     /// The real Claude, which runs.
     Child(Pid),
@@ -30,49 +30,48 @@ pub(crate) enum Target {
     Conversation(Sender<()>),
 }
 
-/// Takes the process's signals until the process ends.
+/// Catches the process's signals until the process ends.
 #[derive(Clone)]
-pub(crate) struct Signals(Arc<Mutex<State>>);
+pub(crate) struct Signals(Arc<Mutex<SignalState>>);
 
-struct State {
+struct SignalState {
     target: Target,
     /// A process that is stopped and is to stay so.
     stopped: Option<Pid>,
-    /// Somebody has wanted the end of it.
-    is_to_end: bool,
+    is_end_requested: bool,
 }
 
 impl Signals {
-    /// Takes signals from now on. Gives also a stream on which a byte arrives for each child that ends.
+    /// Catches signals from now on. Returns also a stream on which a byte arrives for each child that ends.
     ///
     /// # Errors
     /// If the system has no means left for it.
-    pub(crate) fn take(target: Target) -> io::Result<(Signals, UnixStream)> {
+    pub(crate) fn catch(target: Target) -> io::Result<(Signals, UnixStream)> {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let ignored = ignored();
         // Without the end of its child nobody would know of it.
-        let is_taken = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
+        let is_caught = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
         let wanted = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-        let mut caught = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| is_taken(**signal)))?;
-        let signals = Signals(Arc::new(Mutex::new(State { target, stopped: None, is_to_end: false })));
-        let taken = signals.clone();
+        let mut origins = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| is_caught(**signal)))?;
+        let signals = Signals(Arc::new(Mutex::new(SignalState { target, stopped: None, is_end_requested: false })));
+        let handler = signals.clone();
         thread::spawn(move || {
-            for origin in caught.forever() {
+            for origin in origins.forever() {
                 if origin.signal == SIGCHLD {
                     let _ = waker.write(&[0]);
                 } else {
                     // A program outside of our container has no number here, and the kernel none on macOS.
                     let has_number = origin.process.as_ref().is_some_and(|process| process.pid != 0);
-                    taken.handle(origin.signal, has_number || matches!(origin.cause, Cause::Sent(_)));
+                    handler.handle(origin.signal, has_number || matches!(origin.cause, Cause::Sent(_)));
                 }
             }
         });
         Ok((signals, ended))
     }
 
-    /// Gives the signals to another, with those that were kept.
+    /// Gives the target the signals from now on, and those that were kept.
     pub(crate) fn give_to(&self, target: Target) {
         let before = std::mem::replace(&mut self.state().target, target);
         if let Target::Next(kept) = before {
@@ -80,17 +79,17 @@ impl Signals {
         }
     }
 
-    /// A process that is stopped stays so, whoever wakes the process group up. None: it need not any more.
+    /// Keeps a stopped process stopped, whoever wakes the process group up; none does so no longer.
     pub(crate) fn keep_stopped(&self, pid: Option<Pid>) {
         self.state().stopped = pid;
     }
 
-    /// Whether somebody has wanted the real Claude to end: then nobody waits for another answer.
-    pub(crate) fn is_to_end(&self) -> bool {
-        self.state().is_to_end
+    /// Whether a signal has asked the real Claude to end: then nobody waits for another answer.
+    pub(crate) fn is_end_requested(&self) -> bool {
+        self.state().is_end_requested
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SignalState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,7 +107,7 @@ impl Signals {
         }
         // A terminal that hangs up tells its session's leader alone.
         let is_for_us = is_by_program || signal == SIGHUP;
-        state.is_to_end |= matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM);
+        state.is_end_requested |= matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM);
         match &mut state.target {
             Target::Next(kept) => kept.push((signal, is_by_program)),
             Target::Child(pid) => {

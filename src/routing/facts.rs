@@ -19,7 +19,7 @@ use crate::routing::route::{Facts, Kind};
 use crate::state::breaker::{Admission, Attempt, Breaker, Condition, Permit};
 use crate::state::flag::{Backend, Flag};
 use crate::stdin::Stdin;
-use crate::watch::process::Process;
+use crate::watch::next_try::NextTry;
 
 /// The call that this process is.
 pub(crate) struct Call<'a> {
@@ -50,7 +50,7 @@ enum Input {
     Untouched,
     Stdin(Stdin),
     /// With what else a try with the real Claude has left for the next.
-    Process(Box<Process>),
+    NextTry(Box<NextTry>),
 }
 
 impl<'a> Call<'a> {
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
     pub(crate) fn take_stdin(&mut self) -> Stdin {
         match std::mem::replace(&mut self.input, Input::Untouched) {
             Input::Stdin(stdin) => stdin,
-            Input::Process(process) => process.stdin,
+            Input::NextTry(next) => next.stdin,
             Input::Untouched => self.stdin_of_process(),
         }
     }
@@ -129,7 +129,7 @@ impl<'a> Call<'a> {
             self.input = Input::Stdin(self.stdin_of_process());
         }
         match &self.input {
-            Input::Process(process) => &process.stdin,
+            Input::NextTry(next) => &next.stdin,
             Input::Stdin(stdin) => stdin,
             Input::Untouched => &Stdin::Inherited(None),
         }
@@ -143,12 +143,12 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// If there is no real Claude that could be run.
-    pub(crate) fn take_process(&mut self) -> Result<Process> {
-        if let Input::Process(process) = std::mem::replace(&mut self.input, Input::Untouched) {
-            return Ok(*process);
+    pub(crate) fn take_next_try(&mut self) -> Result<NextTry> {
+        if let Input::NextTry(next) = std::mem::replace(&mut self.input, Input::Untouched) {
+            return Ok(*next);
         }
         let program = self.take_real_claude()?;
-        Ok(Process::with(program, self.take_stdin()))
+        Ok(NextTry::first(program, self.take_stdin()))
     }
 
     /// Whether the call begins to wait now.
@@ -162,8 +162,8 @@ impl<'a> Call<'a> {
     }
 
     /// What a try has left for the next.
-    pub(crate) fn give_back(&mut self, process: Process) {
-        self.input = Input::Process(Box::new(process));
+    pub(crate) fn give_back(&mut self, next: NextTry) {
+        self.input = Input::NextTry(Box::new(next));
     }
 
     /// The real Claude Code, for a child of this process.
@@ -225,7 +225,7 @@ impl Facts for Call<'_> {
     }
 
     fn has_claude(&mut self) -> bool {
-        if matches!(self.input, Input::Process(_)) {
+        if matches!(self.input, Input::NextTry(_)) {
             return true;
         }
         let (applet, context) = (self.applet, self.context);

@@ -1,82 +1,104 @@
-//! A session that somebody else goes on with.
+//! How a call passes from Claude to the local model, or stays with Claude since the local model cannot answer.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::process::ExitStatus;
 
 use crate::claude_code::protocol::line::Line;
-use crate::os::exit::{Exit, mirrored};
-use crate::os::guardian;
-use crate::os::signals::Target;
+use crate::os::exit::Exit;
 use crate::stdin::Pump;
-use crate::watch::process::Process;
+use crate::watch::Watch;
+use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
-use crate::watch::{LAST_WORK, Watch};
 
 impl Watch<'_> {
-    /// Somebody else goes on with the session: ends it so that all of its transcript is written. Gives what another try needs,
-    /// where the answer goes, and what is left to tell if nobody can go on.
-    pub(crate) fn hand_over(mut self) -> (Process, Renderer, Left) {
-        let begun = Instant::now();
-        // It writes its transcript last, and ends by itself if it has said its last.
-        while matches!(self.child.try_wait(), Ok(None))
-            && begun.elapsed() < LAST_WORK
-            && self.turn.evidence.result.is_some()
-            && !self.listens
-        {
-            sleep(Duration::from_millis(5));
+    /// Passes on the refusal that was withheld, since nobody else could answer, and lets Claude go on. The caller gets no second
+    /// answer to these requests.
+    pub(crate) fn pass_on_refusal(&mut self, answered_requests: HashSet<String>) {
+        self.turn.is_passed_on = true;
+        self.answered_requests = answered_requests;
+        if let Some(pump) = self.stdin.pump() {
+            pump.give_back();
         }
-        self.signals.keep_stopped(None);
-        self.signals.give_to(Target::Us);
-        let pid = self.pid();
-        let child = std::cell::RefCell::new(&mut self.child);
-        guardian::end(pid, || matches!(child.borrow_mut().try_wait(), Ok(None)));
-        let status = self.child.wait().ok();
-        if let Some(guard) = self.guard.take() {
-            guard.dismiss();
+        self.child.go_on();
+        let withheld = std::mem::take(&mut self.turn.withheld);
+        if print_withheld(&mut self.out, &withheld) {
+            self.close_turn();
         }
-        let exit = match status.map(mirrored) {
+    }
+
+    /// What is to be called when the local model begins to answer, possibly in another thread.
+    pub(crate) fn on_takeover(&self) -> impl FnOnce() + Send + 'static {
+        let pump = self.stdin.pump().cloned();
+        let end_child = self.child.end_later(pump.clone());
+        move || {
+            end_child();
+            if let Some(pump) = pump {
+                pump.keep_no_more();
+            }
+        }
+    }
+
+    /// Ends Claude, since the local model has answered, or another try is to be made.
+    pub(crate) fn end(mut self) -> NextTry {
+        let session_id = self.transcript.session_id.take().filter(|_| self.transcript.has_answered_lines());
+        self.end_child(true, session_id).0
+    }
+
+    /// Ends Claude so that all of its transcript is written. Returns what the next try needs, where the answer goes, and the
+    /// refused turn, to print if nobody can go on.
+    pub(crate) fn hand_over(mut self) -> (NextTry, Renderer, RefusedTurn) {
+        // It ends by itself if it has said its last.
+        let has_said_its_last = self.turn.evidence.result.is_some() && !self.listens;
+        let turn_lines = self.transcript.turn_lines(self.turn.lines_seen);
+        let withheld = std::mem::take(&mut self.turn.withheld);
+        let session_id = self.transcript.session_id.take();
+        let (next, out, status) = self.end_child(has_said_its_last, session_id);
+        let exit = match status.map(Exit::of_child) {
             // It was ended here.
             Some(Exit::Code(code)) => Exit::Code(code.max(1)),
             _ => Exit::Code(1),
         };
-        let members = (self.answers + self.members).max(self.turn.heard) - self.answers;
-        let left = Left { lines: std::mem::take(&mut self.turn.held), exit, members };
-        let Watch { program, stdin, signals, ended, session_id, out, .. } = self;
-        let answered = stdin.pump().map(Pump::settings).unwrap_or_default();
-        let process = Process { program, stdin, signals: Some((signals, ended)), answered, has_begun: true, session_id };
-        (process, out, left)
+        (next, out, RefusedTurn { withheld, exit, turn_lines })
+    }
+
+    fn end_child(self, waits: bool, session_id: Option<String>) -> (NextTry, Renderer, Option<ExitStatus>) {
+        let Watch { program, stdin, child, out, .. } = self;
+        let (caught, status) = child.end(waits);
+        let answered_requests = stdin.pump().map(Pump::setting_ids).unwrap_or_default();
+        let next = NextTry { program, stdin, caught: Some(caught), answered_requests, is_repeated: true, session_id };
+        (next, out, status)
     }
 }
 
-/// What is left to tell of a try that somebody else was to go on with.
-pub(crate) struct Left {
-    lines: Vec<u8>,
+/// A turn that Claude has refused and the local model was to go on with.
+pub(crate) struct RefusedTurn {
+    withheld: Vec<u8>,
     exit: Exit,
     /// How many of the user's lines the turn is about.
-    pub members: usize,
+    pub turn_lines: usize,
 }
 
-impl Left {
-    /// Tells it, and gives how this process is to end.
-    pub(crate) fn tell(self, mut out: Renderer) -> Exit {
-        out.mark(None);
-        tell(&mut out, &self.lines);
+impl RefusedTurn {
+    /// Prints what was withheld, and returns how this process is to end.
+    pub(crate) fn print(self, mut out: Renderer) -> Exit {
+        out.set_mark(None);
+        print_withheld(&mut out, &self.withheld);
         out.finish();
         self.exit
     }
 }
 
-/// Tells lines that were withheld. Gives whether a turn ends with them.
-pub(super) fn tell(out: &mut Renderer, lines: &[u8]) -> bool {
-    let mut ends = false;
+/// Returns whether the lines end a turn.
+fn print_withheld(out: &mut Renderer, lines: &[u8]) -> bool {
+    let mut has_result = false;
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         match Line::parse(line).ending() {
             Some(ending) => {
-                out.result(line, &ending);
-                ends = true;
+                out.print_result(line, &ending);
+                has_result = true;
             }
-            None => out.line(line),
+            None => out.print_line(line),
         }
     }
-    ends
+    has_result
 }

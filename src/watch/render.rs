@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::claude_code::protocol::line::Line;
 use crate::claude_code::protocol::output::{Format, strip_controls};
-use crate::claude_code::protocol::trim;
 use crate::claude_code::refusal::Ending;
 use crate::claude_code::version::Version;
 use crate::error::Error;
 use crate::os::blocking::Blocking;
+use crate::watch::stream_line::{is_left_out_of_arrays, unescape_separators, without_additions};
 
 /// Stdout in the format that the caller asked for.
 pub(crate) struct Renderer {
@@ -19,18 +19,18 @@ pub(crate) struct Renderer {
     is_terminal: bool,
     limits: Limits,
     stdout: Option<Blocking>,
-    fault: Option<io::Error>,
+    error: Option<io::Error>,
     version: Option<Version>,
     /// Whether the session has begun: what ends one that has not is told on stderr alone.
     has_begun: bool,
     /// The JSON that is printed at the end.
-    kept: Vec<u8>,
-    /// The result that is not printed yet.
+    json: Vec<u8>,
+    /// The result whose text is not printed yet.
     unprinted: Option<Ending>,
-    /// How the last text ended that was printed.
-    printed: Option<bool>,
-    /// What the assistant has said last since the last result.
-    said: Option<String>,
+    /// Whether the last text that was printed ended its line; none if no text was printed.
+    last_ended_line: Option<bool>,
+    /// The assistant's last text since the last result.
+    last_text: Option<String>,
     /// What results say of who has answered.
     mark: Option<Value>,
 }
@@ -45,7 +45,6 @@ pub(crate) struct Limits {
 }
 
 impl Renderer {
-    /// Stdout in `format`.
     pub(crate) fn new(format: Format, is_terminal: bool, limits: Limits) -> Renderer {
         let stdout = Blocking::new(io::stdout()).ok();
         Renderer {
@@ -53,23 +52,22 @@ impl Renderer {
             is_terminal,
             limits,
             stdout,
-            fault: None,
+            error: None,
             version: None,
             has_begun: false,
-            kept: vec![],
+            json: vec![],
             unprinted: None,
-            printed: None,
-            said: None,
+            last_ended_line: None,
+            last_text: None,
             mark: None,
         }
     }
 
     /// Results say from now on who has answered.
-    pub(crate) fn mark(&mut self, mark: Option<Value>) {
+    pub(crate) fn set_mark(&mut self, mark: Option<Value>) {
         self.mark = mark;
     }
 
-    /// Which version speaks.
     pub(crate) fn set_version(&mut self, version: Option<Version>) {
         self.version = version;
     }
@@ -84,12 +82,12 @@ impl Renderer {
         self.format == Format::StreamJson { partials: true }
     }
 
-    /// Takes a line that the caller is to have, with its newline.
-    pub(crate) fn line(&mut self, line: &[u8]) {
+    /// Prints a line, given with its newline, or keeps what the format needs of it.
+    pub(crate) fn print_line(&mut self, line: &[u8]) {
         match self.format {
-            Format::StreamJson { .. } => self.write(&fitted(line, self.format)),
-            Format::JsonArray => self.take_for_array(line),
-            Format::Text => self.said = Line::parse(line).text().or(self.said.take()),
+            Format::StreamJson { .. } => self.write(&without_additions(line, self.format)),
+            Format::JsonArray => self.add_to_array(line),
+            Format::Text => self.last_text = Line::parse(line).text().or(self.last_text.take()),
             Format::Json => {}
         }
         if !self.has_begun {
@@ -97,34 +95,34 @@ impl Renderer {
         }
     }
 
-    /// Takes the line that ends a turn, and what it says.
-    pub(crate) fn result(&mut self, line: &[u8], ending: &Ending) {
+    /// Prints the line that ends a turn, or keeps what the format needs of it.
+    pub(crate) fn print_result(&mut self, line: &[u8], ending: &Ending) {
         if !self.has_begun && !self.is_live() {
             return;
         }
         let marked = self.marked(line);
         match self.format {
-            Format::Json => self.kept = self.in_json(&marked),
-            Format::JsonArray | Format::StreamJson { .. } => self.line(&marked),
+            Format::Json => self.json = self.in_json(&marked),
+            Format::JsonArray | Format::StreamJson { .. } => self.print_line(&marked),
             Format::Text => {
                 self.unprinted = Some(ending.clone());
                 let is_blank = ending.subtype == "success" && ending.text.trim().is_empty();
                 if !is_blank && self.version.is_none_or(Version::prints_each_result) {
-                    self.print_result();
+                    self.print_text();
                 }
             }
         }
     }
 
-    /// Nothing more comes: prints what is printed at the end.
+    /// Prints what is printed at the end.
     pub(crate) fn finish(&mut self) {
         let mut end = match self.format {
-            Format::JsonArray if !self.kept.is_empty() => b"]\n".to_vec(),
-            Format::Json if !self.kept.is_empty() => b"\n".to_vec(),
-            Format::Text if self.printed.is_none() => return self.print_result(),
+            Format::JsonArray if !self.json.is_empty() => b"]\n".to_vec(),
+            Format::Json if !self.json.is_empty() => b"\n".to_vec(),
+            Format::Text if self.last_ended_line.is_none() => return self.print_text(),
             _ => return,
         };
-        let mut json = std::mem::take(&mut self.kept);
+        let mut json = std::mem::take(&mut self.json);
         json.append(&mut end);
         self.write(&json);
     }
@@ -136,32 +134,28 @@ impl Renderer {
         }
     }
 
-    fn take_for_array(&mut self, line: &[u8]) {
-        let (kind, subtype) = Line::parse(line).kind();
-        let is_hook = subtype.starts_with("hook_") && self.version.is_none_or(Version::hides_hooks);
-        let is_left_out = NOT_IN_ARRAYS.contains(&kind.as_str())
-            || kind == "system" && (is_hook || subtype.starts_with("ui_") || NOT_IN_ARRAYS.contains(&subtype.as_str()));
-        if !is_left_out {
+    fn add_to_array(&mut self, line: &[u8]) {
+        if !is_left_out_of_arrays(line, self.version.is_none_or(Version::hides_hooks)) {
             let line = self.in_json(line);
-            self.kept.push(if self.kept.is_empty() { b'[' } else { b',' });
-            self.kept.extend_from_slice(&line);
+            self.json.push(if self.json.is_empty() { b'[' } else { b',' });
+            self.json.extend_from_slice(&line);
         }
     }
 
     /// A line as it stands in JSON that is no stream.
     fn in_json(&self, line: &[u8]) -> Vec<u8> {
-        let line = fitted(line, self.format);
+        let line = without_additions(line, self.format);
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         match self.version.is_none_or(Version::prints_each_result) {
             true => line.to_vec(),
-            false => with_separators(line),
+            false => unescape_separators(line),
         }
     }
 
-    fn print_result(&mut self) {
+    fn print_text(&mut self) {
         let Some(ending) = self.unprinted.take() else { return };
-        let said = self.said.take();
-        let mut text = self.text(&ending, said);
+        let last_text = self.last_text.take();
+        let mut text = self.text(&ending, last_text);
         if self.is_terminal {
             text = strip_controls(&text);
         }
@@ -172,12 +166,12 @@ impl Renderer {
         {
             crate::error::say(text.trim_end());
         }
-        let gap = self.printed.map_or("", |ended_line| if ended_line { "\n" } else { "\n\n" });
+        let gap = self.last_ended_line.map_or("", |ended_line| if ended_line { "\n" } else { "\n\n" });
         self.write(format!("{gap}{text}").as_bytes());
-        self.printed = Some(text.ends_with('\n'));
+        self.last_ended_line = Some(text.ends_with('\n'));
     }
 
-    fn text(&self, ending: &Ending, said: Option<String>) -> String {
+    fn text(&self, ending: &Ending, last_text: Option<String>) -> String {
         let number = |value: &Option<String>| {
             let value = value.as_deref().unwrap_or_default().trim();
             value.parse::<f64>().map_or_else(|_| value.to_string(), |number| number.to_string())
@@ -192,7 +186,8 @@ impl Renderer {
             }
             "error_during_execution" => "Execution error".into(),
             _ => {
-                let partial = said.filter(|_| ending.is_error && ending.text.ends_with("The response above may be incomplete."));
+                let partial =
+                    last_text.filter(|_| ending.is_error && ending.text.ends_with("The response above may be incomplete."));
                 let partial = partial.map(|partial| partial + "\n").unwrap_or_default();
                 let newline = if ending.text.ends_with('\n') { "" } else { "\n" };
                 format!("{partial}{}{newline}", ending.text)
@@ -200,111 +195,17 @@ impl Renderer {
         }
     }
 
-    /// What went wrong with stdout. A reader who has gone is nothing: the real CLI goes on silently, too.
-    pub(crate) fn fault(&mut self) -> Option<Error> {
-        let fault = self.fault.take().filter(|fault| fault.kind() != io::ErrorKind::BrokenPipe)?;
-        Some(Error::file("write", "stdout")(fault))
+    /// What went wrong with stdout. A reader who has gone is no error: the real CLI goes on silently, too.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        let error = self.error.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+        Some(Error::file("write", "stdout")(error))
     }
 
     fn write(&mut self, bytes: &[u8]) {
         if let Some(stdout) = self.stdout.as_mut() {
             if let Err(error) = stdout.write_all(bytes) {
-                (self.stdout, self.fault) = (None, Some(error));
+                (self.stdout, self.error) = (None, Some(error));
             }
-        }
-    }
-}
-
-/// A line without what is said only because of other options than the caller's. As in 2.1.330; earlier versions do not.
-fn fitted(line: &[u8], format: Format) -> Cow<'_, [u8]> {
-    const WITH_PARTIALS: &str = "begun_message_ids";
-    const IN_STREAMS: &str = "model_usage_since_last_result";
-    const STREAMS_CAN: &str = "lifecycle_wakeup_source_v1";
-    let trimmed = match format {
-        Format::StreamJson { partials: true } => None,
-        Format::StreamJson { partials: false } => trim::without(line, &[WITH_PARTIALS], &[]),
-        _ => trim::without(line, &[WITH_PARTIALS, IN_STREAMS], &[STREAMS_CAN]),
-    };
-    trimmed.map_or(Cow::Borrowed(line), Cow::Owned)
-}
-
-/// U+2028 and U+2029 as they are, where the stream has them escaped: up to 2.1.197 only the stream has.
-fn with_separators(line: &[u8]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        raw.extend_from_slice(&rest[..at]);
-        let (character, length): (&[u8], usize) = match &rest[at..] {
-            [b'\\', b'u', b'2', b'0', b'2', b'8', ..] => ("\u{2028}".as_bytes(), 6),
-            [b'\\', b'u', b'2', b'0', b'2', b'9', ..] => ("\u{2029}".as_bytes(), 6),
-            escape => (&escape[..2.min(escape.len())], 2.min(escape.len())),
-        };
-        raw.extend_from_slice(character);
-        rest = &rest[at + length..];
-    }
-    raw.extend_from_slice(rest);
-    raw
-}
-
-/// The types, and the subtypes of `system`, that the JSON array leaves out.
-const NOT_IN_ARRAYS: &[&str] = &[
-    "control_response",
-    "control_request",
-    "control_cancel_request",
-    "stream_event",
-    "keep_alive",
-    "prompt_suggestion",
-    "transcript_mirror",
-    "conversation_reset",
-    "command_lifecycle",
-    "active_goal",
-    "autocompact_state",
-    "session_state_changed",
-    "task_notification",
-    "task_started",
-    "task_updated",
-    "task_progress",
-    "task_summary",
-    "notification",
-    "post_turn_summary",
-    "commands_changed",
-    "elicitation_complete",
-    "files_persisted",
-    "mirror_error",
-    "permission_denied",
-    "background_tasks_changed",
-    "feedback_draft_queued",
-    "control_request_progress",
-    "session_metadata",
-    "code_change_published",
-    "tool_host_result",
-    "peer_message_hold",
-    "permission_check_status",
-    "vcs_state_changed",
-    "shell_cwd",
-    "dev_intent",
-    "task_list_statuses",
-    "session_title_changed",
-    "turn_preempted",
-    "per_turn_effort_changed",
-    "instruction_size_warning",
-    "file_attachments_missing",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn separators_are_written_out_and_backslashes_are_not_mistaken() {
-        let table = [
-            (r#"{"a":"x\\u2028y"}"#, r#"{"a":"x\\u2028y"}"#),
-            (r#"{"a":"x\u2028y\u2029"}"#, "{\"a\":\"x\u{2028}y\u{2029}\"}"),
-            (r#"{"a":"\n\ud83d"}"#, r#"{"a":"\n\ud83d"}"#),
-            ("\\", "\\"),
-        ];
-        for (line, expected) in table {
-            assert_eq!(String::from_utf8(with_separators(line.as_bytes())).expect("text"), expected, "{line}");
         }
     }
 }

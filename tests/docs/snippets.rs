@@ -24,7 +24,7 @@ struct Installed {
 impl Installed {
     fn new() -> Installed {
         let (mut sandbox, stub) = (Sandbox::new(), Stub::answering(ANSWER));
-        sandbox.cmd(BINARY).arg("--install").arg(sandbox.path(BIN)).run();
+        sandbox.cmd(*BINARY).arg("--install").arg(sandbox.path(BIN)).run();
         let settings = format!("LLM_SUPERVISOR=none\nLOCAL_LLM_URL={}\n", stub.url());
         sandbox.write(".config/claude-failover/config.env", settings);
         sandbox.switch("local\n");
@@ -74,7 +74,7 @@ fn the_shell_script_knows_who_answered() {
 
     // Now with a Claude that is at its limit.
     let mut stage = Stage::new(&installed.stub, &acts(&[&init(), &limit(), &act("exit 1")]));
-    stage.cmd(BINARY).arg("--install").arg(stage.path(BIN)).run();
+    stage.cmd(*BINARY).arg("--install").arg(stage.path(BIN)).run();
     let path = [stage.path("real"), "/usr/bin".into(), "/bin".into()];
     stage.set_path(&path);
     let output = stage.cmd("/bin/sh").args(&["-c", &snippet]).run();

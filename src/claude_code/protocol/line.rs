@@ -92,13 +92,10 @@ struct Response {
     request_id: Option<String>,
 }
 
-/// Tokens.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(crate) struct Usage {
-    /// Those of the prompt.
+pub(crate) struct TokenCounts {
     #[serde(default)]
     pub input_tokens: u64,
-    /// Those of the answer.
     #[serde(default)]
     pub output_tokens: u64,
 }
@@ -114,15 +111,15 @@ impl<'a> Line<'a> {
         serde_json::from_slice(line).unwrap_or_default()
     }
 
-    /// Its `type` and its `subtype`.
+    /// The `type` and the `subtype`.
     pub(crate) fn kind(&self) -> (String, String) {
         (read(self.kind).unwrap_or_default(), read(self.subtype).unwrap_or_default())
     }
 
     /// Whether it says that the caller has ended the turn.
     pub(crate) fn is_interrupt(&self) -> bool {
-        let said = self.message.map(RawValue::get).unwrap_or_default();
-        self.is("user") && !self.is_replay() && said.contains("\"[Request interrupted by user")
+        let message = self.message.map(RawValue::get).unwrap_or_default();
+        self.is("user") && !self.is_replay() && message.contains("\"[Request interrupted by user")
     }
 
     /// The text of the assistant's message, if it is no subagent's.
@@ -137,17 +134,15 @@ impl<'a> Line<'a> {
         (!texts.is_empty()).then(|| texts.concat())
     }
 
-    /// Whether its `type` is this word.
+    /// Whether this is its `type`.
     pub(crate) fn is(&self, kind: &str) -> bool {
         is_word(self.kind, kind)
     }
 
-    /// Whether it is this `system` message.
     pub(crate) fn is_system(&self, subtype: &str) -> bool {
         self.is("system") && is_word(self.subtype, subtype)
     }
 
-    /// Whether it is a `status` message that says this.
     pub(crate) fn has_status(&self, status: &str) -> bool {
         self.is_system("status") && is_word(self.status, status)
     }
@@ -157,32 +152,29 @@ impl<'a> Line<'a> {
         read::<String>(self.status).is_some_and(|status| status != "requesting")
     }
 
-    /// Whether it repeats what was said.
+    /// Whether it repeats a line of the caller.
     pub(crate) fn is_replay(&self) -> bool {
         read(self.is_replay).unwrap_or(false)
     }
 
-    /// Whether it says that the session is in this state.
     pub(crate) fn has_state(&self, state: &str) -> bool {
         self.is_system("session_state_changed") && is_word(self.state, state)
     }
 
-    /// The session's id.
     pub(crate) fn session_id(&self) -> Option<String> {
         read(self.session_id)
     }
 
-    /// The model of the session.
     pub(crate) fn model(&self) -> Option<String> {
         read(self.model)
     }
 
-    /// The version of Claude Code that speaks.
+    /// The version of Claude Code.
     pub(crate) fn version(&self) -> Option<String> {
         read(self.claude_code_version)
     }
 
-    /// Whether Claude Code itself made up what the assistant says.
+    /// Whether Claude Code itself made up the assistant's message.
     pub(crate) fn is_synthetic(&self) -> bool {
         read::<Message>(self.message).is_some_and(|message| message.model.as_deref() == Some("<synthetic>"))
     }
@@ -208,13 +200,12 @@ impl<'a> Line<'a> {
 
     /// The limit that it says is reached. `allowed` with a rejected overage is a healthy run (claude-code#38673), and so is
     /// `rejected` with an overage that is used.
-    pub(crate) fn rejected(&self) -> Option<Limit> {
+    pub(crate) fn rejected_limit(&self) -> Option<Limit> {
         let info = self.rate_limit().filter(|info| info.status == "rejected" && !info.is_using_overage)?;
         let resets_at = info.resets_at.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         Some(Limit { kind: info.rate_limit_type, resets_at })
     }
 
-    /// Whether it warns of a limit that is near.
     pub(crate) fn warns_of_limit(&self) -> bool {
         self.rate_limit().is_some_and(|info| info.status == "allowed_warning")
     }
@@ -229,7 +220,7 @@ impl<'a> Line<'a> {
         self.is_system("api_retry").then(|| (read(self.attempt).unwrap_or(1), retry()))
     }
 
-    /// The end of the turn.
+    /// What a line says that ends a turn.
     pub(crate) fn ending(&self) -> Option<Ending> {
         self.is("result").then(|| Ending {
             subtype: read(self.subtype).unwrap_or_default(),
@@ -241,12 +232,11 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// The tokens that it has taken.
-    pub(crate) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn tokens(&self) -> Option<TokenCounts> {
         read(self.usage)
     }
 
-    /// The request that it answers.
+    /// The id of the request that it answers.
     pub(crate) fn answered_request(&self) -> Option<String> {
         read::<Response>(self.response)?.request_id
     }
@@ -300,8 +290,8 @@ mod tests {
                 r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"{status}","resetsAt":1795341338,"rateLimitType":"five_hour","overageStatus":"rejected"}}}}"#
             )
         };
-        assert!(Line::parse(of("allowed").as_bytes()).rejected().is_none());
-        let limit = Line::parse(of("rejected").as_bytes()).rejected().expect("a limit");
+        assert!(Line::parse(of("allowed").as_bytes()).rejected_limit().is_none());
+        let limit = Line::parse(of("rejected").as_bytes()).rejected_limit().expect("a limit");
         assert_eq!((limit.kind.as_deref(), limit.resets_at.map(Timestamp::as_second)), (Some("five_hour"), Some(1795341338)));
     }
 }

@@ -1,0 +1,74 @@
+//! The command line and the environment of a try with the real Claude.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use crate::answer;
+use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::version::Version;
+use crate::context::Context;
+use crate::watch::next_try::NextTry;
+use crate::watch::{LocalSetup, Mode, Start};
+
+const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
+
+pub(super) fn command(
+    context: &Context,
+    command_line: &CommandLine,
+    version: Option<Version>,
+    next: &NextTry,
+    start: &Start,
+) -> Command {
+    let made = command_line.last("--session-id").filter(|_| next.is_repeated);
+    let session = next.session_id.as_deref().or(made);
+    let mut command = Command::new(&next.program);
+    command
+        .args(arguments(context, command_line, version, session, start.local.as_ref()))
+        .stdin(next.stdin.for_child())
+        .stdout(Stdio::piped());
+    let announces = version.is_some_and(Version::announces_retries);
+    let give_up = &start.give_up;
+    if (start.limits_retries || !announces && start.mode == Mode::Watched)
+        && !give_up.has_watchdog
+        && context.env(MAX_RETRIES).is_none()
+    {
+        command.env(MAX_RETRIES, give_up.retries.to_string());
+    }
+    for (name, value) in start.local.iter().flat_map(|local| &local.ready.environment) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The caller's command line with the format changed to the typed stream. What is added stands first, where no variadic
+/// option can take it.
+fn arguments(
+    context: &Context,
+    command_line: &CommandLine,
+    version: Option<Version>,
+    session: Option<&str>,
+    local: Option<&LocalSetup>,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    // The first word that is no option is the prompt, whatever comes later.
+    arguments.extend(local.and_then(|local| local.prompt.as_ref()).map(OsString::from));
+    arguments.extend(["--output-format", "stream-json", "--verbose"].map(OsString::from));
+    if version.is_some_and(Version::has_partials) && !command_line.has("--include-partial-messages") {
+        arguments.push("--include-partial-messages".into());
+    }
+    let mut left_out = vec!["--output-format"];
+    if let Some(local) = local {
+        arguments.extend(local.ready.settings.clone());
+        left_out.push("--settings");
+    }
+    // The first try has made the session.
+    if let Some(id) = session.filter(|id| answer::session_exists(context, id)) {
+        arguments.extend(["--resume".into(), id.into()]);
+        left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
+    }
+    arguments.extend(command_line.replaced(&left_out, "--verbose", &context.args));
+    arguments
+}

@@ -1,0 +1,44 @@
+//! What one try with the real Claude leaves for the next one.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::os::signals::{Signals, Target};
+use crate::stdin::Stdin;
+use crate::watch::child::{CaughtSignals, catch_signals};
+
+pub(crate) struct NextTry {
+    pub(super) program: PathBuf,
+    pub stdin: Stdin,
+    pub(super) caught: Option<CaughtSignals>,
+    /// The caller's requests that somebody else has answered.
+    pub answered_requests: HashSet<String>,
+    /// The program ran before with this call.
+    pub(super) is_repeated: bool,
+    /// The session of the try before this, if that came to something.
+    pub(super) session_id: Option<String>,
+}
+
+impl NextTry {
+    /// `stdin`: some of it may be read already.
+    pub(crate) fn first(program: PathBuf, stdin: Stdin) -> NextTry {
+        NextTry { program, stdin, caught: None, answered_requests: HashSet::new(), is_repeated: false, session_id: None }
+    }
+
+    pub(crate) fn has_session(&self) -> bool {
+        self.session_id.is_some()
+    }
+
+    /// Catches this process's signals, if that is not done, and gives them to `target`.
+    pub(crate) fn signals(&mut self, target: Target) -> Result<Signals> {
+        let (signals, _) = match &self.caught {
+            Some(caught) => {
+                caught.0.give_to(target);
+                caught
+            }
+            None => self.caught.insert(catch_signals(target)?),
+        };
+        Ok(signals.clone())
+    }
+}
