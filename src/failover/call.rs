@@ -441,8 +441,8 @@ fn exit_code(has_failed: bool) -> ExitCode {
 /// As people say it, after "Claude ".
 fn said(verdict: &Verdict) -> String {
     match verdict.until {
-        Some(until) => format!("{} until {}", verdict.cause.said(), clock(until, Timestamp::now())),
-        None => verdict.cause.said().into(),
+        Some(until) => format!("{} until {}", verdict.cause.description(), clock(until, Timestamp::now())),
+        None => verdict.cause.description().into(),
     }
 }
 

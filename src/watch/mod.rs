@@ -586,7 +586,7 @@ impl<'a> Watch<'a> {
         }
         if self.patience.has_watchdog {
             if !std::mem::replace(&mut self.said_watchdog, true) {
-                let said = verdict.cause.said();
+                let said = verdict.cause.description();
                 say(&format!(
                     "{}: Claude {said}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
                     self.applet
@@ -699,7 +699,7 @@ impl<'a> Watch<'a> {
         say(&format!(
             "{}: Claude {}; {what}, so this call is not answered again locally{resume}",
             self.applet,
-            verdict.cause.said()
+            verdict.cause.description()
         ));
     }
 
