@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer;
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
@@ -121,7 +122,7 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         Err(error) => return error,
     };
     if !is_quiet(context) {
-        say(&format!("{applet}: {}", ready.said));
+        say(&format!("{applet}: {}", ready.banner));
     }
     // For this process: a command's own environment would be sorted, and what is doubled or odd in it dropped.
     for (name, value) in ready.environment {
@@ -158,10 +159,10 @@ pub(crate) fn run(
         Err(error) => return Err((error, stdin)),
     };
     if !is_quiet(context) {
-        say(&format!("{applet}: {}", ready.said));
+        say(&format!("{applet}: {}", ready.banner));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
-    out.mark(Some(json!({"backend": "local", "reason": "switch"})));
+    out.mark(Some(Mark::by_flag()));
     let start = Start {
         mode: Mode::PassedOn,
         patience: GiveUpAfter::endless(),
@@ -204,7 +205,7 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     start_gateway(command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(&local);
-    Ok(Ready { settings, environment, said: local.said(), model: local.model })
+    Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
 }
 
 /// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.

@@ -11,8 +11,6 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use serde_json::Value;
-
 use crate::answer::conversation::Outcome;
 use crate::answer::conversation::{Conversation, Options};
 use crate::answer::reporter::Reporter;
@@ -21,6 +19,7 @@ use crate::answer::turn::Shared;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::prompt;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::messages::SessionInfo;
 use crate::claude_code::protocol::output::{Format, Output};
 use crate::context::Context;
@@ -157,7 +156,7 @@ pub(crate) fn format(command_line: &CommandLine) -> Format {
     }
 }
 
-fn identity(settings: &Settings, command_line: &CommandLine, mark: Value) -> SessionInfo {
+fn identity(settings: &Settings, command_line: &CommandLine, mark: Mark) -> SessionInfo {
     let mode = match command_line.last("--permission-mode") {
         Some("manual") | None => "default",
         Some(mode) => mode,

@@ -4,15 +4,13 @@ use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
-
 use crate::claude_code::protocol::input::Role;
+use crate::claude_code::protocol::mark::Mark;
 use crate::stdin::Feed;
 
 /// What is special about a call that is answered here.
 pub(crate) struct AnswerRequest {
-    /// What the results say of it.
-    pub mark: Value,
+    pub mark: Mark,
     /// Where the input comes from.
     pub input: Source,
     /// Whether a first turn that fails is left to somebody else, with nothing printed of it.
@@ -52,7 +50,7 @@ impl AnswerRequest {
     /// The switch says so.
     pub(crate) fn switch() -> AnswerRequest {
         AnswerRequest {
-            mark: json!({"backend": "local", "reason": "switch"}),
+            mark: Mark::by_flag(),
             input: Source::Stdin,
             may_decline: false,
             on_answer: None,

@@ -33,8 +33,8 @@ pub(crate) struct Ready {
     pub settings: [OsString; 2],
     /// What it is given in its environment, and what it must not have.
     pub environment: Vec<(OsString, Option<OsString>)>,
-    /// What people are told of it.
-    pub said: String,
+    /// The line that tells people about it on stderr.
+    pub banner: String,
     /// The model's name.
     pub model: String,
 }
@@ -52,8 +52,7 @@ const LEAST_WINDOW: u32 = 16_384;
 const USUAL_WINDOW: u32 = 32_768;
 
 impl Local {
-    /// What people are told.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn banner(&self) -> String {
         let narrow = self
             .window
             .filter(|window| *window < ROOMY)

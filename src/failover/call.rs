@@ -11,7 +11,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::agent;
 use crate::agent::AgentPolicy;
@@ -19,6 +18,7 @@ use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
 use crate::answer::request::{AnswerRequest, Handover, Source};
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::output::Format;
 use crate::claude_code::refusal::{Cause, Verdict};
 use crate::claude_code::{locate, prompt};
@@ -267,7 +267,7 @@ impl Call<'_> {
     }
 
     pub(super) fn without_claude(&self, error: &Error) -> ExitCode {
-        let mark = json!({"backend": "local", "reason": "not_installed"});
+        let mark = Mark::not_installed();
         let occasion = AnswerRequest { mark, may_decline: true, ..AnswerRequest::switch() };
         match answer::run(self.applet, self.context, self.command_line, occasion) {
             Ok(Outcome::Answered(answered)) => {
@@ -352,7 +352,7 @@ impl Call<'_> {
             }
         };
         let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
-        let mark = json!({"backend": "local", "reason": reason.cause.word(), "until": reason.until});
+        let mark = Mark::refused(reason.cause, reason.until);
         let replied = self.replied.clone();
         let occasion = AnswerRequest { mark, input, may_decline: true, on_answer, taken, replied, interrupts };
         match answer::run(self.applet, self.context, self.command_line, occasion) {

@@ -3,9 +3,8 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
 use crate::agent;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
 use crate::failover::call::{Call, Reason, TRY_AGAIN_LATER, Tried};
@@ -78,11 +77,8 @@ impl Call<'_> {
         };
         let what = if is_resumed { "goes on with the session" } else { "answers" };
         let line = format!("Claude {}; the local model `{}` {what}", reason.said, ready.model);
-        let mut mark = json!({"backend": "local", "reason": reason.cause.word(), "until": reason.until});
-        if is_resumed {
-            mark["resumed"] = true.into();
-        }
-        out.mark(Some(mark));
+        let mark = Mark::refused(reason.cause, reason.until);
+        out.mark(Some(if is_resumed { mark.resumed() } else { mark }));
         let patience = GiveUpAfter { resumes: false, ..self.patience() };
         let start = Start { mode: Mode::Local, patience, limits_retries: false, local: Some(OnLocal { ready, prompt }) };
         let mut watch = match Watch::start(self.applet, self.context, self.command_line, process, out, start) {

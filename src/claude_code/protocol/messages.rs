@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::completions::chunk::Usage;
 
@@ -22,8 +23,7 @@ pub(crate) struct SessionInfo {
     pub cwd: String,
     /// The permission mode, which has no effect where there are no tools.
     pub permission_mode: String,
-    /// What results say that Claude Code's do not: that they are not Claude's, and why.
-    pub mark: Value,
+    pub mark: Mark,
 }
 
 /// A new id for a message.

@@ -2,6 +2,7 @@
 
 pub(crate) mod input;
 pub(crate) mod line;
+pub(crate) mod mark;
 pub(crate) mod messages;
 pub(crate) mod output;
 pub(crate) mod trim;
