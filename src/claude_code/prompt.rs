@@ -37,7 +37,7 @@ pub(crate) fn read(command_line: &CommandLine, read_before: Option<Vec<u8>>) -> 
     let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let prompt = parts.join("\n");
     let is_text = matches!(command_line.last("--output-format"), None | Some("text"));
-    if let Some(warning) = command_line.eaten_prompt().filter(|_| is_text || prompt.is_empty()) {
+    if let Some(warning) = command_line.swallowed_prompt_warning().filter(|_| is_text || prompt.is_empty()) {
         say(warning);
     }
     Ok(prompt)

@@ -9,7 +9,7 @@ use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::Outcome;
 use crate::answer::request::{AnswerRequest, Source};
-use crate::claude_code::command_line::{Call, CommandLine};
+use crate::claude_code::command_line::{CommandLine, Parsed};
 use crate::claude_code::options::CLAUDE_ONLY;
 use crate::claude_code::settings::is_inside;
 use crate::claude_code::version::COMPATIBLE_WITH;
@@ -49,11 +49,11 @@ fn watch_or_claude(name: &str, context: &Context) -> ExitCode {
         return become_claude(name, context);
     }
     match command_line::parse(&context.args) {
-        Ok(Call::Prompt(command_line)) if is_elsewhere(&command_line) || locate::is_watched(context) => {
+        Ok(Parsed::Prompt(command_line)) if is_elsewhere(&command_line) || locate::is_watched(context) => {
             become_claude(name, context)
         }
-        Ok(Call::Prompt(command_line)) if !is_print => run_interactive(name, context, &command_line),
-        Ok(Call::Prompt(command_line)) if command_line.formats_fit() => call::run(name, context, &command_line),
+        Ok(Parsed::Prompt(command_line)) if !is_print => run_interactive(name, context, &command_line),
+        Ok(Parsed::Prompt(command_line)) if command_line.formats_fit() => call::run(name, context, &command_line),
         _ => become_claude(name, context),
     }
 }
@@ -70,17 +70,17 @@ fn run_interactive(name: &str, context: &Context, command_line: &CommandLine) ->
 fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
     let begun = Timestamp::now();
     let is_print = !context.stdout_is_terminal() || command_line::says_print(&context.args);
-    let call = match command_line::parse(&context.args) {
-        Ok(call) => call,
+    let parsed = match command_line::parse(&context.args) {
+        Ok(parsed) => parsed,
         Err(_) if !is_print => return become_claude(name, context),
         Err(error) => return report(name, &error),
     };
-    match &call {
+    match &parsed {
         // One of us that stands before has seen to it already.
-        Call::Prompt(command_line) if is_elsewhere(command_line) || locate::is_watched(context) => become_claude(name, context),
-        Call::Prompt(command_line) if is_print => answer(name, context, command_line, begun),
-        Call::Prompt(command_line) => run_interactive(name, context, command_line),
-        Call::NeedsNoModel => become_claude(name, context),
+        Parsed::Prompt(command_line) if is_elsewhere(command_line) || locate::is_watched(context) => become_claude(name, context),
+        Parsed::Prompt(command_line) if is_print => answer(name, context, command_line, begun),
+        Parsed::Prompt(command_line) => run_interactive(name, context, command_line),
+        Parsed::NeedsNoModel => become_claude(name, context),
     }
 }
 
