@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::answer::reporter::{Ending, Reporter};
-use crate::claude_code::json_schema::Wrong;
+use crate::claude_code::json_schema::Mismatch;
 use crate::claude_code::protocol::messages;
 use crate::completions::chunk::Usage;
 
 impl Reporter {
     /// An answer that is not of the form that was asked for, and what the model is told of it.
-    pub(crate) fn tell_wrong_structure(&mut self, text: &str, wrong: &Wrong, usage: Usage) {
+    pub(crate) fn tell_wrong_structure(&mut self, text: &str, wrong: &Mismatch, usage: Usage) {
         self.replay();
         match &wrong.value {
             Some(value) => self.tell_structure(value, usage, Err(&wrong.reason)),
