@@ -230,7 +230,7 @@ impl<'a> Conversation<'a> {
             match event {
                 Event::Input(Input::User(message)) => self.take(message),
                 Event::Input(Input::Control { id, request }) => self.control(id, &request),
-                Event::Input(Input::Said(line, text)) => {
+                Event::Input(Input::Assistant(line, text)) => {
                     self.session.add(Role::Assistant, &text);
                     self.tell(&line);
                 }
@@ -250,9 +250,9 @@ impl<'a> Conversation<'a> {
                 }
             }
             let mut reporter = self.shared.reporter();
-            reporter.output.outcome().inspect_err(|_| reporter.abandon())?;
+            reporter.output.check_stdout().inspect_err(|_| reporter.abandon())?;
         }
-        self.shared.reporter().output.outcome()?;
+        self.shared.reporter().output.check_stdout()?;
         let reporter = self.shared.reporter();
         Ok(Outcome::Answered(Answered {
             has_failed: reporter.last_failed() && !is_interrupted,
@@ -357,7 +357,7 @@ impl<'a> Conversation<'a> {
         if self.turn.as_ref().is_none_or(|turn| turn.id != id) {
             return;
         }
-        let is_held = self.shared.reporter().output.is_held();
+        let is_held = self.shared.reporter().output.is_withheld();
         match outcome {
             turn::Outcome::Answered(success) => {
                 let text = success.structure.as_ref().map_or_else(|| success.text.clone(), Value::to_string);

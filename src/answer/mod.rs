@@ -96,7 +96,7 @@ fn prepare<'a>(
     check::permissions(context, command_line)?;
     let mut output = Output::new(format(command_line), context.stdout_is_terminal());
     if may_decline {
-        output.hold(on_answer);
+        output.withhold(on_answer);
     }
     let mut reporter = Reporter::new(applet, output, identity(&settings, command_line, mark));
     let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !command_line.has("--fork-session"));

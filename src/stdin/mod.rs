@@ -278,7 +278,7 @@ impl Kept {
                 self.said.push(line);
                 self.asked += 1;
             }
-            Ok(Input::Said(..)) => self.said.push(line),
+            Ok(Input::Assistant(..)) => self.said.push(line),
             Ok(Input::Control { request, .. }) => {
                 let subtype = request["subtype"].as_str().unwrap_or_default();
                 if subtype.starts_with("set_") || subtype == INITIALIZE {
@@ -414,7 +414,7 @@ impl Pump {
                     said.push((Role::User, message.as_text()));
                     kept.answered += 1;
                 }
-                Ok(Input::Said(_, text)) => said.push((Role::Assistant, text)),
+                Ok(Input::Assistant(_, text)) => said.push((Role::Assistant, text)),
                 _ => {}
             }
         }
