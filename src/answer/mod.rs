@@ -1,6 +1,5 @@
 //! Answering a call from the local server, as Claude Code would have printed the answer.
 pub(crate) mod api_error;
-pub(crate) mod check;
 pub(crate) mod conversation;
 pub(crate) mod mentions;
 pub(crate) mod reporter;
@@ -16,6 +15,8 @@ use crate::answer::conversation::{Conversation, Options};
 use crate::answer::reporter::Reporter;
 use crate::answer::request::{AnswerRequest, Source};
 use crate::answer::turn::Shared;
+use crate::claude_code::call_check;
+use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::prompt;
@@ -28,7 +29,7 @@ use crate::local_model::model::{HubCache, NAMELESS};
 use crate::local_model::settings::Settings;
 use crate::server::Server;
 use crate::state::flag::Flag;
-use crate::state::sessions::{Choice, Session, Unknown, is_uuid};
+use crate::state::sessions::{Session, SessionChoice, SessionNotFound};
 use crate::stdin::Feed;
 
 /// Answers a print-mode call on stdout, which tells of a failure, too.
@@ -81,10 +82,10 @@ fn prepare<'a>(
 ) -> Result<(Conversation<'a>, Start)> {
     let AnswerRequest { mark, input, may_decline, on_answer, taken, replied, interrupts } = request;
     if taken.is_none() {
-        check::before_files(context, command_line)?;
+        call_check::before_files(context, command_line, |id| Session::exists(context, id))?;
     }
     let system = prompt::system(command_line)?;
-    check::before_input(command_line)?;
+    call_check::before_input(command_line)?;
     let settings = Settings::new(context)?;
     let start = match input {
         Source::Feed(feed) => Start::Lines(Some(feed)),
@@ -93,14 +94,14 @@ fn prepare<'a>(
         Source::Read(bytes) => Start::Prompt(prompt::read(command_line, Some(bytes))?),
     };
     let schema = command_line.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
-    check::permissions(context, command_line)?;
+    call_check::permissions(context, command_line)?;
     let mut output = Output::new(format(command_line), context.stdout_is_terminal());
     if may_decline {
         output.withhold(on_answer);
     }
     let mut reporter = Reporter::new(applet, output, identity(&settings, command_line, mark));
     let begun = taken.as_ref().and_then(|taken| taken.session_id.as_deref()).filter(|_| !command_line.has("--fork-session"));
-    let begun = begun.and_then(|id| Session::open(applet, context, Choice::Known(id)).ok());
+    let begun = begun.and_then(|id| Session::open(applet, context, SessionChoice::Named(id)).ok());
     let mut session = begun.map_or_else(|| session(applet, context, command_line), Ok).inspect_err(|error| {
         let resumed = command_line.last("--resume").filter(|id| is_uuid(id) && !command_line.has("--fork-session"));
         let id = resumed.or(command_line.last("--session-id"));
@@ -120,16 +121,13 @@ fn prepare<'a>(
         Start::Lines(None) if io::stdin().is_terminal() => return Err(prompt::missing()),
         Start::Lines(_) => {}
     }
-    if command_line.last("--output-format") == Some("stream-json") && !command_line.has("--verbose") {
-        let text = "Error: When using --print, --output-format=stream-json requires --verbose";
-        return Err(Error::AsClaude(text.into()));
-    }
+    call_check::verbose_stream(command_line)?;
     let options = Options {
         system,
         schema: schema.map(|schema| (Arc::new(schema), attempts(context))),
         expands_mentions: !command_line.has("--bare"),
         replays: command_line.has("--replay-user-messages"),
-        may_bypass_permissions: check::may_bypass_permissions(command_line),
+        may_bypass_permissions: call_check::may_bypass_permissions(command_line),
         tells_idle: taken.is_some_and(|taken| taken.is_running),
         replied,
     };
@@ -188,21 +186,21 @@ fn session(applet: &str, context: &Context, command_line: &CommandLine) -> Resul
     }
     let id = command_line.last("--session-id");
     let choice = match name {
-        Some(name) => Choice::Known(name),
-        None if continues => Choice::Last,
+        Some(name) => SessionChoice::Named(name),
+        None if continues => SessionChoice::Newest,
         None if command_line.has("--resume") => return fault(RESUME_NEEDS.into()),
-        None => Choice::New(id),
+        None => SessionChoice::New(id),
     };
     let mut session = match Session::open(applet, context, choice) {
         Ok(session) => session,
         Err(why) => {
             let name = name.unwrap_or_default();
             return fault(match why {
-                Unknown::Id => format!("No conversation found with session ID: {name}"),
-                Unknown::Title => {
+                SessionNotFound::Id => format!("No conversation found with session ID: {name}"),
+                SessionNotFound::Title => {
                     format!("{RESUME_NEEDS}. Provided value \"{name}\" is not a UUID and does not match any session title.")
                 }
-                Unknown::Ambiguous(found) => {
+                SessionNotFound::Ambiguous(found) => {
                     let lines = found.iter().map(|(id, changed)| format!("\n  {id}  (modified {changed:.3})"));
                     let count = found.len();
                     let lines: String = lines.collect();
@@ -214,7 +212,7 @@ fn session(applet: &str, context: &Context, command_line: &CommandLine) -> Resul
         }
     };
     if command_line.has("--no-session-persistence") {
-        session.forget();
+        session.stop_saving();
     }
     if command_line.has("--fork-session") && (name.is_some() || continues) {
         session.fork(id);
