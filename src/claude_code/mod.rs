@@ -4,6 +4,7 @@ pub(crate) mod call_check;
 pub(crate) mod command_line;
 pub(crate) mod json_schema;
 pub(crate) mod locate;
+pub(crate) mod mentions;
 pub mod options;
 pub(crate) mod projects;
 pub(crate) mod prompt;

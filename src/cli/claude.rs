@@ -8,7 +8,7 @@ use crate::agent;
 use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::Outcome;
-use crate::answer::request::{AnswerRequest, Source};
+use crate::answer::request::{AnswerRequest, InputSource};
 use crate::claude_code::command_line::{CommandLine, Parsed};
 use crate::claude_code::options::CLAUDE_ONLY;
 use crate::claude_code::settings::is_inside;
@@ -86,7 +86,7 @@ fn answer_or_claude(name: &str, context: &Context) -> ExitCode {
 
 /// Answers a print-mode call: with tools if it asks for them and there is a Claude Code that has them.
 fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Timestamp) -> ExitCode {
-    let mut occasion = AnswerRequest::switch();
+    let mut request = AnswerRequest::by_flag();
     let mut lacks_tools = false;
     let mut stdin = Stdin::of_process(answer::listens(command_line));
     if AgentPolicy::of(name, context).takes(context, command_line, &stdin, true) {
@@ -107,9 +107,9 @@ fn answer(name: &str, context: &Context, command_line: &CommandLine, begun: Time
         }
     }
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
-        occasion.input = Source::Feed(pump.give_away());
+        request.input = InputSource::Feed(pump.give_away());
     }
-    match answer::run(name, context, command_line, occasion) {
+    match answer::run(name, context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {
             if lacks_tools {
                 say(&format!("{name}: no real Claude Code on this machine: answered without its tools"));

@@ -16,7 +16,7 @@ use crate::agent;
 use crate::agent::AgentPolicy;
 use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
-use crate::answer::request::{AnswerRequest, Handover, Source};
+use crate::answer::request::{AnswerRequest, Handover, InputSource};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::output::Format;
@@ -219,14 +219,14 @@ impl Call<'_> {
     /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
     pub(super) fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens) {
-            Some(pump) => Source::Feed(pump.take()),
-            None => Source::Read(watch.stdin().kept()),
+            Some(pump) => InputSource::Feed(pump.take()),
+            None => InputSource::Read(watch.stdin().kept()),
         };
         let session_id = watch.session_id().map(str::to_string);
-        let taken = Handover { session_id, said: watch.said(), is_running: watch.state_is_running() };
+        let handover = Handover { session_id, transcript: watch.said(), is_running: watch.state_is_running() };
         let signals = watch.signals().clone();
         let reason = Reason::of(verdict);
-        match self.answer(&reason, input, Some(taken), &signals, Some(Box::new(watch.farewell()))) {
+        match self.answer(&reason, input, Some(handover), &signals, Some(Box::new(watch.farewell()))) {
             Ok(answered) => Some(self.record_local("watch", &reason, answered)),
             Err(error) => {
                 self.say_why_not(&error);
@@ -239,11 +239,11 @@ impl Call<'_> {
     /// Answers a call without asking Claude, and asks it if that fails.
     pub(super) fn answer_first(&self, condition: &Condition, mut process: Process) -> ExitCode {
         let input = match process.stdin.pump().filter(|_| self.listens) {
-            Some(pump) => Source::Feed(pump.take_unheard()),
+            Some(pump) => InputSource::Feed(pump.take_unheard()),
             None => match prompt::read_stdin() {
                 Ok(bytes) => {
                     process.stdin = Stdin::Read(bytes.clone());
-                    Source::Read(bytes)
+                    InputSource::Read(bytes)
                 }
                 Err(error) => return report(self.applet, &error),
             },
@@ -268,8 +268,8 @@ impl Call<'_> {
 
     pub(super) fn without_claude(&self, error: &Error) -> ExitCode {
         let mark = Mark::not_installed();
-        let occasion = AnswerRequest { mark, may_decline: true, ..AnswerRequest::switch() };
-        match answer::run(self.applet, self.context, self.command_line, occasion) {
+        let request = AnswerRequest { mark, may_decline: true, ..AnswerRequest::by_flag() };
+        match answer::run(self.applet, self.context, self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
                 answered.record("not_installed", self.entry("answer", "local")).append(self.context);
                 exit_code(answered.has_failed)
@@ -320,8 +320,8 @@ impl Call<'_> {
     pub(super) fn answer(
         &self,
         reason: &Reason,
-        input: Source,
-        taken: Option<Handover>,
+        input: InputSource,
+        handover: Option<Handover>,
         signals: &Signals,
         farewell: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<Option<Answered>> {
@@ -353,9 +353,9 @@ impl Call<'_> {
         };
         let on_answer: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_answer));
         let mark = Mark::refused(reason.cause, reason.until);
-        let replied = self.replied.clone();
-        let occasion = AnswerRequest { mark, input, may_decline: true, on_answer, taken, replied, interrupts };
-        match answer::run(self.applet, self.context, self.command_line, occasion) {
+        let answered_requests = self.replied.clone();
+        let request = AnswerRequest { mark, input, may_decline: true, on_answer, handover, answered_requests, interrupts };
+        match answer::run(self.applet, self.context, self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
                 unload::when_idle(self.context);
                 Ok(Some(answered))

@@ -11,6 +11,7 @@ mod violation;
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 pub(crate) struct Schema {
@@ -91,6 +92,12 @@ pub(crate) struct Mismatch {
     pub value: Option<Value>,
     /// The reason, worded for the model and the caller.
     pub reason: String,
+}
+
+/// How often an answer that matches is asked for, as the real CLI does.
+pub(crate) fn max_attempts(context: &Context) -> u32 {
+    let stated = context.env("MAX_STRUCTURED_OUTPUT_RETRIES").and_then(|count| count.to_str()?.trim().parse().ok());
+    stated.filter(|count| *count > 0).unwrap_or(5)
 }
 
 /// How many errors a reason lists: the model is to read them.

@@ -164,6 +164,47 @@ pub(crate) fn user(session: &SessionInfo, content: Value) -> Value {
     })
 }
 
+/// `user` that repeats a message of the caller's.
+pub(crate) fn replay(session_id: &str, content: &Value, message_uuid: Option<String>) -> Value {
+    json!({
+        "type": "user", "message": {"role": "user", "content": content},
+        "session_id": session_id, "parent_tool_use_id": null,
+        "uuid": message_uuid.unwrap_or_else(uuid), "isReplay": true,
+    })
+}
+
+/// `command_lifecycle`: what has become of the caller's message `message_uuid`.
+pub(crate) fn command_lifecycle(session_id: &str, message_uuid: &str, state: &str) -> Value {
+    json!({
+        "type": "command_lifecycle", "command_uuid": message_uuid, "state": state,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/session_state_changed`.
+pub(crate) fn session_state(session_id: &str, state: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "session_state_changed", "state": state, "sdk_host_only": true,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/session_title_changed`.
+pub(crate) fn session_title(session_id: &str, title: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "session_title_changed", "title": title,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/informational`.
+pub(crate) fn informational(session: &SessionInfo, text: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "informational", "content": text, "level": "warning",
+        "uuid": uuid(), "session_id": session.session_id,
+    })
+}
+
 /// The usage of one message.
 fn message_usage(usage: Usage) -> Value {
     json!({
@@ -208,7 +249,7 @@ pub(crate) fn model_usage(session: &SessionInfo, usage: Usage) -> Value {
     }})
 }
 
-/// What no subagent did.
+/// A plain answer has no subagents.
 pub(crate) fn no_subagents() -> Value {
     json!({
         "spawned": 0, "requested": {"background": 0, "foreground": 0, "unset": 0},
@@ -225,7 +266,7 @@ pub(crate) fn extend(object: &mut Value, fields: Value) {
     }
 }
 
-/// An object of the fields that are there.
+/// An object of the fields that have a value.
 pub(crate) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }
