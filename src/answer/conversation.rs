@@ -45,7 +45,7 @@ pub(crate) struct Conversation<'a> {
     /// The messages that wait for a turn.
     queue: VecDeque<UserMessage>,
     state: State,
-    /// How many turns have begun. The last one's id.
+    /// How many turns have begun, which is the last one's id.
     turns: u64,
     /// No more input comes, or none is wanted.
     has_input_ended: bool,
@@ -205,7 +205,7 @@ impl<'a> Conversation<'a> {
         thread::spawn(move || {
             let mut first = None;
             while interrupts.as_ref().map_or_else(|| signals.wait().is_ok(), |interrupts| interrupts.recv().is_ok()) {
-                // The conversation waits for somebody to read stdout, and nobody does.
+                // The conversation is blocked on a stdout that nobody reads.
                 if first.get_or_insert_with(Instant::now).elapsed() > INTERRUPT_LIMIT {
                     std::process::exit(130);
                 }

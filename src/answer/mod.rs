@@ -27,7 +27,7 @@ use crate::state::sessions::Session;
 pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, request: AnswerRequest) -> Result<Outcome> {
     let reads_stdin = matches!(request.input, InputSource::Stdin);
     let (conversation, start) = prepare(applet, context, command_line, request).inspect_err(|_| {
-        // An SDK whose first write finds nobody reports that, instead of the error on stderr.
+        // An SDK whose first write meets a closed pipe reports that, and not the error on stderr.
         if reads_stdin && listens(command_line) && !io::stdin().is_terminal() {
             prompt::await_input();
         }

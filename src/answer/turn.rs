@@ -20,7 +20,7 @@ use crate::server::probe::State;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
 
-/// A conversation shorter than this, in tokens, fits every model's context, so nobody needs to know the context's size.
+/// A conversation shorter than this, in tokens, fits every model's context, whatever its size.
 const FITS_EVERYWHERE: usize = 1000;
 
 /// What all turns of a conversation share.

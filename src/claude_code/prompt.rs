@@ -17,8 +17,8 @@ const MAX_STDIN: usize = 10 << 20;
 /// How long the real CLI waits for the first byte of a pipe, in milliseconds.
 const FIRST_BYTE_TIMEOUT: u16 = 3000;
 
-/// The prompt: the argument, stdin, or both with a newline between. It may be empty. `stdin` is what stdin held, if somebody has
-/// read it already.
+/// The prompt: the argument, stdin, or both with a newline between. It may be empty. `stdin` is what stdin held, if it was read
+/// before.
 ///
 /// # Errors
 /// The real CLI's text for more than its limit.

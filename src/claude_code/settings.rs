@@ -73,8 +73,8 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        let told = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
-        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
+        let stated = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
+        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", stated.to_string()));
         variables
     }
 }

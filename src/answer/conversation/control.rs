@@ -19,7 +19,7 @@ pub(super) struct ControlAnswer {
 }
 
 impl Conversation<'_> {
-    /// Sends the reply to a control request, and does what it asks for.
+    /// Acts on a control request and sends the reply.
     pub(super) fn take_control(&mut self, id: Option<Value>, request: &Value) {
         let answer = self.answer_control(request);
         answer.before.iter().for_each(|message| self.send(message));
@@ -33,6 +33,7 @@ impl Conversation<'_> {
         }
     }
 
+    /// Does all but what `interrupts_turn` asks for.
     pub(super) fn answer_control(&mut self, request: &Value) -> ControlAnswer {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let subtype = request["subtype"].as_str();

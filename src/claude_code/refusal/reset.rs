@@ -1,4 +1,4 @@
-//! When a printed limit is said to end.
+//! The end of a limit, as Claude Code prints it.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
