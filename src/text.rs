@@ -1,14 +1,14 @@
-//! Halves of surrogate pairs. JavaScript and Python write them into JSON where a text was cut in the middle of a
-//! character, and no Rust string can hold them.
+//! Text that all layers meet: JSON with lone surrogates, and times for people to read.
 
 use jiff::Timestamp;
 
-/// The JSON text with U+FFFD in place of each half that stands alone.
+/// The JSON text with U+FFFD in place of each lone surrogate. JavaScript and Python write them into JSON where a text was cut in the
+/// middle of a character, and no Rust string can hold them.
 pub(crate) fn replace_lone_surrogates(json: &str) -> String {
-    let mut replace_lone_surrogates = String::with_capacity(json.len());
+    let mut replaced = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
-        replace_lone_surrogates.push_str(&rest[..at]);
+        replaced.push_str(&rest[..at]);
         let escape = &rest[at..];
         let is_pair = || matches!(escape.get(6..).and_then(unit), Some(0xdc00..=0xdfff));
         let (written, length) = match unit(escape) {
@@ -20,19 +20,19 @@ pub(crate) fn replace_lone_surrogates(json: &str) -> String {
                 (&escape[..length], length)
             }
         };
-        replace_lone_surrogates.push_str(written);
+        replaced.push_str(written);
         rest = &escape[length..];
     }
-    replace_lone_surrogates + rest
+    replaced + rest
 }
 
-/// The code unit of an escape `\uXXXX` at the beginning of a text.
+/// The code unit of the escape `\uXXXX` with which a text begins.
 fn unit(escape: &str) -> Option<u16> {
     let digits = escape.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// A time as people read it: with the day if it is not today.
+/// A local time, with the day if it is not the day of `now`.
 pub(crate) fn clock(time: Timestamp, now: Timestamp) -> String {
     let zone = jiff::tz::TimeZone::system();
     let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone));
@@ -45,7 +45,7 @@ mod tests {
     use super::replace_lone_surrogates;
 
     #[test]
-    fn only_halves_are_mended() {
+    fn only_lone_surrogates_are_replaced() {
         let table = [
             (r#""a\ud83db""#, r#""a\ufffdb""#),
             (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),

@@ -1,7 +1,6 @@
 //! The real Claude Code on the local model as a child of this process.
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::agent::launch::prepare;
 use crate::answer;
@@ -34,10 +33,10 @@ pub(crate) fn run(
         Err(error) => return Err((error, stdin)),
     };
     if !context.settings.is_quiet(applet) {
-        say(&format!("{applet}: {}", ready.said));
+        say(&format!("{applet}: {}", ready.banner));
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
-    out.set_mark(Some(json!(Mark::by_flag())));
+    out.set_mark(Some(Mark::by_flag()));
     let start = Start {
         mode: Mode::PassedOn,
         give_up: GiveUpAfter::never(),

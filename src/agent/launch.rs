@@ -41,7 +41,7 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         Err(error) => return error,
     };
     if !context.settings.is_quiet(applet) {
-        say(&format!("{applet}: {}", ready.said));
+        say(&format!("{applet}: {}", ready.banner));
     }
     for (name, value) in ready.environment {
         match value {
@@ -79,7 +79,7 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     start_gateway(context, command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(context, &local);
-    Ok(Ready { settings, environment, said: local.said(), model: local.model })
+    Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
 }
 
 /// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.

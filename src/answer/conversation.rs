@@ -1,10 +1,11 @@
-//! A conversation: what comes in, one turn after the other, and what is kept of it.
+//! A conversation: its input, one turn after the other, and its session.
 //!
-//! Each turn is asked in a thread of its own, so that an interrupt, a control request or the end of the input is taken
-//! while the model answers. A turn that was interrupted is left to itself: its next piece finds that nobody listens, and
-//! that closes the connection, on which servers stop.
+//! Each turn is asked in a thread of its own, so that an interrupt, a control request or the end of the input takes effect while the
+//! model answers. Nothing stops the thread of an interrupted turn: its next piece finds that the turn is over, and that closes the
+//! connection, on which servers stop.
 
-pub(crate) mod control;
+mod control;
+mod turns;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
@@ -15,62 +16,72 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::answer::turn::{Question, Shared};
-use crate::answer::{mentions, turn};
+use crate::answer::turn::{Shared, TurnOutcome};
 use crate::claude_code::json_schema::Schema;
-use crate::claude_code::prompt::is_blank;
-use crate::claude_code::protocol::input::Role;
-use crate::claude_code::protocol::input::{Input, NO_CONTENT, UserMessage};
+use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
 use crate::claude_code::protocol::output::Format;
-use crate::claude_code::protocol::{input, messages};
 use crate::completions::chat::Message;
 use crate::completions::chunk::Usage;
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::os::blocking::Blocking;
 use crate::state::ledger::Entry;
 use crate::state::sessions::Session;
 use crate::stdin::Feed;
 
-/// A conversation.
+/// How long an interrupt may take before another one ends the process.
+const INTERRUPT_LIMIT: Duration = Duration::from_secs(2);
+
 pub(crate) struct Conversation<'a> {
     context: &'a Context,
     shared: Arc<Shared>,
     session: Session,
-    /// The system prompt, from the options or the caller.
+    /// The system prompt of the options, or what `initialize` has made of it.
     system: Option<String>,
     options: Options,
     events: Receiver<Event>,
     sender: Sender<Event>,
-    /// What was said and is not answered yet.
+    /// The messages that wait for a turn.
     queue: VecDeque<UserMessage>,
-    turn: Option<Running>,
+    state: State,
+    /// How many turns have begun, which is the last one's id.
     turns: u64,
-    is_over: bool,
+    /// No more input comes, or none is wanted.
+    has_input_ended: bool,
     /// The ids of all messages so far: one that comes twice is answered once.
-    known: HashSet<String>,
+    seen: HashSet<String>,
     interrupts: Option<Receiver<()>>,
-    /// Why the first turn is left to somebody else.
-    declined: Option<Error>,
+}
+
+enum State {
+    Idle,
+    Running(RunningTurn),
+    /// The first turn failed, and the call is left to Claude.
+    Declined(Error),
+}
+
+struct RunningTurn {
+    id: u64,
+    /// The messages that it answers.
+    messages: Vec<UserMessage>,
 }
 
 /// How a conversation ended.
 pub(crate) enum Outcome {
-    /// It was held.
     Answered(Answered),
-    /// Nothing was printed; why.
+    /// Nothing was printed, for this reason.
     Declined(Error),
 }
 
-/// What a conversation came to.
+/// The totals of a conversation.
 pub(crate) struct Answered {
     /// Whether its last turn failed.
     pub has_failed: bool,
     /// The model that answered, as far as it is known.
     pub model: String,
-    /// The tokens of all its turns.
+    /// The tokens of all turns.
     pub usage: Usage,
 }
 
@@ -79,7 +90,7 @@ impl Answered {
         if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
-    /// The ledger's entry of a call that was answered locally for the reason `verdict`.
+    /// Completes the ledger's entry of a call that was answered locally for the reason `verdict`.
     pub(crate) fn record(&self, verdict: &str, entry: Entry) -> Entry {
         Entry {
             verdict: Some(verdict.into()),
@@ -92,42 +103,33 @@ impl Answered {
     }
 }
 
-/// How a conversation is held.
-pub(crate) struct Options {
+pub(super) struct Options {
     /// The system prompt.
     pub system: Option<String>,
-    /// The form of the answers, and how often to try for it.
+    /// The form of the answers, and how many attempts a turn has at it.
     pub schema: Option<(Arc<Schema>, u32)>,
-    /// Whether `@file` means the file.
+    /// `@file` stands for the file.
     pub expands_mentions: bool,
-    /// Whether what was said is repeated.
+    /// The caller's messages are repeated to it.
     pub replays: bool,
-    /// Whether all permissions may be given; without tools that changes a word.
+    /// The caller may switch to `bypassPermissions`. Without tools that changes only the mode's name in messages.
     pub may_bypass_permissions: bool,
-    /// Whether the caller waits to hear that the session is idle.
-    pub tells_idle: bool,
-    /// Takes the ids of the requests that were answered.
-    pub replied: Arc<Mutex<HashSet<String>>>,
+    /// The caller waits to hear that the session is idle.
+    pub announces_idle: bool,
+    /// Collects the ids of the control requests that were answered.
+    pub answered_requests: Arc<Mutex<HashSet<String>>>,
 }
 
-/// The turn that runs.
-struct Running {
-    id: u64,
-    messages: Vec<UserMessage>,
-}
-
-/// What happens while a conversation waits.
 enum Event {
     Input(Input),
-    /// The input has ended; with the text of what could not be read.
-    End(Option<String>),
-    TurnEnded(u64, Box<turn::Outcome>),
+    /// The end of the input, with the real CLI's text if a line could not be parsed.
+    InputEnded(Option<String>),
+    TurnEnded(u64, Box<TurnOutcome>),
     Interrupt,
 }
 
 impl<'a> Conversation<'a> {
-    /// A conversation that goes on where `session` is.
-    pub(crate) fn new(
+    pub(super) fn new(
         context: &'a Context,
         shared: Shared,
         session: Session,
@@ -144,60 +146,58 @@ impl<'a> Conversation<'a> {
             events,
             sender,
             queue: VecDeque::new(),
-            turn: None,
+            state: State::Idle,
             turns: 0,
-            is_over: false,
-            known: HashSet::new(),
+            has_input_ended: false,
+            seen: HashSet::new(),
             interrupts,
-            declined: None,
         }
     }
 
     /// Answers one prompt.
     ///
     /// # Errors
-    /// If stdout takes no more.
-    pub(crate) fn answer(mut self, prompt: String) -> Result<Outcome> {
-        self.watch_interrupts();
+    /// If stdout cannot be written.
+    pub(super) fn answer(mut self, prompt: String) -> Result<Outcome> {
+        self.take_interrupts();
         self.queue.push_back(UserMessage::text(prompt));
-        self.is_over = true;
+        self.has_input_ended = true;
         self.run()
     }
 
-    /// Answers what comes in on stdin, or from `feed`.
+    /// Answers the messages on stdin, or those of `feed`.
     ///
     /// # Errors
-    /// The real CLI's for a line that cannot be read, ours if stdout takes no more.
-    pub(crate) fn listen(mut self, feed: Option<Feed>) -> Result<Outcome> {
-        self.watch_interrupts();
+    /// The real CLI's for a line that cannot be parsed, ours if stdout cannot be written.
+    pub(super) fn listen(mut self, feed: Option<Feed>) -> Result<Outcome> {
+        self.take_interrupts();
         let sender = self.sender.clone();
         let input: Option<Box<dyn BufRead + Send>> = match feed {
             Some(Feed { settings, input }) => {
-                settings.iter().for_each(|line| self.set_up_by(line));
+                settings.iter().for_each(|line| self.apply_answered_request(line));
                 Some(input)
             }
             None => Blocking::new(io::stdin()).ok().map(|stdin| Box::new(BufReader::new(stdin)) as Box<dyn BufRead + Send>),
         };
         thread::spawn(move || {
             let read = |input| input::read(input, |input| sender.send(Event::Input(input)).is_ok()).err();
-            let fault = input.and_then(read);
-            let _ = sender.send(Event::End(fault));
+            let _ = sender.send(Event::InputEnded(input.and_then(read)));
         });
         self.run()
     }
 
-    /// Takes a request that somebody else has answered.
-    fn set_up_by(&mut self, line: &[u8]) {
+    /// Applies a control request that the real Claude has answered already.
+    fn apply_answered_request(&mut self, line: &[u8]) {
         let _ = input::read(line, |input| {
             if let Input::Control { request, .. } = input {
-                control::answer(self, &request);
+                self.answer_control(&request);
             }
             true
         });
     }
 
     /// With the JSON formats an interrupt ends the turn and not the process, and the caller is told.
-    fn watch_interrupts(&mut self) {
+    fn take_interrupts(&mut self) {
         if self.shared.reporter().output.format() == Format::Text {
             return;
         }
@@ -210,7 +210,7 @@ impl<'a> Conversation<'a> {
         thread::spawn(move || {
             let mut first = None;
             while interrupts.as_ref().map_or_else(|| signals.wait().is_ok(), |interrupts| interrupts.recv().is_ok()) {
-                // Nobody takes what is printed, and the interrupt waits for that.
+                // The conversation is blocked on a stdout that nobody reads.
                 if first.get_or_insert_with(Instant::now).elapsed() > INTERRUPT_LIMIT {
                     std::process::exit(130);
                 }
@@ -219,233 +219,77 @@ impl<'a> Conversation<'a> {
         });
     }
 
-    fn run(&mut self) -> Result<Outcome> {
+    fn run(mut self) -> Result<Outcome> {
         let mut is_interrupted = false;
         loop {
-            // Some turns are over as soon as they have begun.
-            while self.turn.is_none() && self.declined.is_none() && self.start_next() {}
-            if let Some(error) = self.declined.take() {
-                return Ok(Outcome::Declined(error));
+            // Some turns end as soon as they begin.
+            while matches!(self.state, State::Idle) && self.start_next_turn() {}
+            match self.state {
+                State::Declined(error) => return Ok(Outcome::Declined(error)),
+                State::Idle if self.has_input_ended => break,
+                State::Idle | State::Running(_) => {}
             }
-            if self.turn.is_none() && self.is_over {
-                break;
-            }
-            // We hold a sender ourselves, so the channel stays open.
+            // This cannot fail: the conversation has a sender itself.
             let Ok(event) = self.events.recv() else { break };
             match event {
-                Event::Input(Input::User(message)) => self.take(message),
-                Event::Input(Input::Control { id, request }) => self.control(id, &request),
-                Event::Input(Input::Said(line, text)) => {
+                Event::Input(Input::User(message)) => self.enqueue(message),
+                Event::Input(Input::Control { id, request }) => self.take_control(id, &request),
+                Event::Input(Input::Assistant(message, text)) => {
                     self.session.add(Role::Assistant, &text);
-                    self.tell(&line);
+                    self.send(&message);
                 }
                 Event::Input(Input::Nothing) => {}
-                Event::End(None) => self.is_over = true,
-                Event::End(Some(fault)) => {
-                    // A line that is being written is written to its end.
+                Event::InputEnded(None) => self.has_input_ended = true,
+                Event::InputEnded(Some(error)) => {
+                    // With the reporter locked no other thread is within a line.
                     self.shared.reporter().abandon();
-                    return Err(Error::AsClaude(fault));
+                    return Err(Error::AsClaude(error));
                 }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
                 Event::Interrupt => {
                     self.interrupt();
                     is_interrupted = true;
-                    self.is_over = true;
-                    self.queue.clear();
+                    self.end_input();
                 }
             }
             let mut reporter = self.shared.reporter();
-            reporter.output.outcome().inspect_err(|_| reporter.abandon())?;
+            reporter.output.check_stdout().inspect_err(|_| reporter.abandon())?;
         }
-        self.shared.reporter().output.outcome()?;
-        let reporter = self.shared.reporter();
+        let mut reporter = self.shared.reporter();
+        reporter.output.check_stdout()?;
         Ok(Outcome::Answered(Answered {
             has_failed: reporter.last_failed() && !is_interrupted,
-            model: reporter.identity.model.clone(),
+            model: reporter.session.model.clone(),
             usage: reporter.usage(),
         }))
     }
 
-    fn take(&mut self, message: UserMessage) {
-        if message.uuid.clone().is_some_and(|uuid| !self.known.insert(uuid)) {
+    fn enqueue(&mut self, message: UserMessage) {
+        if message.uuid.clone().is_some_and(|uuid| !self.seen.insert(uuid)) {
             if self.options.replays {
-                let replay = self.replay_of(&message);
-                self.tell(&replay);
+                self.send(&self.replay(&message));
             }
             return;
         }
-        self.tell_lifecycle(&message, "queued");
+        self.send_lifecycle(&message, "queued");
         self.queue.push_back(message);
     }
 
-    /// Starts the next turn, with all that was said since the last one began. False if nothing was said.
-    fn start_next(&mut self) -> bool {
-        let Some(first) = self.queue.pop_front() else { return false };
-        let mut messages = vec![first];
-        // As the real CLI does with what is said while it answers.
-        while messages[0].wants_answer && self.queue.front().is_some_and(|next| next.wants_answer) {
-            messages.extend(self.queue.pop_front());
-        }
-        for message in &messages {
-            self.tell_lifecycle(message, "started");
-        }
-        self.turns += 1;
-        let id = self.turns;
-        let said = messages.iter().cloned().reduce(UserMessage::join).expect("there is a first");
-        self.begin(id, &messages[..messages.len() - 1], &said);
-        self.turn = Some(Running { id, messages });
-        let text = said.as_text();
-        if !self.is_to_be_asked(&said, &text) {
-            return true;
-        }
-        let text = if text.is_empty() { NO_CONTENT.into() } else { text };
-        let text = match self.options.expands_mentions {
-            true => mentions::expand(self.context, text, &mut |warning| warn(&self.shared.applet, &warning)),
-            false => text,
-        };
-        self.session.add(Role::User, &text);
-        let question = Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() };
-        if self.shared.reporter().output.format() == Format::Text {
-            // One question, and a signal ends the process: nothing is to be taken in meanwhile.
-            let outcome = turn::run(&self.shared, question);
-            self.end_turn(id, outcome);
-            return true;
-        }
-        let (shared, sender) = (self.shared.clone(), self.sender.clone());
-        thread::spawn(move || {
-            let outcome = turn::run(&shared, question);
-            let _ = sender.send(Event::TurnEnded(id, Box::new(outcome)));
-        });
-        true
+    /// Takes no more input, and drops what waits.
+    fn end_input(&mut self) {
+        self.has_input_ended = true;
+        self.queue.clear();
     }
 
-    fn begin(&mut self, id: u64, before: &[UserMessage], said: &UserMessage) {
-        if self.options.replays {
-            let replays: Vec<Value> = before
-                .iter()
-                .filter(|message| message.uuid.is_some() && message.uuid != said.uuid)
-                .map(|message| self.replay_of(message))
-                .collect();
-            replays.iter().for_each(|replay| self.tell(replay));
-        }
-        let replay = (self.options.replays && said.is_replayed).then(|| {
-            let mut replay = self.replay_of(said);
-            messages::extend(&mut replay, json!({"timestamp": messages::timestamp()}));
-            replay
-        });
-        self.shared.reporter().begin(id, replay, said.uuid.clone(), self.options.schema.is_some());
-    }
-
-    fn replay_of(&self, message: &UserMessage) -> Value {
-        json!({
-            "type": "user", "message": {"role": "user", "content": message.content},
-            "session_id": self.session.id, "parent_tool_use_id": null,
-            "uuid": message.uuid.clone().unwrap_or_else(messages::uuid), "isReplay": true,
-        })
-    }
-
-    /// Some messages need no model.
-    fn is_to_be_asked(&mut self, said: &UserMessage, text: &str) -> bool {
-        if !said.wants_answer {
-            self.session.add(Role::User, text);
-            self.shared.reporter().succeed_unasked("");
-        } else if said.content.is_string() && is_blank(text) {
-            self.shared.reporter().succeed_unasked(BLANK);
-        } else {
-            return true;
-        }
-        self.close_turn("completed");
-        false
-    }
-
-    fn end_turn(&mut self, id: u64, outcome: turn::Outcome) {
-        if self.turn.as_ref().is_none_or(|turn| turn.id != id) {
-            return;
-        }
-        let is_held = self.shared.reporter().output.is_held();
-        match outcome {
-            turn::Outcome::Answered(success) => {
-                let text = success.structure.as_ref().map_or_else(|| success.text.clone(), Value::to_string);
-                self.session.add(Role::Assistant, &text);
-                let is_cut = success.is_cut_by_limit;
-                self.shared.reporter().succeed(success);
-                if is_cut && self.shared.reporter().output.format() == Format::Text {
-                    let limit = self.shared.settings.max_tokens;
-                    let what = format!("the answer ends at its limit of {limit} tokens; raise LOCAL_LLM_MAX_TOKENS for more");
-                    warn(&self.shared.applet, &what);
-                }
-            }
-            turn::Outcome::NoStructure { reason, .. } if is_held => {
-                self.declined = Some(Error::Answer(format!("the local model's answers are not of the form: {reason}")));
-            }
-            turn::Outcome::Failed(error) if is_held => self.declined = Some(error),
-            turn::Outcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
-            turn::Outcome::Failed(error) => self.shared.reporter().fail(error),
-        }
-        if self.declined.is_none() {
-            self.close_turn("completed");
-        }
-    }
-
-    fn interrupt(&mut self) {
-        if self.turn.is_none() {
-            return;
-        }
-        let partial = self.shared.reporter().interrupt().unwrap_or_default();
-        if !partial.trim().is_empty() {
-            self.session.add(Role::Assistant, &partial);
-        }
-        self.close_turn("cancelled");
-    }
-
-    fn close_turn(&mut self, state: &str) {
-        let messages = self.turn.take().map(|turn| turn.messages).unwrap_or_default();
-        for message in &messages {
-            self.tell_lifecycle(message, state);
-        }
-        if self.options.tells_idle {
-            self.tell(&json!({
-                "type": "system", "subtype": "session_state_changed", "state": "idle", "sdk_host_only": true,
-                "uuid": messages::uuid(), "session_id": self.session.id,
-            }));
-        }
-    }
-
-    fn tell_lifecycle(&self, message: &UserMessage, state: &str) {
-        let Some(uuid) = &message.uuid else { return };
-        self.tell(&json!({
-            "type": "command_lifecycle", "command_uuid": uuid, "state": state,
-            "uuid": messages::uuid(), "session_id": self.session.id,
-        }));
-    }
-
-    fn tell(&self, message: &Value) {
+    fn send(&self, message: &Value) {
         let mut reporter = self.shared.reporter();
         reporter.output.message(message);
         reporter.output.flush();
     }
 
-    fn control(&mut self, id: Option<Value>, request: &Value) {
-        let answered = control::answer(self, request);
-        answered.before.iter().for_each(|message| self.tell(message));
-        if let (Some(id), Ok(mut replied)) = (id.as_ref().and_then(Value::as_str), self.options.replied.lock()) {
-            replied.insert(id.into());
-        }
-        self.shared.reporter().output.message_now(&answered.reply.message(id));
-        answered.after.iter().for_each(|message| self.tell(message));
-        if answered.interrupts {
-            self.interrupt();
-        }
-    }
-
-    /// What the model is given: the system prompt and all that was said.
-    pub(crate) fn messages(&self) -> Vec<Message> {
+    /// What the model gets: the system prompt and the session's messages.
+    fn messages(&self) -> Vec<Message> {
         let system = self.system.iter().map(|text| Message { role: "system", content: text.clone() });
         system.chain(self.session.messages()).collect()
     }
 }
-
-/// How long an interrupt may take before another one ends the process.
-const INTERRUPT_LIMIT: Duration = Duration::from_secs(2);
-
-const BLANK: &str = "Blank prompt — the message was only whitespace, so nothing was sent to the model.";

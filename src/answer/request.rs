@@ -1,63 +1,57 @@
-//! How it comes that a call is answered here.
+//! A request to answer a call locally.
 
 use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
-
 use crate::claude_code::protocol::input::Role;
+use crate::claude_code::protocol::mark::Mark;
 use crate::stdin::Feed;
 
-/// What is special about a call that is answered here.
 pub(crate) struct AnswerRequest {
-    /// What the results say of it.
-    pub mark: Value,
-    /// Where the input comes from.
-    pub input: Source,
-    /// Whether a first turn that fails is left to somebody else, with nothing printed of it.
+    pub mark: Mark,
+    pub input: InputSource,
+    /// If the first turn fails, nothing is printed and the call is left to Claude.
     pub may_decline: bool,
-    /// Called before the first word of an answer is printed.
+    /// Called before the first byte of an answer is printed.
     pub on_answer: Option<Box<dyn FnOnce() + Send>>,
-    /// The real Claude has begun the call, so it has been checked.
-    pub taken: Option<Handover>,
-    /// Takes the ids of the requests that were answered.
-    pub replied: Arc<Mutex<HashSet<String>>>,
-    /// What interrupts the turn, if this process does not look out for it itself.
+    /// Set if the real Claude has begun the call, and so has checked it.
+    pub handover: Option<Handover>,
+    /// Collects the ids of the control requests that were answered.
+    pub answered_requests: Arc<Mutex<HashSet<String>>>,
+    /// What interrupts a turn. Without it, SIGINT does.
     pub interrupts: Option<Receiver<()>>,
 }
 
-/// Where the input of a call comes from.
-pub(crate) enum Source {
-    /// From stdin.
+/// Where the caller's input comes from.
+pub(crate) enum InputSource {
     Stdin,
-    /// It was read from stdin before.
+    /// All of stdin, which was read before.
     Read(Vec<u8>),
-    /// Line by line, from somebody else who has stdin.
+    /// The lines of stdin, from the pump that reads it.
     Feed(Feed),
 }
 
-/// What the real Claude has told the caller.
+/// What the caller has got from the real Claude.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handover {
-    /// The session's id.
     pub session_id: Option<String>,
-    /// What was said in it, as far as the session's transcript may not have it yet.
-    pub said: Vec<(Role, String)>,
-    /// That the session is at work: the caller waits to hear that it is idle.
+    /// The last messages, which the session's own transcript may not have yet.
+    pub transcript: Vec<(Role, String)>,
+    /// The caller knows that the session is running, and waits to hear that it is idle.
     pub is_running: bool,
 }
 
 impl AnswerRequest {
-    /// The switch says so.
-    pub(crate) fn switch() -> AnswerRequest {
+    /// The request for a call that the flag sends here.
+    pub(crate) fn by_flag() -> AnswerRequest {
         AnswerRequest {
-            mark: json!({"backend": "local", "reason": "switch"}),
-            input: Source::Stdin,
+            mark: Mark::by_flag(),
+            input: InputSource::Stdin,
             may_decline: false,
             on_answer: None,
-            taken: None,
-            replied: Arc::default(),
+            handover: None,
+            answered_requests: Arc::default(),
             interrupts: None,
         }
     }

@@ -1,4 +1,4 @@
-//! One turn: a question to the local model, and what it takes to get an answer of the form that was asked for.
+//! One turn: the questions to the local model until there is an answer, of the form that was asked for.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::answer::reporter::{Reporter, Spent, Success};
+use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
 use crate::error::{Error, Result, warn};
@@ -20,71 +20,62 @@ use crate::server::probe::State;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
 
-/// A conversation shorter than this, in tokens, fits every model's context; no question is asked about it.
+/// A conversation shorter than this, in tokens, fits every model's context, whatever its size.
 const FITS_EVERYWHERE: usize = 1000;
 
-/// What the turns of a conversation share.
-pub(crate) struct Shared {
+/// What all turns of a conversation share.
+pub(super) struct Shared {
     /// Our name in messages on stderr.
     pub applet: String,
-    /// Who tells the caller. Locked for each piece, so that whoever interrupts finds whole lines.
+    /// Locked for each piece of an answer, so that an interrupt comes between whole lines.
     pub reporter: Mutex<Reporter>,
-    /// Who is asked.
     pub server: Server,
-    /// How.
     pub settings: RequestSettings,
-    /// Where model files may lie.
     pub hub_cache: HubCache,
-    /// Says whether a server is still wanted.
-    pub switch: Option<Flag>,
+    /// Without a home folder there is none.
+    pub flag: Option<Flag>,
     /// The model, once it is known.
     pub model: OnceLock<Model>,
-    /// Whether the caller knows that the conversation is too long.
+    /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
 }
 
 impl Shared {
-    /// The reporter. A panic ends the process as users have it, so nothing half told is found here.
-    pub(crate) fn reporter(&self) -> MutexGuard<'_, Reporter> {
+    /// The reporter. The lock is never poisoned in a release, where a panic ends the process.
+    pub(super) fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is asked in a turn.
-pub(crate) struct Question {
-    /// The turn's number.
+pub(super) struct Question {
+    /// The turn's id.
     pub turn: u64,
     /// The conversation, the new question last.
     pub messages: Vec<Message>,
-    /// The form of the answer, and how often to try for it.
+    /// The form of the answer, and how many attempts the turn has at it.
     pub schema: Option<(Arc<Schema>, u32)>,
 }
 
-/// How a turn ended.
-pub(crate) enum Outcome {
-    /// With an answer.
+pub(super) enum TurnOutcome {
     Answered(Success),
-    /// With answers, none of which was of the form.
+    /// No answer matches the schema. `reason` is what was wrong with the last one.
     NoStructure {
-        /// How many.
         attempts: u32,
-        /// What was wrong with the last.
         reason: String,
     },
-    /// Without one.
     Failed(Error),
 }
 
-/// Asks, and tells the answer as it comes.
-pub(crate) fn run(shared: &Shared, question: Question) -> Outcome {
+/// Asks, and reports the answer as it comes.
+pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     let Question { turn: id, messages, schema } = question;
-    let mut turn = Turn { shared, id, messages, kept: 1, budget: None };
+    let mut turn = Turn { shared, id, messages, pinned: 1, budget: None };
     if let Some((schema, _)) = &schema {
         turn.instruct(schema.instruction());
     }
     let outcome = turn.prepare().and_then(|()| match schema {
         None => turn.ask(None).map(|answer| {
-            Outcome::Answered(Success {
+            TurnOutcome::Answered(Success {
                 text: answer.text,
                 structure: None,
                 is_cut_by_limit: answer.is_cut_by_limit,
@@ -93,36 +84,36 @@ pub(crate) fn run(shared: &Shared, question: Question) -> Outcome {
         }),
         Some((schema, attempts)) => turn.ask_for_structure(&schema, attempts),
     });
-    outcome.unwrap_or_else(Outcome::Failed)
+    outcome.unwrap_or_else(TurnOutcome::Failed)
 }
 
 struct Turn<'a> {
     shared: &'a Shared,
     id: u64,
     messages: Vec<Message>,
-    /// How many of the last messages must stay, however long they are.
-    kept: usize,
-    /// How many tokens may be sent, by our estimate.
+    /// How many of the last messages are never left out.
+    pinned: usize,
+    /// How many tokens the request may have, by our estimate.
     budget: Option<usize>,
 }
 
 impl Turn<'_> {
     fn is_wanted(&self) -> bool {
         let is_running = self.shared.reporter().is_running(self.id);
-        is_running && self.shared.switch.as_ref().is_some_and(|switch| switch.read().0 != Backend::Claude)
+        is_running && self.shared.flag.as_ref().is_some_and(|flag| flag.read().0 != Backend::Claude)
     }
 
-    /// Finds out which model answers where that is told or matters, and tells the first messages.
+    /// Finds out which model answers, if its name is printed or its context may be too small, and reports the turn's beginning.
     fn prepare(&mut self) -> Result<()> {
         let is_named = self.shared.reporter().names_the_model();
         let may_be_too_long = self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE;
         if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
-            // One that could not be found out is looked for again in the next turn.
+            // If it could not be found out, the next turn tries again.
             if let Some(model) = self.find_model(is_named)? {
                 let _ = self.shared.model.set(model);
             }
         }
-        self.introduce();
+        self.report_init();
         self.fit()
     }
 
@@ -138,14 +129,14 @@ impl Turn<'_> {
         Ok(model::by_server(settings, server.endpoint(), hub_cache))
     }
 
-    fn introduce(&self) {
+    fn report_init(&self) {
         let mut reporter = self.shared.reporter();
         if reporter.is_running(self.id) {
             if let Some(model) = self.shared.model.get() {
-                reporter.identity.model.clone_from(&model.name);
-                reporter.identity.window = model.window.unwrap_or_default();
+                reporter.session.model.clone_from(&model.name);
+                reporter.session.window = model.window.unwrap_or_default();
             }
-            reporter.introduce();
+            reporter.send_init();
         }
     }
 
@@ -157,7 +148,7 @@ impl Turn<'_> {
                 if !reporter.is_running(self.id) {
                     return Err(Error::Interrupted);
                 }
-                reporter.asked();
+                reporter.send_requesting();
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
@@ -166,7 +157,7 @@ impl Turn<'_> {
             let begun = Instant::now();
             match exchange(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
-                    self.shared.reporter().spend(self.id, Spent { usage: answer.usage, api: begun.elapsed() });
+                    self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
                 }
                 Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
@@ -175,7 +166,7 @@ impl Turn<'_> {
         }
     }
 
-    /// No more than fits after the conversation, where the server does not see to that itself.
+    /// At most what fits after the conversation, since not every server limits that itself.
     fn max_tokens(&self) -> u32 {
         let wanted = self.shared.settings.max_tokens;
         match self.shared.model.get() {
@@ -187,34 +178,34 @@ impl Turn<'_> {
         }
     }
 
-    /// The question and the last answer with what is wrong with it are all that an attempt needs.
-    fn ask_for_structure(&mut self, schema: &Schema, attempts: u32) -> Result<Outcome> {
+    /// Each attempt gets the question, the last answer and what is wrong with it, and no earlier answers.
+    fn ask_for_structure(&mut self, schema: &Schema, attempts: u32) -> Result<TurnOutcome> {
         let mut reason = String::new();
         for attempt in 0..attempts {
             let answer = self.ask(Some(schema.response_format()))?;
-            let wrong = match schema.check(&answer.text) {
+            let mismatch = match schema.check(&answer.text) {
                 Ok(value) => {
                     let Answer { text, is_cut_by_limit, usage } = answer;
-                    return Ok(Outcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, usage }));
+                    return Ok(TurnOutcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, usage }));
                 }
-                Err(wrong) => wrong,
+                Err(mismatch) => mismatch,
             };
             let mut reporter = self.shared.reporter();
             if reporter.is_running(self.id) {
-                reporter.tell_wrong_structure(&answer.text, &wrong, answer.usage);
+                reporter.send_mismatch(&answer.text, &mismatch, answer.usage);
             }
             drop(reporter);
-            reason = wrong.reason;
+            reason = mismatch.reason;
             if attempt > 0 {
                 self.messages.truncate(self.messages.len() - 2);
             }
             let correction = format!("That is not valid against the schema: {reason}. Answer again, with the JSON value alone.");
             self.messages.push(Message { role: "assistant", content: answer.text });
             self.messages.push(Message { role: "user", content: correction });
-            self.kept = 3;
+            self.pinned = 3;
             self.fit()?;
         }
-        Ok(Outcome::NoStructure { attempts, reason })
+        Ok(TurnOutcome::NoStructure { attempts, reason })
     }
 
     fn instruct(&mut self, instruction: String) {
@@ -224,7 +215,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Leaves out what does not fit the model's context. Whether the rest fits, a server that checks it itself knows better.
+    /// Leaves out the oldest messages that do not fit the model's context. If a server checks the length itself, its word counts
+    /// and not our estimate.
     fn fit(&mut self) -> Result<()> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.shared.model.get() else { return Ok(()) };
         let window = *window as usize;
@@ -237,7 +229,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// After the server has said that it is too much: leaves out more.
+    /// Leaves out more messages, after the server has refused the prompt as too long.
     fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
         let length = context::estimate(&self.messages);
         let budget = match (prompt, window) {
@@ -255,7 +247,7 @@ impl Turn<'_> {
     }
 
     fn trim(&mut self, budget: usize, window: usize) -> usize {
-        let dropped = context::trim(&mut self.messages, budget, self.kept);
+        let dropped = context::trim(&mut self.messages, budget, self.pinned);
         if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
             let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
             let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
@@ -265,7 +257,7 @@ impl Turn<'_> {
     }
 }
 
-/// Hands the answer to the reporter.
+/// Passes the pieces of an answer to the reporter.
 struct TurnListener<'a> {
     shared: &'a Shared,
     turn: u64,

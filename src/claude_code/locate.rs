@@ -22,7 +22,7 @@ use crate::names::EXEC_TRAIL;
 use crate::os::process::current_exe;
 use crate::settings::Setting;
 
-/// What makes two paths the same file.
+/// Two paths with the same identity lead to the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -36,7 +36,6 @@ impl From<&Metadata> for FileId {
 }
 
 impl FileId {
-    /// The identity of the file that `path` leads to, if there is one.
     pub(crate) fn of(path: &Path) -> Option<FileId> {
         fs::metadata(path).ok().as_ref().map(FileId::from)
     }
@@ -93,7 +92,7 @@ pub(crate) fn announce(applet: &str, context: &Context) -> Result<PathBuf> {
     choose(applet, context, PARENT)
 }
 
-fn choose(applet: &str, context: &Context, whose: &str) -> Result<PathBuf> {
+fn choose(applet: &str, context: &Context, pid_prefix: &str) -> Result<PathBuf> {
     let trail = Trail::of(context);
     // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
     let path = trail.next_claude(context, trail.last.is_some())?;
@@ -103,7 +102,7 @@ fn choose(applet: &str, context: &Context, whose: &str) -> Result<PathBuf> {
     if context.settings.claude_bin().is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
         error::warn(applet, &format!("{} cannot be used; running `{}`", Setting::ClaudeBin.name(), path.display()));
     }
-    context.set_variable(EXEC_TRAIL, trail.through(&path, whose));
+    context.set_variable(EXEC_TRAIL, trail.through(&path, pid_prefix));
     Ok(path)
 }
 
@@ -120,7 +119,7 @@ pub(crate) fn not_run(path: PathBuf, error: &io::Error) -> Error {
     Error::ClaudeNotRun { path, reason }
 }
 
-/// Whether this process was led here by a wrapper that another of us watches already.
+/// Whether a wrapper led here that another of us is watching already.
 pub(crate) fn is_watched(context: &Context) -> bool {
     let trail = Trail::of(context);
     trail.last.is_some() && trail.same_process
@@ -139,7 +138,7 @@ struct Trail {
     same_process: bool,
 }
 
-/// Says that the number is that of the candidate's parent.
+/// Stands before the pid of the candidate's parent.
 const PARENT: &str = "^";
 const MAX_DEPTH: u32 = 20;
 
@@ -161,8 +160,8 @@ impl Trail {
         Some(Trail { depth, last: Some(last), same_process: pid == us })
     }
 
-    fn through(&self, candidate: &Path, whose: &str) -> OsString {
-        let mut value = format!("{}:{whose}{}:", self.depth + 1, std::process::id()).into_bytes();
+    fn through(&self, candidate: &Path, pid_prefix: &str) -> OsString {
+        let mut value = format!("{}:{pid_prefix}{}:", self.depth + 1, std::process::id()).into_bytes();
         value.extend_from_slice(candidate.as_os_str().as_bytes());
         OsString::from_vec(value)
     }
@@ -171,8 +170,8 @@ impl Trail {
         let us = FileId::of_this_process();
         let chosen = context.settings.claude_bin().map(|path| context.expand(path));
         let mut candidates = Vec::new();
-        let mut before_the_turn = None;
-        let mut turned = self.last.is_none();
+        let mut first_before_turn = None;
+        let mut is_past_turn = self.last.is_none();
         for path in places(context, chosen.clone()) {
             let is_chosen = chosen.as_ref() == Some(&path);
             let candidate = examine(path, us, looks_inside || is_chosen);
@@ -182,28 +181,28 @@ impl Trail {
                 matches!(candidate.skipped, Some(Skip::Ourselves | Skip::Copy))
             };
             if candidate.skipped.is_none() {
-                if turned || (is_chosen && !self.same_process) {
+                if is_past_turn || (is_chosen && !self.same_process) {
                     return Ok(candidate.path);
                 }
-                before_the_turn = before_the_turn.or_else(|| Some(candidate.path.clone()));
+                first_before_turn = first_before_turn.or_else(|| Some(candidate.path.clone()));
             }
-            turned |= is_turn;
+            is_past_turn |= is_turn;
             candidates.push(candidate);
         }
-        before_the_turn.ok_or_else(|| {
-            // A place with nothing at all is not worth telling, unless the user chose it; a link to nothing is.
-            let is_worth_telling = |candidate: &Candidate| {
+        first_before_turn.ok_or_else(|| {
+            // The list of candidates leaves out places that hold nothing, unless the user chose one or it is a dangling link.
+            let is_worth_listing = |candidate: &Candidate| {
                 !matches!(candidate.skipped, Some(Skip::Missing))
                     || chosen.as_ref() == Some(&candidate.path)
                     || fs::symlink_metadata(&candidate.path).is_ok()
             };
-            candidates.retain(is_worth_telling);
+            candidates.retain(is_worth_listing);
             Error::ClaudeNotFound(candidates)
         })
     }
 }
 
-/// Where to look, in order. The places after PATH are made only when PATH had none: launchd and cron give a bare PATH.
+/// Where to look, in order. The usual places are looked up only if PATH has none: launchd and cron give a bare PATH.
 fn places(context: &Context, chosen: Option<PathBuf>) -> impl Iterator<Item = PathBuf> + use<'_> {
     let on_path = context.path_entries().map(|dir| dir.join("claude"));
     chosen.into_iter().chain(on_path).chain(std::iter::once_with(|| usual_places(context)).flatten())
@@ -272,7 +271,8 @@ fn skip(path: &Path, metadata: &Metadata, us: Option<FileId>, looks_inside: bool
 /// read whole: Claude Code is a script or far larger.
 fn is_copy_of_us(path: &Path, size: u64) -> bool {
     const OUR_SIZES: std::ops::Range<u64> = 1 << 20..96 << 20;
-    OUR_SIZES.contains(&size) && read_program(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK.as_bytes()).is_some())
+    OUR_SIZES.contains(&size)
+        && read_program(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, SIGNATURE.as_bytes()).is_some())
 }
 
 /// The bytes of a file that is no script; of a script only the first two.
@@ -287,7 +287,7 @@ fn read_program(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Stands in every build of this program and in no other.
-const MARK: &str = "claude-failover: this file is the multi-call binary 5f0c1d6e-8b1e-4a39-9d57-3f6f2b0a7c11";
+const SIGNATURE: &str = "claude-failover: this file is the multi-call binary 5f0c1d6e-8b1e-4a39-9d57-3f6f2b0a7c11";
 
 fn interpreter(path: &Path) -> Option<String> {
     let bytes = fs::read(path).ok()?;

@@ -1,11 +1,15 @@
 //! All that is known of the real Claude Code, and every version number.
 
+pub(crate) mod call_check;
 pub(crate) mod command_line;
 pub(crate) mod json_schema;
 pub(crate) mod locate;
+pub(crate) mod mentions;
 pub mod options;
+pub(crate) mod projects;
 pub(crate) mod prompt;
 pub(crate) mod protocol;
 pub(crate) mod refusal;
 pub(crate) mod settings;
+pub(crate) mod transcript;
 pub(crate) mod version;

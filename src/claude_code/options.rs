@@ -5,7 +5,7 @@
 pub struct Opt {
     /// The spelling that errors show.
     pub flags: &'static str,
-    /// Whether `--help` leaves it out; such options are never suggested.
+    /// Whether `--help` leaves it out. The real CLI never suggests such options.
     pub is_hidden: bool,
 }
 
@@ -14,16 +14,15 @@ pub struct Opt {
 pub enum Arity {
     /// None.
     Flag,
-    /// One, if the next word does not look like an option.
+    /// One, if the next word does not begin like an option.
     Optional,
     /// One, whatever it looks like.
     Required,
-    /// One, whatever it looks like, and all that follow and do not look like options.
+    /// One, whatever it looks like, and all that follow up to the next option.
     Variadic,
 }
 
 impl Opt {
-    /// How many values it takes.
     pub fn arity(&self) -> Arity {
         match self.flags {
             flags if flags.ends_with("...>") => Arity::Variadic,
@@ -38,7 +37,7 @@ impl Opt {
         self.flags.split([',', ' ']).filter(|word| word.starts_with('-'))
     }
 
-    /// Its last long spelling, by which it is known here.
+    /// Its last long spelling, by which this program refers to it.
     pub fn name(&self) -> &'static str {
         self.names().last().unwrap_or_default()
     }
@@ -49,7 +48,7 @@ pub fn find(name: &str) -> Option<&'static Opt> {
     OPTIONS.iter().find(|option| option.names().any(|known| known == name))
 }
 
-/// Claude Code's commands and their aliases (2.1.330). They need no model and belong to the real one.
+/// Claude Code's commands and their aliases (2.1.330). They need no model: the real Claude runs them.
 pub const COMMANDS: &[&str] = &[
     "agents",
     "auth",
@@ -112,7 +111,7 @@ pub const FIRST_WORDS: &[&str] = &[
     "--chrome-native-host",
 ];
 
-/// Options that ask for something of Anthropic's or for another kind of session: the real Claude's in any position.
+/// Options that ask for something of Anthropic's or for another kind of session. Only the real Claude can take such a call.
 pub const CLAUDE_ONLY: &[&str] = &[
     "--background",
     "--cloud",
@@ -141,7 +140,7 @@ const fn hidden(flags: &'static str) -> Opt {
     Opt { flags, is_hidden: true }
 }
 
-/// Every option, in the order of its definition.
+/// Every option, in the order of Claude Code's definitions.
 pub const OPTIONS: &[Opt] = &[
     shown("-d, --debug [filter]"),
     hidden("-d2e, --debug-to-stderr"),

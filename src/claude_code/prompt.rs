@@ -11,17 +11,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::claude_code::command_line::CommandLine;
 use crate::error::{Error, Result, say};
 
-/// The most that stdin may hold, in UTF-16 code units, which is how the real CLI counts its 10 MB.
+/// The limit for stdin in UTF-16 code units, in which the real CLI counts its 10 MB.
 const MAX_STDIN: usize = 10 << 20;
 
-/// How long a silent pipe is waited for, in milliseconds.
-const PATIENCE_WITH_STDIN: u16 = 3000;
+/// How long the real CLI waits for the first byte of a pipe, in milliseconds.
+const FIRST_BYTE_TIMEOUT: u16 = 3000;
 
-/// The prompt: the argument, stdin, or both with a newline between. It may be empty. `read_before`: what stdin held.
+/// The prompt: the argument, stdin, or both with a newline between. It may be empty. `stdin` is what stdin held, if it was read
+/// before.
 ///
 /// # Errors
-/// The real CLI's text for too much of it.
-pub(crate) fn read(command_line: &CommandLine, read_before: Option<Vec<u8>>) -> Result<String> {
+/// The real CLI's text for more than its limit.
+pub(crate) fn read(command_line: &CommandLine, stdin: Option<Vec<u8>>) -> Result<String> {
     let argument = match command_line.prompt() {
         Some("code") => {
             say("Tip: you can start Claude Code with just `claude`");
@@ -29,24 +30,22 @@ pub(crate) fn read(command_line: &CommandLine, read_before: Option<Vec<u8>>) -> 
         }
         argument => argument.unwrap_or_default(),
     };
-    let piped = match read_before {
+    let piped = match stdin {
         _ if argument == "mcp" => String::new(),
-        Some(bytes) => text(bytes)?,
-        None => text(read_stdin()?)?,
+        Some(bytes) => decode(bytes)?,
+        None => decode(read_stdin()?)?,
     };
     let parts: Vec<&str> = [argument, piped.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     let prompt = parts.join("\n");
     let is_text = matches!(command_line.last("--output-format"), None | Some("text"));
-    if let Some(warning) = command_line.eaten_prompt().filter(|_| is_text || prompt.is_empty()) {
+    if let Some(warning) = command_line.swallowed_prompt_warning().filter(|_| is_text || prompt.is_empty()) {
         say(warning);
     }
     Ok(prompt)
 }
 
-/// Checks that there is something to answer.
-///
 /// # Errors
-/// The real CLI's texts for no prompt and only white space.
+/// The real CLI's texts for a prompt that is missing or only white space.
 pub(crate) fn check(command_line: &CommandLine, prompt: &str) -> Result<()> {
     let resumes = command_line.has("--continue") || command_line.last("--resume").is_some_and(|id| !is_blank(id));
     if prompt.is_empty() && resumes {
@@ -64,34 +63,33 @@ pub(crate) fn check(command_line: &CommandLine, prompt: &str) -> Result<()> {
     }
 }
 
-/// The real CLI's text for no prompt.
 pub(crate) fn missing() -> Error {
     let text = "Error: Input must be provided either through stdin or as a prompt argument when using --print";
     Error::AsClaude(text.into())
 }
 
-/// The system prompt that the options ask for, if any.
+/// The system prompt of the options, if they have one.
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
 pub(crate) fn system(command_line: &CommandLine) -> Result<Option<String>> {
-    let own = joined(command_line, "--system-prompt", "--system-prompt-file", "system prompt file")?;
+    let own = file_and_option(command_line, "--system-prompt", "--system-prompt-file", "system prompt file")?;
     let appended = appended(command_line)?;
     let parts = [own, appended].into_iter().flatten().filter(|part| !part.is_empty());
     let whole = parts.collect::<Vec<_>>().join("\n\n");
     Ok((!whole.is_empty()).then_some(whole))
 }
 
-/// What the options add to the system prompt, if anything.
+/// What the options append to the system prompt, if anything.
 ///
 /// # Errors
 /// The real CLI's texts for files that cannot be read.
 pub(crate) fn appended(command_line: &CommandLine) -> Result<Option<String>> {
-    joined(command_line, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
+    file_and_option(command_line, "--append-system-prompt", "--append-system-prompt-file", "append system prompt file")
 }
 
 /// The file's text first, then the option's.
-fn joined(command_line: &CommandLine, option: &str, file_option: &str, what: &str) -> Result<Option<String>> {
+fn file_and_option(command_line: &CommandLine, option: &str, file_option: &str, what: &str) -> Result<Option<String>> {
     let given = command_line.last(option);
     let Some(path) = command_line.last(file_option).filter(|path| !path.is_empty()) else {
         return Ok(given.map(str::to_string));
@@ -115,12 +113,12 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
             let first = what[..1].to_uppercase();
             Err(Error::AsClaude(format!("Error: {first}{} not found: {}", &what[1..], path.display())))
         }
-        Err(error) => Err(Error::AsClaude(format!("Error reading {what}: {}", as_node(&error, path)))),
+        Err(error) => Err(Error::AsClaude(format!("Error reading {what}: {}", in_words_of_node(&error, path)))),
     }
 }
 
-/// The error in Node's words.
-fn as_node(error: &io::Error, path: &Path) -> String {
+/// The error in Node's words, with which the real CLI prints it.
+fn in_words_of_node(error: &io::Error, path: &Path) -> String {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EISDIR) => "EISDIR: illegal operation on a directory, read".into(),
         Some(errno) => format!("{errno:?}: {}, open '{}'", errno.desc().to_lowercase(), path.display()),
@@ -133,10 +131,10 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
 }
 
-/// What was piped in. A terminal is not read; a pipe that stays silent for three seconds is given up.
+/// All of stdin. Nothing is read from a terminal, or from a pipe that stays silent for three seconds.
 ///
 /// # Errors
-/// The real CLI's text for too much of it.
+/// The real CLI's text for more than its limit.
 pub(crate) fn read_stdin() -> Result<Vec<u8>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -152,16 +150,16 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>> {
     read_all(file)
 }
 
-fn text(bytes: Vec<u8>) -> Result<String> {
+fn decode(bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).or_else(|error| {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        // What stands for bytes that are no text counts, too.
+        // The limit counts U+FFFD for each byte that is not UTF-8.
         let fits = text.len() <= MAX_STDIN || text.encode_utf16().count() <= MAX_STDIN;
         if fits { Ok(text) } else { Err(too_long()) }
     })
 }
 
-/// Waits until the caller has said something, for as long as a silent pipe is waited for.
+/// Waits for the first byte of stdin, at most as long as the real CLI does.
 pub(crate) fn await_input() {
     let _ = is_silent();
 }
@@ -170,7 +168,7 @@ fn is_silent() -> nix::Result<bool> {
     let stdin = io::stdin();
     let mut waited_for = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     loop {
-        match poll(&mut waited_for, PollTimeout::from(PATIENCE_WITH_STDIN)) {
+        match poll(&mut waited_for, PollTimeout::from(FIRST_BYTE_TIMEOUT)) {
             Err(Errno::EINTR) => continue,
             ready => return ready.map(|count| count == 0),
         }
@@ -186,7 +184,7 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
             Ok(0) => return Ok(bytes),
             Ok(length) => {
                 units += chunk[..length].iter().map(|byte| utf16_units(*byte)).sum::<usize>();
-                // A unit takes at most three bytes.
+                // A code unit takes at most three bytes.
                 if units > MAX_STDIN || bytes.len() > 3 * MAX_STDIN {
                     return Err(too_long());
                 }

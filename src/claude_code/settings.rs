@@ -1,4 +1,4 @@
-//! How Claude Code is set for a local model: its environment, and the same in its settings, which otherwise would win.
+//! The environment and the settings with which Claude Code runs on a local model. Both say the same: settings win over the environment.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,44 +17,41 @@ use crate::text::replace_lone_surrogates;
 pub(crate) struct Local {
     /// The gateway's port.
     pub port: u16,
-    /// What it asks to be shown.
+    /// What the gateway accepts as the API key.
     pub token: String,
-    /// The model's name.
     pub model: String,
-    /// The model's context in tokens, if that is known.
+    /// The model's context in tokens, if it is known.
     pub window: Option<u32>,
     /// `LOCAL_LLM_MAX_TOKENS`.
     pub max_tokens: u32,
 }
 
-/// What stands ready for a Claude Code on the local model.
+/// What a Claude Code needs to run on the local model.
 pub(crate) struct Ready {
-    /// The option that sets it, and its value: up to 2.0.14 they are not known as one word. They stand in the place of the
-    /// caller's own: some versions take the first of several, and some the last.
+    /// `--settings` and its value, in two words since 2.0.14 and earlier do not take them as one. They replace the caller's own:
+    /// some versions take the first of several, and some the last.
     pub settings: [OsString; 2],
-    /// What it is given in its environment, and what it must not have.
+    /// Variables to set, and those to remove.
     pub environment: Vec<(OsString, Option<OsString>)>,
-    /// What people are told of it.
-    pub said: String,
-    /// The model's name.
+    /// The line that tells people about it on stderr.
+    pub banner: String,
     pub model: String,
 }
 
-/// What an agent's answer may take at least, in tokens: a file that it writes is one.
-const MAX_TOKENS: u32 = 4096;
+/// The least limit for an agent's answer, in tokens: a file that the agent writes is part of one answer.
+const LEAST_MAX_TOKENS: u32 = 4096;
 
-/// The whole request of 2.1.330 takes about 12,400 tokens before anything is said, and something must be left for that.
+/// The whole request of 2.1.330 takes about 12,400 tokens before the user's first word, which needs room too.
 const ROOMY: u32 = 20_000;
 
-/// Of a smaller context 2.1.330 hears nothing: it would not even ask, though what it asks is made to fit.
+/// 2.1.330 sends no request at all if it knows of a smaller context, though the gateway would make the request fit.
 const LEAST_WINDOW: u32 = 16_384;
 
 /// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
 const USUAL_WINDOW: u32 = 32_768;
 
 impl Local {
-    /// What people are told.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn banner(&self) -> String {
         let narrow = self
             .window
             .filter(|window| *window < ROOMY)
@@ -66,7 +63,7 @@ impl Local {
     fn variables(&self) -> Vec<(&'static str, String)> {
         let name = &self.model;
         let window = self.window.unwrap_or(u32::MAX);
-        let max_tokens = self.max_tokens.max(MAX_TOKENS).min((window / 4).max(256));
+        let max_tokens = self.max_tokens.max(LEAST_MAX_TOKENS).min((window / 4).max(256));
         let mut variables = vec![
             ("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{}", self.port)),
             ("ANTHROPIC_AUTH_TOKEN", self.token.clone()),
@@ -77,13 +74,13 @@ impl Local {
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        let told = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
-        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string()));
+        let stated = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
+        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", stated.to_string()));
         variables
     }
 }
 
-/// Which model is used for what.
+/// The variables that choose a model for a purpose.
 const MODELS: [&str; 7] = [
     "ANTHROPIC_MODEL",
     "ANTHROPIC_SMALL_FAST_MODEL",
@@ -94,23 +91,23 @@ const MODELS: [&str; 7] = [
     "CLAUDE_CODE_SUBAGENT_MODEL",
 ];
 
-/// What a local model needs, whichever it is.
+/// Variables that suit any local model.
 const FIXED: [(&str, &str); 8] = [
-    // It differs from prompt to prompt and stands first, so that the server could reuse nothing that it has read.
+    // The header differs from prompt to prompt and stands first, so that the server could reuse nothing of its prompt cache.
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    // Otherwise each broken stream is asked for once more, in one piece.
+    // Otherwise Claude Code asks again for each broken stream, in one piece.
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
-    // 2.1.330 then leaves all that selects a provider alone, wherever it is set.
+    // 2.1.330 then ignores all other settings that select a provider, wherever they are.
     ("CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1"),
-    // Thinking that the local model signs would not be accepted by Claude when the session goes back to it.
+    // Claude would not accept the local model's signed thinking when the session goes back to it.
     ("MAX_THINKING_TOKENS", "0"),
     ("DISABLE_TELEMETRY", "1"),
     ("DISABLE_ERROR_REPORTING", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
 ];
 
-/// What else carries a credential or leads elsewhere, as 2.1.330 lists it. Settings can hold these too.
+/// The other variables that carry a credential or lead elsewhere, as 2.1.330 lists them. Settings can hold these too.
 const BLANKED: [&str; 30] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_CUSTOM_HEADERS",
@@ -163,35 +160,35 @@ pub(crate) fn environment(context: &Context, local: &Local) -> Vec<(OsString, Op
     changes
 }
 
-/// The process of the session, so that what outlives it is not taken for a part of it.
+/// The process of the session, so that a process that outlives the session does not count as inside it.
 fn inside() -> String {
     let pid = std::process::id();
     format!("{pid}:{}", start_mark(pid.cast_signed()).unwrap_or_default())
 }
 
-/// Whether this call comes from inside of a session on the local model.
+/// Whether this call comes from inside a session on the local model.
 pub(crate) fn is_inside(context: &Context) -> bool {
     let stated = context.env(AGENT_SESSION).and_then(|stated| stated.into_string().ok()).unwrap_or_default();
     stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
 }
 
-/// Whether a variable is Claude's.
+/// Whether a variable belongs to Claude Code.
 pub(crate) fn is_claudes(name: &std::ffi::OsStr) -> bool {
     use std::os::unix::ffi::OsStrExt;
     [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
 }
 
-/// Claude Code has more of them than can be listed: each has the word in its name.
+/// Claude Code has more credentials than a list could hold: each has such a word in its name.
 fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 7] = ["TOKEN", "KEY", "SECRET", "AUTH", "OAUTH", "CREDENTIAL", "CREDS"];
     name.starts_with("CLAUDE") && !name.starts_with("CLAUDE_FAILOVER_") && name.split('_').any(|word| WORDS.contains(&word))
 }
 
-/// The user's own `--settings`, a file or JSON, with ours in them. `guards_key`: a key that is stored for all sessions must not
-/// be sent.
+/// The user's own `--settings`, a file or JSON, merged with ours. `guards_key`: Claude Code must not send a key that is stored for
+/// all sessions.
 ///
 /// # Errors
-/// If they cannot be read, or Claude Code could not, and would pass over all of them: rules that the user has set must hold.
+/// If the settings cannot be read. Claude Code would ignore all of them, but the rules that the user has set must hold.
 pub(crate) fn merged(command_line: &CommandLine, local: &Local, guards_key: bool) -> Result<String> {
     let mut given = command_line.all("--settings");
     let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
@@ -205,17 +202,17 @@ pub(crate) fn merged(command_line: &CommandLine, local: &Local, guards_key: bool
     environment.extend(BLANKED.iter().map(|key| ((*key).to_string(), json!(""))));
     environment.extend(local.variables().into_iter().map(|(key, value)| (key.to_string(), value.into())));
     settings.insert("env".into(), environment.into());
-    // Only another helper stands before such a key. With `--bare` none is sent, and the helper does not get the variable.
+    // Only another helper takes precedence over such a key. With `--bare` no key is sent, and the helper does not get the variable.
     let helper = if guards_key && !command_line.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
     settings.insert("apiKeyHelper".into(), helper.into());
-    // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small one.
+    // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small model.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
         permissions.insert("disableAutoMode".into(), "disable".into());
     }
     Ok(Value::from(settings).to_string())
 }
 
-/// The settings of the Claude Code that is this process.
+/// Where the settings of the Claude Code with this pid are.
 pub(crate) fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
     Ok(context.state_dir()?.join("agents").join(format!("{pid}.json")))
 }

@@ -1,7 +1,6 @@
-//! Which version the real Claude Code is: that decides which options and which words it knows.
+//! The version of the real Claude Code, which decides what options it has and what it prints.
 //!
-//! Asking it costs a tenth of a second and more, so it is asked once for each file, and what it says in its stream
-//! afterwards corrects what is remembered.
+//! Asking costs a tenth of a second and more, so each file is asked once. The version in its stream corrects what is remembered.
 
 use std::fs;
 use std::io::Read;
@@ -16,15 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::os::atomic_file;
 
-/// The Claude Code whose command line and messages are kept to.
+/// The version whose command line and messages this program reproduces.
 pub(crate) const COMPATIBLE_WITH: &str = "2.1.330";
 
-/// A version, in numbers: 2.1.330.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
-    /// Reads `2.1.330`, and `2.1.330 (Claude Code)`.
+    /// Parses `2.1.330` and `2.1.330 (Claude Code)`.
     pub(crate) fn parse(text: &str) -> Option<Version> {
         let word = text.split_whitespace().next()?;
         let mut parts = word.split('.').map(|part| part.split('-').next().unwrap_or_default().parse().ok());
@@ -36,48 +34,47 @@ impl Version {
         self >= PARTIALS_SINCE
     }
 
-    /// Whether its JSON array leaves out what hooks did.
+    /// Whether its JSON array leaves out the messages about hooks.
     pub(crate) fn hides_hooks(self) -> bool {
         self >= HOOKS_HIDDEN_SINCE
     }
 
-    /// Whether it prints each result as it comes, and writes U+2028 alike in all formats.
+    /// Whether it prints each result as it comes, and escapes U+2028 in all formats alike.
     pub(crate) fn prints_each_result(self) -> bool {
         self >= RESULTS_PRINTED_SINCE
     }
 
-    /// Whether it takes all that is said during a turn for one turn.
+    /// Whether it answers all messages that arrive during a turn in one turn.
     pub(crate) fn joins_what_waits(self) -> bool {
         self >= RESULTS_PRINTED_SINCE
     }
 
-    /// Whether it announces its retries.
     pub(crate) fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
 }
 
-// The first versions that were seen with it; those just before may have it, too.
+// The first versions that were observed to do so; those just before may do so too.
 const PARTIALS_SINCE: Version = Version(1, 0, 128);
 const RETRIES_SINCE: Version = Version(2, 1, 110);
 const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);
 const RESULTS_PRINTED_SINCE: Version = Version(2, 1, 198);
 
-/// How long it may take to say which version it is.
-const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+/// The time limit for `--version`.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A program, and what it says that it is.
+/// The file in which the version of one program is remembered.
 #[derive(Serialize, Deserialize)]
-struct Known {
+struct Remembered {
     path: PathBuf,
     /// Device, inode, size, and time of the last change in nanoseconds: another file has others.
     file: (u64, u64, u64, i128),
     version: Version,
 }
 
-/// The version of the Claude Code at `path`; none if it does not say.
+/// The version of the Claude Code at `path`, unless it does not say.
 pub(crate) fn of(context: &Context, path: &Path) -> Option<Version> {
-    by_its_place(path).or_else(|| remembered(context, path)).or_else(|| {
+    by_location(path).or_else(|| remembered(context, path)).or_else(|| {
         let version = by_asking(path)?;
         remember(context, path, version);
         Some(version)
@@ -85,15 +82,14 @@ pub(crate) fn of(context: &Context, path: &Path) -> Option<Version> {
 }
 
 fn remembered(context: &Context, path: &Path) -> Option<Version> {
-    let known: Known = serde_json::from_slice(&fs::read(file(context)?).ok()?).ok()?;
+    let known: Remembered = serde_json::from_slice(&fs::read(file(context)?).ok()?).ok()?;
     (known.path == path && known.file == id(path)?).then_some(known.version)
 }
 
-/// Keeps what the program itself has said.
 pub(crate) fn remember(context: &Context, path: &Path, version: Version) {
     if let (Some(file), Some(id)) = (file(context), id(path)) {
-        let known = Known { path: path.into(), file: id, version };
-        // What is not kept is asked again.
+        let known = Remembered { path: path.into(), file: id, version };
+        // A version that cannot be written is asked for again.
         let _ = atomic_file::replace_private(&file, &serde_json::to_vec(&known).unwrap_or_default());
     }
 }
@@ -102,15 +98,15 @@ fn file(context: &Context) -> Option<PathBuf> {
     Some(context.state_dir().ok()?.join("claude-version.json"))
 }
 
-/// Of the file that `path` leads to, and of the script that may stand in between.
+/// The identity of the file that `path` leads to.
 fn id(path: &Path) -> Option<(u64, u64, u64, i128)> {
     let metadata = fs::metadata(path).ok()?;
     let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     Some((metadata.dev(), metadata.ino(), metadata.size(), changed))
 }
 
-/// npm's package says it beside the program; the files of the native installer have it for their name.
-fn by_its_place(path: &Path) -> Option<Version> {
+/// npm's package states it beside the program; the native installer names its files after it.
+fn by_location(path: &Path) -> Option<Version> {
     #[derive(Deserialize)]
     struct Package {
         name: String,
@@ -131,12 +127,12 @@ fn by_asking(path: &Path) -> Option<Version> {
         Command::new(path).arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let begun = Instant::now();
     while child.try_wait().ok()?.is_none() {
-        if begun.elapsed() > LONGEST_ANSWER {
+        if begun.elapsed() > ANSWER_TIMEOUT {
             let _ = child.kill();
         }
         sleep(Duration::from_millis(2));
     }
-    let mut said = String::new();
-    child.stdout?.read_to_string(&mut said).ok()?;
-    Version::parse(&said)
+    let mut output = String::new();
+    child.stdout?.read_to_string(&mut output).ok()?;
+    Version::parse(&output)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::agent::{child, launch};
 use crate::answer;
 use crate::answer::conversation::Outcome;
-use crate::answer::request::{AnswerRequest, Source};
+use crate::answer::request::{AnswerRequest, InputSource};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::locate;
 use crate::claude_code::protocol::mark::Mark;
@@ -73,9 +73,9 @@ fn answer_plainly(call: &mut Call) -> Result<Option<ExitCode>> {
 
 fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bool) -> Result<ExitCode> {
     let (applet, context) = (call.applet, call.context);
-    let mut request = AnswerRequest::switch();
+    let mut request = AnswerRequest::by_flag();
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
-        request.input = Source::Feed(pump.divert_for_good());
+        request.input = InputSource::Feed(pump.divert_for_good());
     }
     match answer::run(applet, context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 
-use serde_json::json;
-
 use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
-use crate::answer::request::{AnswerRequest, Handover, Source};
+use crate::answer::request::{AnswerRequest, Handover, InputSource};
 use crate::claude_code::prompt;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::output::Format;
@@ -26,11 +24,11 @@ impl Failover<'_> {
     /// Answers a call without asking Claude, and asks it if that fails.
     pub(super) fn answer_first(&self, refusal: &Refusal, mut next: NextTry) -> ExitCode {
         let input = match next.stdin.pump().filter(|_| self.listens()) {
-            Some(pump) => Source::Feed(pump.divert()),
+            Some(pump) => InputSource::Feed(pump.divert()),
             None => match prompt::read_stdin() {
                 Ok(bytes) => {
                     next.stdin = Stdin::Read(bytes.clone());
-                    Source::Read(bytes)
+                    InputSource::Read(bytes)
                 }
                 Err(error) => return report(self.applet, &error),
             },
@@ -54,7 +52,7 @@ impl Failover<'_> {
     pub(super) fn answer_without_claude(&self, why_not_claude: Error) -> Result<ExitCode> {
         let mark = Mark::not_installed();
         let reason = mark.reason();
-        let request = AnswerRequest { mark: json!(mark), may_decline: true, ..AnswerRequest::switch() };
+        let request = AnswerRequest { mark: mark, may_decline: true, ..AnswerRequest::by_flag() };
         match answer::run(self.applet, self.context, &self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
                 answered.record(reason, self.entry(RouteName::Answer, AnsweredBy::Local)).append(self.context);
@@ -71,7 +69,7 @@ impl Failover<'_> {
     pub(super) fn answer(
         &self,
         refusal: &Refusal,
-        input: Source,
+        input: InputSource,
         handover: Option<Handover>,
         signals: &Signals,
         on_takeover: Option<Box<dyn FnOnce() + Send>>,
@@ -103,12 +101,12 @@ impl Failover<'_> {
             }
         };
         let request = AnswerRequest {
-            mark: json!(Mark::refused(refusal.cause, refusal.until)),
+            mark: Mark::refused(refusal.cause, refusal.until),
             input,
             may_decline: true,
             on_answer: Some(Box::new(on_answer)),
-            taken: handover,
-            replied: self.answered_requests.clone(),
+            handover,
+            answered_requests: self.answered_requests.clone(),
             interrupts,
         };
         match answer::run(self.applet, self.context, &self.command_line, request) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use crate::answer::request::{Handover, Source};
+use crate::answer::request::{Handover, InputSource};
 use crate::claude_code::refusal::Verdict;
 use crate::error::report;
 use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
@@ -91,11 +91,11 @@ impl Failover<'_> {
     /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
     fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens()) {
-            Some(pump) => Source::Feed(pump.divert()),
-            None => Source::Read(watch.stdin().unanswered()),
+            Some(pump) => InputSource::Feed(pump.divert()),
+            None => InputSource::Read(watch.stdin().unanswered()),
         };
         let session_id = watch.session_id().map(str::to_string);
-        let handover = Handover { session_id, said: watch.transcript(), is_running: watch.is_session_running() };
+        let handover = Handover { session_id, transcript: watch.transcript(), is_running: watch.is_session_running() };
         let signals = watch.signals().clone();
         let refusal = Refusal::of(verdict);
         match self.answer(&refusal, input, Some(handover), &signals, Some(Box::new(watch.on_takeover()))) {

@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-
 use crate::agent::launch;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
@@ -84,7 +82,7 @@ impl Failover<'_> {
             ("answers", RouteName::Agent)
         };
         let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
-        out.set_mark(Some(json!(mark)));
+        out.set_mark(Some(mark));
         let give_up = GiveUpAfter { resumes: false, ..self.give_up_after() };
         let start = Start { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
         let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, out, start) {

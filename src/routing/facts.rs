@@ -98,8 +98,8 @@ impl<'a> Call<'a> {
 
     fn parsed(&mut self) -> &Parsed {
         self.parsed.get_or_insert_with(|| match command_line::parse(&self.context.args) {
-            Ok(command_line::Call::NeedsNoModel) => Parsed::NeedsNoModel,
-            Ok(command_line::Call::Prompt(command_line)) => Parsed::Prompt(Rc::new(command_line)),
+            Ok(command_line::Parsed::NeedsNoModel) => Parsed::NeedsNoModel,
+            Ok(command_line::Parsed::Prompt(command_line)) => Parsed::Prompt(Rc::new(command_line)),
             Err(error) => Parsed::Malformed(error),
         })
     }

@@ -39,8 +39,8 @@ impl Refusal {
     /// This call has been refused.
     pub(crate) fn of(verdict: &Verdict) -> Refusal {
         let description = match verdict.until {
-            Some(until) => format!("{} until {}", verdict.cause.said(), clock(until, Timestamp::now())),
-            None => verdict.cause.said().into(),
+            Some(until) => format!("{} until {}", verdict.cause.description(), clock(until, Timestamp::now())),
+            None => verdict.cause.description().into(),
         };
         Refusal { description, cause: verdict.cause, until: verdict.until }
     }

@@ -123,8 +123,8 @@ impl Condition {
     /// As people say it, after "Claude ".
     pub(crate) fn description(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {
-            Some(until) => format!("{} until {}", self.cause.said(), clock(until, now)),
-            None => self.cause.said().into(),
+            Some(until) => format!("{} until {}", self.cause.description(), clock(until, now)),
+            None => self.cause.description().into(),
         }
     }
 }

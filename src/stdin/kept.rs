@@ -56,7 +56,7 @@ impl Kept {
                 self.unanswered.push(line);
                 self.lines_received += 1;
             }
-            Ok(Input::Said(..)) => self.unanswered.push(line),
+            Ok(Input::Assistant(..)) => self.unanswered.push(line),
             Ok(Input::Control { request, .. }) => {
                 let subtype = request["subtype"].as_str().unwrap_or_default();
                 if subtype.starts_with("set_") || subtype == INITIALIZE {
@@ -115,7 +115,7 @@ impl Kept {
                     messages.push((Role::User, message.as_text()));
                     self.answered_lines += 1;
                 }
-                Ok(Input::Said(_, text)) => messages.push((Role::Assistant, text)),
+                Ok(Input::Assistant(_, text)) => messages.push((Role::Assistant, text)),
                 _ => {}
             }
         }

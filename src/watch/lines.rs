@@ -140,7 +140,7 @@ impl Watch<'_> {
                     say(&format!(
                         "{}: Claude {}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
                         self.applet,
-                        verdict.cause.said()
+                        verdict.cause.description()
                     ));
                 }
                 None
@@ -211,7 +211,7 @@ impl Watch<'_> {
         say(&format!(
             "{}: Claude {}; {}, so this call is not answered again locally{resume}",
             self.applet,
-            verdict.cause.said(),
+            verdict.cause.description(),
             self.progress().why_not_again()
         ));
     }

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use serde_json::Value;
-
 use crate::claude_code::protocol::line::Line;
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::output::{Format, strip_controls};
 use crate::claude_code::refusal::Ending;
 use crate::claude_code::version::Version;
@@ -32,7 +31,7 @@ pub(crate) struct Renderer {
     /// The assistant's last text since the last result.
     last_text: Option<String>,
     /// What results say of who has answered.
-    mark: Option<Value>,
+    mark: Option<Mark>,
 }
 
 /// What a call may take; the messages about that repeat it.
@@ -64,7 +63,7 @@ impl Renderer {
     }
 
     /// Results say from now on who has answered.
-    pub(crate) fn set_mark(&mut self, mark: Option<Value>) {
+    pub(crate) fn set_mark(&mut self, mark: Option<Mark>) {
         self.mark = mark;
     }
 

@@ -3,10 +3,8 @@
 use crate::claude_code::options::Opt;
 use crate::error::{Error, Result};
 
-/// Checks `value` as the real CLI does.
-///
 /// # Errors
-/// Its message.
+/// The real CLI's message for a value that it refuses.
 pub(super) fn value(option: &Opt, value: &str) -> Result<()> {
     match option.name() {
         "--output-format" => choice(option, value, &["text", "json", "stream-json"]),

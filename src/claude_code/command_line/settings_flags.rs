@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::claude_code::command_line::Token;
+use crate::claude_code::command_line::scan::Token;
 use crate::error::{Error, Result};
 
 /// Checks the last `--settings` and the last `--setting-sources`, in this order.

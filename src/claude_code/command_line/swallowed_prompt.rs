@@ -1,12 +1,12 @@
 //! The warning about a prompt that an option with many values has taken: `--allowedTools Read "what is this"`.
 
-use crate::claude_code::command_line::Token;
+use crate::claude_code::command_line::scan::{Token, is_option};
 use crate::claude_code::options::{Arity, find};
 
 /// The real CLI's warning (2.1.330), if the last value of such an option looks like a sentence and nothing else looks
 /// like a prompt.
-pub(super) fn prompt(args: &[String], tokens: &[Token]) -> Option<String> {
-    if tokens.iter().any(|token| !super::is_option(token.text)) {
+pub(super) fn warning(args: &[String], tokens: &[Token]) -> Option<String> {
+    if tokens.iter().any(|token| !is_option(token.text)) {
         return None;
     }
     let takes_many = |token: &&Token| find(token.text).is_some_and(|option| option.arity() == Arity::Variadic);
@@ -44,7 +44,7 @@ fn has_small_word(value: &str) -> bool {
     words.any(|word| !word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.starts_with("mcp__"))
 }
 
-/// On one line, at most 40 characters wide.
+/// One line of at most 40 characters.
 fn shortened(value: &str) -> String {
     let line: String = value.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect();
     match line.chars().count() {

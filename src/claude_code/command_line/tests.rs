@@ -6,7 +6,7 @@ fn words(line: &[&str]) -> Vec<OsString> {
 
 fn command_line(line: &[&str]) -> CommandLine {
     match parse(&words(line)) {
-        Ok(Call::Prompt(command_line)) => command_line,
+        Ok(Parsed::Prompt(command_line)) => command_line,
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -78,10 +78,10 @@ fn calls_that_need_no_model() {
         &["daemon", "-p"],
     ];
     for line in table {
-        assert!(matches!(parse(&words(line)), Ok(Call::NeedsNoModel)), "{line:?}");
+        assert!(matches!(parse(&words(line)), Ok(Parsed::NeedsNoModel)), "{line:?}");
     }
     for line in [&["-p", "mcp", "list"][..], &["--allowedTools", "--version"], &["-p", "--", "--version"], &["hi", "mcp"]] {
-        assert!(matches!(parse(&words(line)), Ok(Call::Prompt(_))), "{line:?}");
+        assert!(matches!(parse(&words(line)), Ok(Parsed::Prompt(_))), "{line:?}");
     }
 }
 
@@ -124,10 +124,10 @@ fn slips_of_commands() {
 
 #[test]
 fn prompts_that_an_option_took() {
-    let eaten = |line: &[&str]| command_line(line).eaten_prompt().map(str::to_string);
+    let warning_of = |line: &[&str]| command_line(line).swallowed_prompt_warning().map(str::to_string);
     let warning =
         "\"my prompt\" was read as a value of --allowedTools, not as a prompt · put a prompt before --allowedTools or after --";
-    assert_eq!(eaten(&["-p", "--allowedTools", "Read", "my prompt"]).as_deref(), Some(warning));
+    assert_eq!(warning_of(&["-p", "--allowedTools", "Read", "my prompt"]).as_deref(), Some(warning));
     let silent: &[&[&str]] = &[
         &["-p", "--allowedTools", "my prompt"],
         &["-p", "--allowedTools", "Read", "Read prompt Edit", "WHY NOT"],
@@ -136,10 +136,10 @@ fn prompts_that_an_option_took() {
         &["-p", "hi", "--allowedTools", "Read", "my prompt"],
     ];
     for line in silent {
-        assert_eq!(eaten(line), None, "{line:?}");
+        assert_eq!(warning_of(line), None, "{line:?}");
     }
-    assert!(eaten(&["-p", "--tools", "Read", "/usr is big"]).is_some());
-    assert!(eaten(&["-p", "--tools", "Read", "héllo"]).is_some());
-    let long = eaten(&["-p", "--tools", "Read", "please tell me what this program does and why"]).unwrap();
+    assert!(warning_of(&["-p", "--tools", "Read", "/usr is big"]).is_some());
+    assert!(warning_of(&["-p", "--tools", "Read", "héllo"]).is_some());
+    let long = warning_of(&["-p", "--tools", "Read", "please tell me what this program does and why"]).unwrap();
     assert!(long.starts_with("\"please tell me what this program does a…\" was read"), "{long}");
 }

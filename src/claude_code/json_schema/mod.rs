@@ -1,42 +1,41 @@
 //! `--json-schema`: an answer that is JSON of a given form.
 //!
 //! Servers that can are asked to hold the model to the form (llama.cpp makes a grammar of it); mlx-lm 0.32 passes over
-//! that silently. So the form is told to the model too, and the answer is always checked here.
+//! that silently. So the prompt states the form too, and every answer is checked here.
 
-mod complaint;
+mod keywords;
 mod strict;
 mod syntax;
+mod violation;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
+use crate::context::Context;
 use crate::error::{Error, Result};
 
-/// A schema and what checks it.
 pub(crate) struct Schema {
     value: Value,
     validator: Validator,
 }
 
 impl Schema {
-    /// The schema of an option's text.
+    /// Parses the value of the option.
     ///
     /// # Errors
-    /// The real CLI's texts for what is no JSON, no object or no schema.
+    /// The real CLI's texts for what is not JSON, not an object or not a schema.
     pub(crate) fn parse(text: &str) -> Result<Schema> {
         let fault = |text: String| Error::AsClaude(format!("Error: --json-schema {text}"));
         let value: Value = serde_json::from_str(text)
-            .map_err(|_| fault(format!("is not valid JSON: JSON Parse error: {}", syntax::fault(text))))?;
+            .map_err(|_| fault(format!("is not valid JSON: JSON Parse error: {}", syntax::error(text))))?;
         if !value.is_object() {
             return Err(fault("must be a JSON object".into()));
         }
         Schema::new(value).map_err(|reason| fault(format!("is not a valid JSON Schema: {reason}")))
     }
 
-    /// The schema of a value.
-    ///
     /// # Errors
-    /// Why it is none.
+    /// Why `value` is not a schema, in ajv's words.
     pub(crate) fn new(value: Value) -> std::result::Result<Schema, String> {
         if !value.is_object() {
             return Err("data must be object,boolean".into());
@@ -46,12 +45,12 @@ impl Schema {
         Ok(Schema { value, validator })
     }
 
-    /// What to ask of the server.
+    /// What asks a server to hold the model to the form.
     pub(crate) fn response_format(&self) -> Value {
         json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": self.value}})
     }
 
-    /// What to tell the model.
+    /// What asks the model for the form.
     pub(crate) fn instruction(&self) -> String {
         format!(
             "Answer with one JSON value that is valid against this JSON schema, and with nothing else: no explanation, no \
@@ -60,42 +59,48 @@ impl Schema {
         )
     }
 
-    /// The value that an answer holds, if it is of the form: the last one that is.
+    /// The last JSON value in an answer that matches.
     ///
     /// # Errors
-    /// What is wrong.
-    pub(crate) fn check(&self, answer: &str) -> std::result::Result<Value, Wrong> {
-        let mut values = values(answer).map_err(|reason| Wrong { value: None, reason })?;
+    /// If none matches.
+    pub(crate) fn check(&self, answer: &str) -> std::result::Result<Value, Mismatch> {
+        let mut values = values(answer).map_err(|reason| Mismatch { value: None, reason })?;
         match values.iter().rposition(|value| self.validator.is_valid(value)) {
             Some(place) => Ok(values.swap_remove(place)),
             None => {
                 let value = values.swap_remove(0);
-                let reason = format!("Output does not match required schema: {}", self.complaints(&value));
-                Err(Wrong { value: Some(value), reason })
+                let reason = format!("Output does not match required schema: {}", self.violations(&value));
+                Err(Mismatch { value: Some(value), reason })
             }
         }
     }
 
-    fn complaints(&self, value: &Value) -> String {
-        let complaints = complaint::complaints(self.validator.iter_errors(value), &self.value, value);
-        let worded = complaints.iter().take(MAX_ERRORS).map(|complaint| {
-            let place = if complaint.place.is_empty() { "root" } else { &complaint.place };
-            format!("{place}: {}{}", complaint.text, complaint.detail)
+    fn violations(&self, value: &Value) -> String {
+        let violations = violation::violations(self.validator.iter_errors(value), &self.value, value);
+        let lines = violations.iter().take(MAX_ERRORS).map(|violation| {
+            let place = if violation.instance_path.is_empty() { "root" } else { &violation.instance_path };
+            format!("{place}: {}{}", violation.message, violation.detail)
         });
-        worded.collect::<Vec<_>>().join(", ")
+        lines.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// An answer that is not of the form.
+/// Why an answer does not match a schema.
 #[derive(Debug)]
-pub(crate) struct Wrong {
-    /// The value that it holds, if it holds any.
+pub(crate) struct Mismatch {
+    /// The first JSON value in the answer.
     pub value: Option<Value>,
-    /// What is wrong, in words for the model and the caller.
+    /// The reason, worded for the model and the caller.
     pub reason: String,
 }
 
-/// How many errors are told: the model is to read them.
+/// How often an answer that matches is asked for, as the real CLI does.
+pub(crate) fn max_attempts(context: &Context) -> u32 {
+    let stated = context.env("MAX_STRUCTURED_OUTPUT_RETRIES").and_then(|count| count.to_str()?.trim().parse().ok());
+    stated.filter(|count| *count > 0).unwrap_or(5)
+}
+
+/// How many errors a reason lists: the model is to read them.
 const MAX_ERRORS: usize = 10;
 
 fn validator(schema: &Value) -> std::result::Result<Validator, String> {
@@ -103,8 +108,7 @@ fn validator(schema: &Value) -> std::result::Result<Validator, String> {
     options.build(&in_draft_7(schema.clone())).map_err(|error| error.to_string())
 }
 
-/// A schema without what the real CLI's validator takes beyond draft-07, and without the draft's name, which has been
-/// checked.
+/// The schema in terms of draft-07 alone: ajv's `nullable` becomes a type, and the draft's name, which has been checked, goes.
 fn in_draft_7(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(members) => {
@@ -122,7 +126,7 @@ fn in_draft_7(mut schema: Value) -> Value {
     schema
 }
 
-/// The place that a reference points to.
+/// The schema that a `$ref` refers to.
 fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     root.pointer(reference.strip_prefix('#').or(reference.is_empty().then_some(""))?)
 }
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_value_is_told_as_such() {
+    fn a_broken_value_is_reported_as_such() {
         let expected = "the answer is not JSON: trailing comma at line 1 column 8";
         assert_eq!(values("Sure:\n```json\n{\"a\":1,}\n```"), Err(expected.into()));
     }
@@ -211,7 +215,7 @@ mod tests {
     #[test]
     fn the_last_value_of_the_form_is_the_answer() {
         let schema = Schema::new(json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})).unwrap();
-        let checked = |answer| schema.check(answer).map_err(|wrong| wrong.reason);
+        let checked = |answer| schema.check(answer).map_err(|mismatch| mismatch.reason);
         assert_eq!(checked("{\"a\":1} or rather {\"a\":2}, see [1]"), Ok(json!({"a": 2})));
         assert_eq!(checked("{\"type\":\"object\"} asks for {\"a\":2} and not {\"a\":true}"), Ok(json!({"a": 2})));
         assert_eq!(checked("{\"a\":true}, see [1]"), Err("Output does not match required schema: /a: must be integer".into()));

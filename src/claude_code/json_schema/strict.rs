@@ -1,12 +1,13 @@
-//! What the real CLI's validator, ajv in strict mode for draft-07, refuses in a schema.
+//! The schemas that the real CLI's validator, ajv in strict mode for draft-07, refuses.
 
 use serde_json::{Value, json};
 
-use crate::claude_code::json_schema::complaint::{KEYWORDS, complaints};
-use crate::claude_code::json_schema::target;
+use crate::claude_code::json_schema::keywords::KEYWORDS;
+use crate::claude_code::json_schema::violation::violations;
+use crate::claude_code::json_schema::{target, validator};
 
-/// Keywords that say nothing about an instance.
-const SILENT: &[&str] = &[
+/// Keywords that do not constrain an instance.
+const ANNOTATIONS: &[&str] = &[
     "$schema",
     "$id",
     "$defs",
@@ -29,10 +30,8 @@ const SILENT: &[&str] = &[
 
 type Result = std::result::Result<(), String>;
 
-/// Whether `schema` is one.
-///
 /// # Errors
-/// The first fault or, of its form, all faults in ajv's words.
+/// In ajv's words: all violations of draft-07's own schema, or else the first fault beyond it.
 pub(super) fn check(schema: &Value) -> Result {
     if schema["$async"].as_bool().unwrap_or(!schema["$async"].is_null()) {
         return Err("$async schemas are not supported".into());
@@ -45,31 +44,32 @@ pub(super) fn check(schema: &Value) -> Result {
         },
         Some(_) => return Err("$schema must be a string".into()),
     }
-    form(schema)?;
+    check_form(schema)?;
     Walk { root: schema, followed: Vec::new() }.schema(schema)
 }
 
-/// Draft-07's schema of schemas as ajv has it, without what it says of formats, which are not checked.
+/// Draft-07's meta-schema as ajv has it, without its formats, which are not checked.
 const META: &str = include_str!("draft-07.json");
 
-/// Checks a schema against the schema of schemas.
-fn form(schema: &Value) -> Result {
+fn check_form(schema: &Value) -> Result {
     let meta: Value = serde_json::from_str(META).map_err(|error| error.to_string())?;
-    let validator = super::validator(&meta)?;
-    let complaints = complaints(validator.iter_errors(schema), &meta, schema);
-    let words: Vec<String> = complaints.iter().map(|complaint| format!("data{} {}", complaint.place, complaint.text)).collect();
-    if words.is_empty() { Ok(()) } else { Err(words.join(", ")) }
+    let validator = validator(&meta)?;
+    let violations = violations(validator.iter_errors(schema), &meta, schema);
+    let lines: Vec<String> =
+        violations.iter().map(|violation| format!("data{} {}", violation.instance_path, violation.message)).collect();
+    if lines.is_empty() { Ok(()) } else { Err(lines.join(", ")) }
 }
 
 struct Walk<'a> {
     root: &'a Value,
+    /// References whose schemas have been checked: they may refer to themselves.
     followed: Vec<&'a str>,
 }
 
 impl<'a> Walk<'a> {
     fn schema(&mut self, schema: &'a Value) -> Result {
         let Some(keywords) = schema.as_object() else { return Ok(()) };
-        let known = SILENT.iter().chain(KEYWORDS.iter().flat_map(|(_, keywords)| keywords.iter()));
+        let known = ANNOTATIONS.iter().chain(KEYWORDS.iter().flat_map(|(_, keywords)| keywords.iter()));
         if let Some(other) = keywords.keys().find(|keyword| !known.clone().any(|known| known == keyword)) {
             return Err(match &**other {
                 "id" => "NOT SUPPORTED: keyword \"id\", use \"$id\" for schema ID".into(),
@@ -89,13 +89,13 @@ impl<'a> Walk<'a> {
         for keyword in KEYWORDS.iter().flat_map(|(_, keywords)| keywords.iter()) {
             match (*keyword, &schema[*keyword]) {
                 ("$ref", Value::String(reference)) => self.reference(reference)?,
-                ("pattern", Value::String(pattern)) => self::pattern(pattern)?,
+                ("pattern", Value::String(pattern)) => check_pattern(pattern)?,
                 ("additionalItems", value) if !value.is_null() && !schema["items"].is_array() => {
                     return Err("strict mode: \"additionalItems\" is ignored when \"items\" is not an array of schemas".into());
                 }
                 ("properties" | "patternProperties" | "dependencies", Value::Object(members)) => {
                     if *keyword == "patternProperties" {
-                        members.keys().try_for_each(|name| self::pattern(name))?;
+                        members.keys().try_for_each(|name| check_pattern(name))?;
                     }
                     members.values().try_for_each(|member| self.schema(member))?;
                 }
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
         match target(self.root, reference) {
             Some(schema) => self.schema(schema),
             // By an id or an escaped name.
-            None if super::validator(self.root).is_ok() => Ok(()),
+            None if validator(self.root).is_ok() => Ok(()),
             None => {
                 let base = self.root["$id"].as_str().unwrap_or("#");
                 Err(format!("can't resolve reference {reference} from id {base}"))
@@ -124,8 +124,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Tells the more common faults of a pattern in JavaScriptCore's words.
-fn pattern(pattern: &str) -> Result {
+/// Checks a pattern, with JavaScriptCore's words for the more common faults.
+fn check_pattern(pattern: &str) -> Result {
     let fault = |text: &str| Err(format!("Invalid regular expression: {text}"));
     let (mut groups, mut is_in_class) = (0, false);
     let mut chars = pattern.chars().peekable();
@@ -154,7 +154,7 @@ fn pattern(pattern: &str) -> Result {
         fault("missing terminating ] for character class")
     } else if groups > 0 {
         fault("missing )")
-    } else if super::validator(&json!({"pattern": pattern})).is_err() {
+    } else if validator(&json!({"pattern": pattern})).is_err() {
         fault("nothing to repeat")
     } else {
         Ok(())

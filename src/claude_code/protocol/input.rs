@@ -7,54 +7,46 @@ use serde_json::Value;
 
 use crate::text::replace_lone_surrogates;
 
-/// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// The caller.
     User,
-    /// The model.
     Assistant,
 }
 
 /// A line of the input.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// What the user says.
     User(UserMessage),
-    /// A control request: its id, and what is asked.
+    /// A control request. Its id may be any JSON.
     Control {
-        /// The request's id, whatever JSON that is; absent if it has none.
         id: Option<Value>,
-        /// The request.
         request: Value,
     },
-    /// Something that was said before, by the model: the line, which is written back, and its text.
-    Said(Value, String),
-    /// Nothing that asks for an answer.
+    /// An earlier answer of the model's: the message, which is repeated to the caller, and its text.
+    Assistant(Value, String),
+    /// A line that asks for no answer.
     Nothing,
 }
 
-/// What the user says.
 #[derive(Clone, Debug)]
 pub(crate) struct UserMessage {
-    /// The content as it came: text or blocks.
+    /// Text or blocks, as it came.
     pub content: Value,
     /// The sender's own id for it.
     pub uuid: Option<String>,
-    /// Whether an answer is wanted; otherwise it is only to be known.
+    /// Whether the model is to answer. Otherwise the message only becomes part of the conversation.
     pub wants_answer: bool,
     /// Whether it may be repeated to the caller.
     pub is_replayed: bool,
 }
 
 impl UserMessage {
-    /// A message of plain text.
     pub(crate) fn text(text: String) -> UserMessage {
         UserMessage { content: text.into(), uuid: None, wants_answer: true, is_replayed: true }
     }
 
-    /// Its text. Pictures and documents, which the local model cannot see, are named.
+    /// The text, with a note for each picture or document, since the local model cannot see them.
     pub(crate) fn as_text(&self) -> String {
         match &self.content {
             Value::String(text) => text.clone(),
@@ -63,7 +55,7 @@ impl UserMessage {
         }
     }
 
-    /// The two messages as one, as what is said while an answer is given is put together.
+    /// The two messages as one: Claude Code joins the messages that arrive during an answer.
     pub(crate) fn join(self, next: UserMessage) -> UserMessage {
         let content = match (self.content, next.content) {
             (Value::String(first), Value::String(second)) => format!("{first}\n{second}").into(),
@@ -97,10 +89,10 @@ fn block_text(block: &Value) -> Option<String> {
     }
 }
 
-/// Reads lines until the end of the input, the first one that cannot be read, or `take` says stop.
+/// Reads lines until the end of the input, the first one that cannot be parsed, or `take` returns false.
 ///
 /// # Errors
-/// The real CLI's text for a line that it cannot read.
+/// The real CLI's text for a line that it cannot parse.
 pub(crate) fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
     for line in input.split(b'\n') {
         let line = match line {
@@ -119,10 +111,8 @@ fn is_blank(line: &[u8]) -> bool {
     String::from_utf8_lossy(line).trim_start_matches('\u{feff}').trim().is_empty()
 }
 
-/// Reads a line.
-///
 /// # Errors
-/// The real CLI's text for one that it cannot read.
+/// The real CLI's text for a line that it cannot parse.
 pub(crate) fn parse_line(line: &[u8]) -> Result<Input, String> {
     if is_blank(line) {
         return Ok(Input::Nothing);
@@ -153,7 +143,7 @@ fn parse(line: &str) -> Result<Input, String> {
         }
         Some("assistant") if value["message"]["content"].is_array() => {
             let content = UserMessage { content: value["message"]["content"].clone(), ..UserMessage::text(String::new()) };
-            Ok(Input::Said(value, content.as_text()))
+            Ok(Input::Assistant(value, content.as_text()))
         }
         _ => Ok(Input::Nothing),
     }
@@ -182,10 +172,10 @@ fn user(mut value: Value) -> Result<Input, String> {
     }))
 }
 
-/// What the real CLI makes of an empty message.
+/// The real CLI's content for an empty message.
 pub(crate) const NO_CONTENT: &str = "(no content)";
 
-/// The `type` that a broken line states, if that is a word.
+/// The `type` of a broken line, if it is a word.
 fn stated_type(line: &str) -> &str {
     let is_word =
         |word: &&str| (1..=40).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -201,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_cannot_be_read() {
+    fn lines_that_cannot_be_parsed() {
         let table = [
             ("plain text", "(type=unknown, 10 chars): SyntaxError"),
             ("null", "(type=unknown, 4 chars): TypeError"),
@@ -220,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_no_fault() {
+    fn a_lone_surrogate_is_no_error() {
         let line = r#"{"type":"user","message":{"role":"user","content":"cut \ud83d"}}"#;
         let Ok(Input::User(message)) = parse(line) else { panic!("a message") };
         assert_eq!(message.as_text(), "cut \u{fffd}");

@@ -4,29 +4,25 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::completions::chunk::Usage;
 
-/// What all messages of a conversation say of it.
+/// What the messages say about their session.
 #[derive(Clone)]
 pub(crate) struct SessionInfo {
-    /// The conversation's id.
     pub session_id: String,
-    /// The model's name.
     pub model: String,
-    /// Its context in tokens; 0 if unknown.
+    /// The model's context in tokens; 0 if unknown.
     pub window: u32,
     /// The most tokens of an answer.
     pub max_tokens: u32,
-    /// The working directory.
     pub cwd: String,
     /// The permission mode, which has no effect where there are no tools.
     pub permission_mode: String,
-    /// What results say that Claude Code's do not: that they are not Claude's, and why.
-    pub mark: Value,
+    pub mark: Mark,
 }
 
-/// A new id for a message.
 pub(crate) fn uuid() -> String {
     Uuid::new_v4().to_string()
 }
@@ -36,20 +32,20 @@ pub(crate) fn api_id(prefix: &str) -> String {
     format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..24])
 }
 
-/// The time as messages have it.
+/// The time in the form of Claude Code's messages.
 pub(crate) fn timestamp() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
-/// `system/init`, which begins each turn. There are no tools here, and it says so.
-pub(crate) fn init(identity: &SessionInfo) -> Value {
+/// `system/init`, which begins each turn. A plain answer has no tools, and the message says so.
+pub(crate) fn init(session: &SessionInfo) -> Value {
     json!({
         "type": "system", "subtype": "init",
-        "cwd": identity.cwd,
-        "session_id": identity.session_id,
+        "cwd": session.cwd,
+        "session_id": session.session_id,
         "tools": [], "mcp_servers": [],
-        "model": identity.model,
-        "permissionMode": identity.permission_mode,
+        "model": session.model,
+        "permissionMode": session.permission_mode,
         "slash_commands": [], "terminal_slash_commands": [],
         "apiKeySource": "none",
         "claude_code_version": COMPATIBLE_WITH,
@@ -60,7 +56,7 @@ pub(crate) fn init(identity: &SessionInfo) -> Value {
         "served_by_anthropic": false,
         "uuid": uuid(),
         "memory_paths": {},
-        "original_cwd": identity.cwd,
+        "original_cwd": session.cwd,
         "additional_directories": [],
         "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
         "per_turn_effort_active": false, "ultrathink_available": false, "ultrathink_typed_raises": false,
@@ -69,14 +65,14 @@ pub(crate) fn init(identity: &SessionInfo) -> Value {
 }
 
 /// `system/status`.
-pub(crate) fn status(identity: &SessionInfo, fields: Value) -> Value {
+pub(crate) fn status(session: &SessionInfo, fields: Value) -> Value {
     let mut message = json!({"type": "system", "subtype": "status"});
     extend(&mut message, fields);
-    extend(&mut message, json!({"session_id": identity.session_id, "uuid": uuid()}));
+    extend(&mut message, json!({"session_id": session.session_id, "uuid": uuid()}));
     message
 }
 
-/// A piece of the answer. The one message whose cost is paid for each token.
+/// A piece of the answer. A type of its own, since it is the one message that is made for each token.
 #[derive(Serialize)]
 pub(crate) struct TextDelta<'a> {
     #[serde(rename = "type")]
@@ -104,7 +100,6 @@ struct Delta<'a> {
 }
 
 impl<'a> TextDelta<'a> {
-    /// A piece of the answer's only block.
     pub(crate) fn new(session_id: &'a str, api_message_id: &'a str, text: &'a str) -> TextDelta<'a> {
         let delta = Delta { kind: "text_delta", text };
         TextDelta {
@@ -119,10 +114,10 @@ impl<'a> TextDelta<'a> {
 }
 
 /// Any other event of the answer's stream.
-pub(crate) fn stream_event(identity: &SessionInfo, api_message_id: &str, event: Value) -> Value {
+pub(crate) fn stream_event(session: &SessionInfo, api_message_id: &str, event: Value) -> Value {
     json!({
         "type": "stream_event", "event": event,
-        "session_id": identity.session_id, "parent_tool_use_id": null,
+        "session_id": session.session_id, "parent_tool_use_id": null,
         "uuid": uuid(), "api_message_id": api_message_id,
     })
 }
@@ -134,10 +129,10 @@ pub(crate) fn message_delta(stop_reason: Value, usage: Usage) -> Value {
 }
 
 /// `assistant`.
-pub(crate) fn assistant(identity: &SessionInfo, message: Value) -> Value {
+pub(crate) fn assistant(session: &SessionInfo, message: Value) -> Value {
     json!({
         "type": "assistant", "message": message,
-        "parent_tool_use_id": null, "session_id": identity.session_id,
+        "parent_tool_use_id": null, "session_id": session.session_id,
         "uuid": uuid(), "timestamp": timestamp(),
     })
 }
@@ -161,11 +156,52 @@ pub(crate) fn synthetic_message(text: &str) -> Value {
 }
 
 /// `user`.
-pub(crate) fn user(identity: &SessionInfo, content: Value) -> Value {
+pub(crate) fn user(session: &SessionInfo, content: Value) -> Value {
     json!({
         "type": "user", "message": {"role": "user", "content": content},
-        "parent_tool_use_id": null, "session_id": identity.session_id,
+        "parent_tool_use_id": null, "session_id": session.session_id,
         "uuid": uuid(), "timestamp": timestamp(),
+    })
+}
+
+/// `user` that repeats a message of the caller's.
+pub(crate) fn replay(session_id: &str, content: &Value, message_uuid: Option<String>) -> Value {
+    json!({
+        "type": "user", "message": {"role": "user", "content": content},
+        "session_id": session_id, "parent_tool_use_id": null,
+        "uuid": message_uuid.unwrap_or_else(uuid), "isReplay": true,
+    })
+}
+
+/// `command_lifecycle`: what has become of the caller's message `message_uuid`.
+pub(crate) fn command_lifecycle(session_id: &str, message_uuid: &str, state: &str) -> Value {
+    json!({
+        "type": "command_lifecycle", "command_uuid": message_uuid, "state": state,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/session_state_changed`.
+pub(crate) fn session_state(session_id: &str, state: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "session_state_changed", "state": state, "sdk_host_only": true,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/session_title_changed`.
+pub(crate) fn session_title(session_id: &str, title: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "session_title_changed", "title": title,
+        "uuid": uuid(), "session_id": session_id,
+    })
+}
+
+/// `system/informational`.
+pub(crate) fn informational(session: &SessionInfo, text: &str) -> Value {
+    json!({
+        "type": "system", "subtype": "informational", "content": text, "level": "warning",
+        "uuid": uuid(), "session_id": session.session_id,
     })
 }
 
@@ -202,18 +238,18 @@ pub(crate) fn turn_usage(usage: Usage) -> Value {
 }
 
 /// The usage by model.
-pub(crate) fn model_usage(identity: &SessionInfo, usage: Usage) -> Value {
-    json!({identity.model.as_str(): {
+pub(crate) fn model_usage(session: &SessionInfo, usage: Usage) -> Value {
+    json!({session.model.as_str(): {
         "inputTokens": usage.input, "outputTokens": usage.output,
         "cacheReadInputTokens": usage.cached, "cacheCreationInputTokens": 0,
         "webSearchRequests": 0, "costUSD": 0,
-        "contextWindow": identity.window, "maxOutputTokens": identity.max_tokens,
+        "contextWindow": session.window, "maxOutputTokens": session.max_tokens,
         "thinkingTokens": 0, "cacheCreationEphemeral5mInputTokens": 0, "cacheCreationEphemeral1hInputTokens": 0,
-        "canonicalModel": identity.model, "provider": "local", "costBasis": "list",
+        "canonicalModel": session.model, "provider": "local", "costBasis": "list",
     }})
 }
 
-/// What no subagent did.
+/// A plain answer has no subagents.
 pub(crate) fn no_subagents() -> Value {
     json!({
         "spawned": 0, "requested": {"background": 0, "foreground": 0, "unset": 0},
@@ -230,7 +266,7 @@ pub(crate) fn extend(object: &mut Value, fields: Value) {
     }
 }
 
-/// An object of the fields that are there.
+/// An object of the fields that have a value.
 pub(crate) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }

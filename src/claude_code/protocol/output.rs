@@ -8,65 +8,59 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::os::blocking::Blocking;
 
-/// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// The answer's text.
     Text,
-    /// The result message.
+    /// The result message alone.
     Json,
     /// All messages in one array.
     JsonArray,
-    /// A message a line, as they come; with or without the answer's pieces.
+    /// A message a line, as they come; with `partials`, the pieces of the answer too.
     StreamJson {
-        /// Whether the pieces are wanted too.
         partials: bool,
     },
 }
 
-/// Stdout. Lines reach it whole or not at all.
+/// Stdout. It gets whole lines only.
 pub(crate) struct Output {
     format: Format,
     is_terminal: bool,
-    /// What is not written yet.
     buffer: Vec<u8>,
-    /// The last character of the text on the terminal, if any is there.
+    /// The last character of the text that the terminal shows.
     last_shown: Option<char>,
     stdout: Option<Blocking>,
     fault: Option<io::Error>,
-    /// Whether nothing is written yet, since somebody else may answer.
-    is_held: bool,
+    /// Nothing is written while Claude may still answer instead.
+    is_withheld: bool,
     on_release: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Output {
-    /// Stdout in `format`; on a terminal, text appears as it comes.
+    /// On a terminal, text appears as it comes.
     pub(crate) fn new(format: Format, is_terminal: bool) -> Output {
         let stdout = Blocking::new(io::stdout());
         let (stdout, fault) = stdout.map_or_else(|error| (None, Some(error)), |stdout| (Some(stdout), None));
-        Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault, is_held: false, on_release: None }
+        Output { format, is_terminal, buffer: Vec::new(), last_shown: None, stdout, fault, is_withheld: false, on_release: None }
     }
 
-    /// Writes nothing before [`Output::release`], which calls `on_release` first.
-    pub(crate) fn hold(&mut self, on_release: Option<Box<dyn FnOnce() + Send>>) {
-        self.is_held = true;
+    /// Writes nothing until [`Output::release`], which calls `on_release` first.
+    pub(crate) fn withhold(&mut self, on_release: Option<Box<dyn FnOnce() + Send>>) {
+        self.is_withheld = true;
         self.on_release = on_release;
     }
 
-    /// Whether nothing was written, and somebody else may still answer.
-    pub(crate) fn is_held(&self) -> bool {
-        self.is_held
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.is_withheld
     }
 
-    /// From now on it is us who answer.
+    /// Lets the next flush write, since the local model answers.
     pub(crate) fn release(&mut self) {
-        self.is_held = false;
+        self.is_withheld = false;
         if let Some(on_release) = self.on_release.take() {
             on_release();
         }
     }
 
-    /// The format.
     pub(crate) fn format(&self) -> Format {
         self.format
     }
@@ -81,7 +75,7 @@ impl Output {
         self.format == Format::StreamJson { partials: true }
     }
 
-    /// Takes a message. It is written at the next [`Output::flush`].
+    /// Buffers a message until the next [`Output::flush`].
     pub(crate) fn message(&mut self, message: &impl Serialize) {
         match self.format {
             Format::StreamJson { .. } => {
@@ -96,17 +90,17 @@ impl Output {
         }
     }
 
-    /// Writes a message at once, before all that waits: an answer to a request that must not wait for a turn.
+    /// Writes a message at once, before the buffered ones: the answer to a control request must not wait for a turn.
     pub(crate) fn message_now(&mut self, message: &impl Serialize) {
-        let waiting = std::mem::take(&mut self.buffer);
+        let buffered = std::mem::take(&mut self.buffer);
         self.message(message);
-        let is_held = std::mem::replace(&mut self.is_held, false);
+        let is_withheld = std::mem::replace(&mut self.is_withheld, false);
         self.flush();
-        self.is_held = is_held;
-        self.buffer = waiting;
+        self.is_withheld = is_withheld;
+        self.buffer = buffered;
     }
 
-    /// Takes a piece of the answer's text, which a terminal shows at once.
+    /// Shows a piece of the answer's text on a terminal.
     pub(crate) fn text(&mut self, piece: &str) {
         if self.is_terminal && self.format == Format::Text {
             self.release();
@@ -116,7 +110,7 @@ impl Output {
         }
     }
 
-    /// Takes the message that ends a turn, and the text that stands for it in text format; unless that `is_shown` already.
+    /// Writes the message that ends a turn, or in text format `text`, unless the terminal shows it already (`is_shown`).
     pub(crate) fn result(&mut self, message: &Value, text: &str, is_shown: bool) {
         match self.format {
             Format::StreamJson { .. } => self.message(message),
@@ -140,21 +134,20 @@ impl Output {
         self.flush();
     }
 
-    /// Ends the last line on a terminal, so that what follows stands on its own.
     fn end_line(&mut self) {
         if self.last_shown.is_some_and(|last| last != '\n') {
             self.text("\n");
         }
     }
 
-    /// Whether a part of the answer is on the terminal already.
+    /// Whether the terminal shows a part of the answer.
     pub(crate) fn has_shown(&self) -> bool {
         self.last_shown.is_some()
     }
 
-    /// Writes what is not yet written. An array is written when it is whole.
+    /// Writes the buffer, an array only when it is whole.
     pub(crate) fn flush(&mut self) {
-        if self.is_held || self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
+        if self.is_withheld || self.buffer.is_empty() || self.format == Format::JsonArray && !self.buffer.ends_with(b"]\n") {
             return;
         }
         if let (Some(stdout), None) = (&mut self.stdout, &self.fault) {
@@ -163,12 +156,9 @@ impl Output {
         self.buffer.clear();
     }
 
-    /// What went wrong with stdout, if anything. A closed pipe is nothing: the answer goes on to its end, silently, as the real
-    /// CLI's does.
-    ///
     /// # Errors
-    /// If stdout took it not.
-    pub(crate) fn outcome(&mut self) -> Result<()> {
+    /// If stdout could not be written. A closed pipe is no error: the answer goes on to its end, silently, as the real CLI's does.
+    pub(crate) fn check_stdout(&mut self) -> Result<()> {
         match self.fault.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::file("write", "stdout")(error)),
             _ => Ok(()),
@@ -177,12 +167,12 @@ impl Output {
 
     fn append(&mut self, message: &impl Serialize) {
         let from = self.buffer.len();
-        // Our messages have no keys that are not strings, and a vector takes all.
+        // This cannot fail: all our keys are strings, and a vector takes all bytes.
         let _ = serde_json::to_writer(&mut self.buffer, message);
         self.escape_separators(from);
     }
 
-    /// U+2028 and U+2029 end lines for some readers of lines.
+    /// Some readers of lines end a line at U+2028 or U+2029.
     fn escape_separators(&mut self, from: usize) {
         let mut at = from;
         while let Some(found) = memchr::memmem::find(&self.buffer[at..], b"\xe2\x80") {
@@ -201,7 +191,7 @@ impl Output {
     }
 }
 
-/// Without control characters: a model must not drive the terminal. The real CLI takes them out there, too.
+/// Removes control characters: a model must not drive the terminal. The real CLI removes them there too.
 pub(crate) fn strip_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

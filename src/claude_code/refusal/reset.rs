@@ -1,4 +1,4 @@
-//! When a printed limit is said to end.
+//! The end of a limit, as Claude Code prints it.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 ///
 /// Grammar as seen in Claude Code 1.0.77 to 2.1.330 and in reports: `[Mon D[, YYYY][,| at] ]h[:mm][ ]am|pm[ (ZONE)]`, any
 /// separator before it, U+202F before am or pm.
-pub(crate) fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(seconds) = text.rsplit_once('|').and_then(|(_, end)| end.trim().parse::<i64>().ok()).filter(|at| *at > 0) {
         let seconds = if seconds > 100_000_000_000 { seconds / 1000 } else { seconds };
         return Timestamp::from_second(seconds).ok();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::claude_code::refusal::reset::reset_time;
 
 /// A Sunday, 09:00 in UTC.
 fn now() -> Timestamp {

@@ -1,10 +1,9 @@
-//! Conversations that were answered locally, one file each, in a folder for each working directory.
+//! Conversations that the local model answered, one file each, in a folder for each working directory.
 //!
-//! A file holds only what was said here, or in the conversation that it was forked from. What the real Claude Code said in a session of the same id is read from its own
-//! transcript each time, so neither side's turns are lost however often the switch goes back and forth.
+//! A file holds only what was said here, or in the conversation that it was forked from. What the real Claude Code said in a session
+//! of the same id is read from its own transcript each time, so neither side's turns are lost however often calls go back and forth.
 
 mod store;
-mod transcript;
 
 use std::path::PathBuf;
 
@@ -12,211 +11,196 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::protocol::input::Role;
+use crate::claude_code::transcript::SessionMessage;
 use crate::completions::chat::Message;
 use crate::context::Context;
 use crate::error::warn;
-use crate::state::sessions::store::{Found, Store};
+use crate::state::sessions::store::{SessionStore, StoredSession};
 
-/// Something that was said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    /// By whom.
-    pub role: Role,
-    /// The text.
-    pub text: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
-}
-
-/// A line of a conversation's file.
+/// A line of a session's file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     title: Option<String>,
-    #[serde(default)]
-    entries: Vec<Entry>,
+    #[serde(default, rename = "entries")]
+    messages: Vec<SessionMessage>,
 }
 
-/// A conversation.
 pub(crate) struct Session {
-    /// Its id, a UUID.
+    /// A UUID.
     pub id: String,
-    entries: Vec<Entry>,
-    /// What of it is not on disk yet.
-    unkept: Vec<Entry>,
-    /// A name that is not on disk yet.
-    unkept_title: Option<String>,
-    /// Its file, if it is kept.
-    kept: Option<(Store, PathBuf)>,
+    messages: Vec<SessionMessage>,
+    /// Those of `messages` that are not on disk yet.
+    unsaved: Vec<SessionMessage>,
+    /// A title that is not on disk yet.
+    unsaved_title: Option<String>,
+    /// Where the session is saved, if it is.
+    file: Option<(SessionStore, PathBuf)>,
     /// Our name in warnings.
     applet: String,
 }
 
-/// Which conversation a call is part of.
-pub(crate) enum Choice<'a> {
-    /// A new one, with this id if one was given.
+/// The session that a call asks for.
+pub(crate) enum SessionChoice<'a> {
+    /// A new one, with this id if the caller gave one.
     New(Option<&'a str>),
     /// The one with this id or title.
-    Known(&'a str),
-    /// The last one of this working directory, or a new one.
-    Last,
+    Named(&'a str),
+    /// The newest of this working directory, or else a new one.
+    Newest,
 }
 
-/// Why a conversation cannot be taken up.
 #[derive(Debug)]
-pub(crate) enum Unknown {
+pub(crate) enum SessionNotFound {
     /// No session has this id.
     Id,
-    /// It is no id, and no session has this title.
+    /// The name is not an id, and no session has this title.
     Title,
     /// These sessions have this title, each with the time of its last change, the newest first.
     Ambiguous(Vec<(String, Timestamp)>),
 }
 
 impl Session {
-    /// The conversation of a call of the applet `applet`.
+    /// Opens a session for a call of the applet `applet`.
     ///
     /// # Errors
-    /// If it is not known.
-    pub(crate) fn open(applet: &str, context: &Context, choice: Choice) -> std::result::Result<Session, Unknown> {
-        let store = Store::new(context).ok();
-        let known = |id: String, Found { entries, file }| {
-            let kept = store.clone().map(|store| (store, file));
-            Session { id, entries, unkept: vec![], unkept_title: None, kept, applet: applet.into() }
+    /// If no session has this name, or several have.
+    pub(crate) fn open(applet: &str, context: &Context, choice: SessionChoice) -> std::result::Result<Session, SessionNotFound> {
+        let store = SessionStore::new(context).ok();
+        let session = |id: String, StoredSession { messages, file }| {
+            let file = store.clone().map(|store| (store, file));
+            Session { id, messages, unsaved: vec![], unsaved_title: None, file, applet: applet.into() }
         };
         let new = |id: Option<&str>| {
             let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
             let file = store.as_ref().map(|store| store.file(&id)).unwrap_or_default();
-            known(id, Found { entries: vec![], file })
+            session(id, StoredSession { messages: vec![], file })
         };
         match (choice, &store) {
-            (Choice::New(id), _) => Ok(new(id)),
-            (Choice::Last, None) => Ok(new(None)),
-            (Choice::Last, Some(store)) => {
-                let last = store.newest_first().into_iter().find_map(|id| Some((id.clone(), store.read(&id)?)));
-                Ok(last.map_or_else(|| new(None), |(id, found)| known(id, found)))
+            (SessionChoice::New(id), _) => Ok(new(id)),
+            (SessionChoice::Newest, None) => Ok(new(None)),
+            (SessionChoice::Newest, Some(store)) => {
+                let newest = store.newest_first().into_iter().find_map(|id| Some((id.clone(), store.read(&id)?)));
+                Ok(newest.map_or_else(|| new(None), |(id, stored)| session(id, stored)))
             }
-            (Choice::Known(name), None) => Err(if is_uuid(name) { Unknown::Id } else { Unknown::Title }),
-            (Choice::Known(name), Some(store)) => {
+            (SessionChoice::Named(name), None) => Err(if is_uuid(name) { SessionNotFound::Id } else { SessionNotFound::Title }),
+            (SessionChoice::Named(name), Some(store)) => {
                 let id = match is_uuid(name) {
                     true => name.to_string(),
-                    false => store.titled(name)?,
+                    false => store.find_by_title(name)?,
                 };
-                let found = store.read(&id).ok_or(Unknown::Id)?;
-                Ok(known(id, found))
+                let stored = store.read(&id).ok_or(SessionNotFound::Id)?;
+                Ok(session(id, stored))
             }
         }
     }
 
-    /// Whether a session of this id is known in this working directory.
+    /// Whether this working directory has a session with this id.
     pub(crate) fn exists(context: &Context, id: &str) -> bool {
-        Store::new(context).is_ok_and(|store| store.has(id))
+        SessionStore::new(context).is_ok_and(|store| store.has(id))
     }
 
-    /// Whether the conversation of this id or title, or else the last one of this working directory, is one that only Claude
+    /// Whether the session with this id or title, or else the newest one of this working directory, is one that only Claude
     /// Code has.
     pub(crate) fn is_claudes(context: &Context, name: Option<&str>) -> bool {
-        let Ok(store) = Store::new(context) else { return false };
+        let Ok(store) = SessionStore::new(context) else { return false };
         let id = match name.map(str::trim) {
             Some(id) if is_uuid(id) => Some(id.to_string()),
-            Some(title) => store.titled(title).ok(),
+            Some(title) => store.find_by_title(title).ok(),
             None => store.newest_first().into_iter().next(),
         };
         id.is_some_and(|id| store.is_claudes(&id))
     }
 
-    /// Makes of it a new conversation that begins with what was said so far, kept with the next that is said.
+    /// Turns this into a new session that begins with the same messages. They are saved with the next one.
     pub(crate) fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
-        self.unkept = self.entries.clone();
-        if let Some((store, file)) = &mut self.kept {
+        self.unsaved = self.messages.clone();
+        if let Some((store, file)) = &mut self.file {
             *file = store.file(&self.id);
         }
     }
 
-    /// Keeps nothing of it on disk from now on.
-    pub(crate) fn forget(&mut self) {
-        self.kept = None;
+    /// Saves nothing from now on.
+    pub(crate) fn stop_saving(&mut self) {
+        self.file = None;
     }
 
-    /// Gives it a name by which it can be taken up again, kept with the next that is said.
+    /// Sets the title by which `--resume` finds the session. It is saved with the next message.
     pub(crate) fn set_title(&mut self, title: &str) {
-        self.unkept_title = Some(title.into());
+        self.unsaved_title = Some(title.into());
     }
 
-    /// Gives it a name, kept at once.
+    /// Sets the title and saves it at once.
     pub(crate) fn rename(&mut self, title: &str) {
         self.set_title(title);
         self.save();
     }
 
-    /// Adds what was said, if that is something.
+    /// Adds a message, unless it is empty.
     pub(crate) fn add(&mut self, role: Role, text: &str) {
         if text.is_empty() {
             return;
         }
-        let entry = Entry { role, text: text.into(), at: Timestamp::now().as_millisecond() };
-        self.entries.push(entry.clone());
-        self.unkept.push(entry);
+        let message = SessionMessage { role, text: text.into(), at: Timestamp::now().as_millisecond() };
+        self.messages.push(message.clone());
+        self.unsaved.push(message);
         self.save();
     }
 
-    /// Leaves out what was said last and not answered: it is about to be said again.
+    /// Drops the last questions if they have no answer: the caller is about to ask them again.
     pub(crate) fn drop_unanswered(&mut self) {
-        while self.entries.last().is_some_and(|last| last.role == Role::User) {
-            self.entries.pop();
+        while self.messages.last().is_some_and(|last| last.role == Role::User) {
+            self.messages.pop();
         }
     }
 
-    /// Adds what was said last, as far as it is not there yet. Tools put more between the messages here than there.
-    pub(crate) fn catch_up(&mut self, said: &[(Role, String)]) {
-        let is_same = |entry: &Entry, (role, text): &(Role, String)| entry.role == *role && entry.text.trim() == text.trim();
+    /// Adds the end of `transcript`, as far as it is missing here. Tools put more messages between those here than the transcript has.
+    pub(crate) fn catch_up(&mut self, transcript: &[(Role, String)]) {
+        let is_same =
+            |message: &SessionMessage, (role, text): &(Role, String)| message.role == *role && message.text.trim() == text.trim();
         let ends_with = |count: &usize| {
-            let end = &self.entries[self.entries.len() - count..];
-            end.iter().zip(said).all(|(entry, said)| is_same(entry, said))
+            let end = &self.messages[self.messages.len() - count..];
+            end.iter().zip(transcript).all(|(message, line)| is_same(message, line))
         };
-        let overlap = (1..=said.len().min(self.entries.len())).rev().find(ends_with);
-        let last = || said.iter().rposition(|said| self.entries.last().is_some_and(|entry| is_same(entry, said)));
+        let overlap = (1..=transcript.len().min(self.messages.len())).rev().find(ends_with);
+        let last = || transcript.iter().rposition(|line| self.messages.last().is_some_and(|message| is_same(message, line)));
         let known = overlap.or_else(|| last().map(|at| at + 1)).unwrap_or_default();
         let at = Timestamp::now().as_millisecond();
-        let missing = said[known..].iter().filter(|(_, text)| !text.is_empty());
-        self.entries.extend(missing.map(|(role, text)| Entry { role: *role, text: text.clone(), at }));
+        let missing = transcript[known..].iter().filter(|(_, text)| !text.is_empty());
+        self.messages.extend(missing.map(|(role, text)| SessionMessage { role: *role, text: text.clone(), at }));
     }
 
-    /// What was said, with nothing said twice in a row by the same side: strict templates want turns. A question that was
-    /// asked again, since the first time nobody answered, stands there once.
+    /// The conversation for the model. Strict chat templates want the roles to alternate, so successive messages of one role are
+    /// joined. A question that was asked again, since it had no answer at first, stands there once.
     pub(crate) fn messages(&self) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
-        for entry in &self.entries {
-            let role = match entry.role {
+        for message in &self.messages {
+            let role = match message.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
             };
             match messages.last_mut().filter(|last| last.role == role) {
-                Some(last) if last.content == entry.text => {}
-                Some(last) => last.content.extend(["\n\n", &entry.text]),
-                None => messages.push(Message { role, content: entry.text.clone() }),
+                Some(last) if last.content == message.text => {}
+                Some(last) => last.content.extend(["\n\n", &message.text]),
+                None => messages.push(Message { role, content: message.text.clone() }),
             }
         }
         messages
     }
 
-    /// A conversation that cannot be kept is no reason to give no answer.
+    /// A session that cannot be saved is no reason to give no answer.
     fn save(&mut self) {
-        let (title, entries) = (self.unkept_title.take(), std::mem::take(&mut self.unkept));
-        let Some((store, file)) = &self.kept else { return };
-        if let Err(error) = store.append(file, &Record { title, entries }) {
+        let (title, messages) = (self.unsaved_title.take(), std::mem::take(&mut self.unsaved));
+        let Some((store, file)) = &self.file else { return };
+        if let Err(error) = store.append(file, &Record { title, messages }) {
             warn(&self.applet, &format!("this conversation is not kept: {error}"));
-            self.kept = None;
+            self.file = None;
         }
     }
-}
-
-/// Whether `text` is a UUID as the real CLI takes it: in groups, and in whatever case.
-pub(crate) fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
 #[cfg(test)]
@@ -224,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_yet_is_added_once() {
+    fn what_is_missing_is_added_once() {
         let of = |texts: &str| -> Vec<(Role, String)> {
             let role = |text: &str| if text.starts_with('q') { Role::User } else { Role::Assistant };
             texts.split_whitespace().map(|text| (role(text), text.to_string())).collect()
@@ -239,13 +223,13 @@ mod tests {
             ("q1 tool a1", "q1 q2 a1 q3 a3", "q1 tool a1 q3 a3"),
             ("q0 a0", "", "q0 a0"),
         ];
-        for (known, said, expected) in table {
-            let entries = of(known).into_iter().map(|(role, text)| Entry { role, text, at: 0 }).collect();
-            let (unkept, unkept_title, kept) = (vec![], None, None);
-            let mut session = Session { id: String::new(), entries, unkept, unkept_title, kept, applet: String::new() };
-            session.catch_up(&of(said));
-            let texts: Vec<&str> = session.entries.iter().map(|entry| entry.text.as_str()).collect();
-            assert_eq!(texts.join(" "), expected, "{known} + {said}");
+        for (known, transcript, expected) in table {
+            let messages = of(known).into_iter().map(|(role, text)| SessionMessage { role, text, at: 0 }).collect();
+            let (unsaved, unsaved_title, file) = (vec![], None, None);
+            let mut session = Session { id: String::new(), messages, unsaved, unsaved_title, file, applet: String::new() };
+            session.catch_up(&of(transcript));
+            let texts: Vec<&str> = session.messages.iter().map(|message| message.text.as_str()).collect();
+            assert_eq!(texts.join(" "), expected, "{known} + {transcript}");
         }
     }
 }

@@ -1,56 +1,16 @@
-//! `@file` mentions in a prompt. Which words are mentions follows Claude Code 2.1.330; what they stand for is put before
-//! the prompt, in a form that small models take well.
+//! The words of a prompt that Claude Code 2.1.330 takes for mentions of files: `@src/main.rs`, `@"with space.txt"`, `@file#L2-4`.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
-use crate::context::Context;
-
-/// The largest file that is given whole, in bytes, as in the real CLI.
-const MAX_FILE: u64 = 256 << 10;
-
-/// A mention: a file, and which of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Mention {
-    path: String,
-    lines: Option<(usize, usize)>,
+pub(crate) struct Mention {
+    pub path: String,
+    /// The first and the last line, from 1; otherwise the whole file.
+    pub lines: Option<(usize, usize)>,
 }
 
-/// The prompt with what its mentions stand for before it. What cannot be given is told by `warn`; what does not exist
-/// was no mention, and nothing is said.
-pub(crate) fn expand(context: &Context, prompt: String, warn: &mut dyn FnMut(String)) -> String {
-    let mut attached = String::new();
-    for mention in mentions(&prompt) {
-        let path = absolute(context, &mention.path);
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        let shown = path.display();
-        let body = if metadata.is_dir() {
-            names_in(&path)
-        } else if !metadata.is_file() {
-            continue;
-        } else if metadata.len() > MAX_FILE {
-            warn(format!("`{shown}` is larger than {} KiB and is not given to the local model", MAX_FILE >> 10));
-            continue;
-        } else {
-            match text_of(&path, mention.lines) {
-                Some(text) => text,
-                None => {
-                    warn(format!("`{shown}` is not text and is not given to the local model"));
-                    continue;
-                }
-            }
-        };
-        let kind = if metadata.is_dir() { "folder" } else { "file" };
-        let newline = if body.is_empty() || body.ends_with('\n') { "" } else { "\n" };
-        attached += &format!("<{kind} path=\"{shown}\">\n{body}{newline}</{kind}>\n\n");
-    }
-    if attached.is_empty() { prompt } else { attached + &prompt }
-}
-
-/// The mentions in their order, the quoted ones first, each once.
-fn mentions(prompt: &str) -> Vec<Mention> {
+/// The mentions in the prompt's order, the quoted ones first, without repetition.
+pub(crate) fn mentions(prompt: &str) -> Vec<Mention> {
     let names = quoted(prompt).into_iter().chain(prompt.split_whitespace().filter_map(bare));
     let mut known = HashSet::new();
     names.map(split_lines).filter(|mention| known.insert(mention.clone())).collect()
@@ -84,7 +44,7 @@ fn bare(word: &str) -> Option<&str> {
     (!name.starts_with('"')).then_some(&name[..end])
 }
 
-/// `file#L2-4`; any other fragment is dropped.
+/// Parses `file#L2-4`, and drops any other fragment.
 fn split_lines(name: &str) -> Mention {
     let Some((path, fragment)) = name.split_once('#').filter(|(path, _)| !path.is_empty()) else {
         return Mention { path: name.into(), lines: None };
@@ -95,35 +55,6 @@ fn split_lines(name: &str) -> Mention {
         None => range.parse().ok().map(|line| (line, line)),
     });
     Mention { path: path.into(), lines }
-}
-
-fn absolute(context: &Context, path: &str) -> PathBuf {
-    let path = context.expand(path.into());
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-fn names_in(dir: &Path) -> String {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names.join("\n")
-}
-
-/// The file's text, or the wanted lines of it. `None` for what is not text.
-fn text_of(path: &Path, lines: Option<(usize, usize)>) -> Option<String> {
-    let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-    if bytes.contains(&0) {
-        return None;
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Some(match lines {
-        None => text,
-        Some((first, last)) => {
-            let first = first.max(1);
-            text.split_inclusive('\n').skip(first - 1).take(last.saturating_add(1).saturating_sub(first)).collect()
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,27 +1,36 @@
-//! Claude Code's own transcript of a session, as far as it is text.
+//! Claude Code's own transcripts of sessions, as far as they are text.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::state::sessions::{Entry, Role};
+use crate::claude_code::protocol::input::Role;
 use crate::text::replace_lone_surrogates;
 
 /// More text than any local context holds, in bytes.
-const ENOUGH: usize = 1 << 20;
+const MAX_TEXT: usize = 1 << 20;
 
-/// How much is read at first, from the end.
+/// How many bytes are read at first, from the end.
 const BLOCK: u64 = 64 << 10;
 
-/// A line of a transcript, which is one message and names the one before it.
+/// A message of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionMessage {
+    pub role: Role,
+    pub text: String,
+    /// In milliseconds since 1970.
+    pub at: i64,
+}
+
+/// A line of a transcript: one message, which names the message before it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct TranscriptLine<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     uuid: Option<String>,
@@ -35,10 +44,10 @@ struct Line<'a> {
     compact_metadata: Option<Value>,
 }
 
-/// The newest turns of a transcript, oldest first. `None` if there are none.
-pub(super) fn read(path: &Path) -> Option<Vec<Entry>> {
+/// The newest messages of a transcript, oldest first. `None` if there are none.
+pub(crate) fn read(path: &Path) -> Option<Vec<SessionMessage>> {
     let mut lines = lines_from_end(File::open(path).ok()?);
-    let mut entries = Vec::new();
+    let mut messages = Vec::new();
     let mut size = 0;
     let mut wanted: Option<String> = None;
     let mut preserved = HashSet::new();
@@ -49,12 +58,12 @@ pub(super) fn read(path: &Path) -> Option<Vec<Entry>> {
             continue;
         }
         let parent = line.parent_uuid.clone();
-        preserved = ids(&line.compact_metadata);
-        if let Some(entry) = entry(line) {
-            size += entry.text.len();
-            entries.push(entry);
+        preserved = preserved_ids(&line.compact_metadata);
+        if let Some(message) = message(line) {
+            size += message.text.len();
+            messages.push(message);
         }
-        if parent.is_none() || size > ENOUGH {
+        if parent.is_none() || size > MAX_TEXT {
             break;
         }
         wanted = parent;
@@ -62,20 +71,20 @@ pub(super) fn read(path: &Path) -> Option<Vec<Entry>> {
     // Where the conversation was compacted, its summary is the oldest message; those that it leaves as they were follow it.
     while let Some(line) = lines.next().filter(|_| !preserved.is_empty()) {
         let Some(line) = parse(&line).filter(|line| line.uuid.as_ref().is_some_and(|id| preserved.remove(id))) else { continue };
-        let before_summary = entries.len().saturating_sub(1);
-        entries.splice(before_summary..before_summary, entry(line));
+        let before_summary = messages.len().saturating_sub(1);
+        messages.splice(before_summary..before_summary, message(line));
     }
-    // Where it was enough, it begins with a question, as a conversation does.
-    while entries.last().is_some_and(|oldest| size > ENOUGH && oldest.role == Role::Assistant) {
-        entries.pop();
+    // A conversation begins with a question, and so must one that was cut at the limit.
+    while messages.last().is_some_and(|oldest| size > MAX_TEXT && oldest.role == Role::Assistant) {
+        messages.pop();
     }
-    entries.reverse();
-    in_order(&mut entries);
-    (!entries.is_empty()).then_some(entries)
+    messages.reverse();
+    make_times_ascend(&mut messages);
+    (!messages.is_empty()).then_some(messages)
 }
 
 /// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.
-pub(super) fn title(path: &Path) -> Option<String> {
+pub(crate) fn title(path: &Path) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Titled {
@@ -87,25 +96,25 @@ pub(super) fn title(path: &Path) -> Option<String> {
     })
 }
 
-fn parse(line: &[u8]) -> Option<Line<'_>> {
-    serde_json::from_slice(line).ok().filter(|line: &Line| line.uuid.is_some() && line.is_sidechain != Some(true))
+fn parse(line: &[u8]) -> Option<TranscriptLine<'_>> {
+    serde_json::from_slice(line).ok().filter(|line: &TranscriptLine| line.uuid.is_some() && line.is_sidechain != Some(true))
 }
 
-fn ids(compact_metadata: &Option<Value>) -> HashSet<String> {
+fn preserved_ids(compact_metadata: &Option<Value>) -> HashSet<String> {
     let preserved = compact_metadata.as_ref().and_then(|metadata| metadata["preservedMessages"]["uuids"].as_array());
     preserved.into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_string())).collect()
 }
 
-/// Makes the times follow the order, which is the file's: what is sorted by time later must keep it.
-pub(super) fn in_order(entries: &mut [Entry]) {
+/// Makes the times ascend in the file's order, which a later sort by time must keep.
+pub(crate) fn make_times_ascend(messages: &mut [SessionMessage]) {
     let mut latest = i64::MIN;
-    for entry in entries {
-        latest = latest.max(entry.at);
-        entry.at = latest;
+    for message in messages {
+        latest = latest.max(message.at);
+        message.at = latest;
     }
 }
 
-fn entry(line: Line) -> Option<Entry> {
+fn message(line: TranscriptLine) -> Option<SessionMessage> {
     if line.is_meta == Some(true) || line.is_api_error_message == Some(true) {
         return None;
     }
@@ -125,7 +134,7 @@ fn entry(line: Line) -> Option<Entry> {
         _ => return None,
     };
     let at = line.timestamp?.as_millisecond();
-    (!text.trim().is_empty()).then_some(Entry { role, text, at })
+    (!text.trim().is_empty()).then_some(SessionMessage { role, text, at })
 }
 
 /// The lines of a file from the last to the first, without reading more of it than is asked for.
@@ -145,7 +154,7 @@ fn lines_from_end(mut file: File) -> impl Iterator<Item = Vec<u8>> {
             if before == 0 {
                 return (!pending.is_empty()).then(|| std::mem::take(&mut pending));
             }
-            // More of a long line each time, or its bytes would be moved again and again.
+            // The block grows with a long line, whose bytes would otherwise be moved again and again.
             let length = before.min(BLOCK.max(pending.len() as u64));
             before -= length;
             let mut block = read_at(&mut file, before, length).ok()?;

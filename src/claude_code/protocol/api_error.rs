@@ -1,25 +1,24 @@
-//! A turn that failed, in the words that Claude Code has for a failed request.
+//! A failed turn in Claude Code's terms for a failed request.
 
 use crate::error::Error;
 
-/// What a failed turn's messages say.
 pub(crate) struct ApiError {
-    /// The text, in place of an answer.
+    /// The text that stands in place of an answer.
     pub text: String,
-    /// What had come of the answer, if that is in none of the messages.
+    /// The part of the answer that had arrived. No message holds it.
     pub partial: Option<String>,
     /// The `error` of the assistant's message.
     pub kind: &'static str,
     /// The `terminal_reason` of the result.
     pub terminal_reason: &'static str,
-    /// The HTTP status, if there was one.
+    /// The HTTP status, if the server answered.
     pub status: Option<u16>,
-    /// The `api_error`, if no answer came from a server.
+    /// The `api_error`, if no server answered.
     pub api_error: Option<&'static str>,
 }
 
 impl ApiError {
-    /// The failure as callers of Claude Code know failures. What is to be done about it stands in the same line.
+    /// The hint, which says what to do about the error, stands in the same line as the error.
     pub(crate) fn new(applet: &str, error: Error) -> ApiError {
         let hint = error.hint(applet).map(|hint| format!(" · {hint}")).unwrap_or_default();
         let (error, partial) = match error.without_log() {

@@ -1,17 +1,18 @@
-//! What the real CLI (2.1.330) refuses before it asks its model, in its words and its order.
+//! The calls that the real CLI (2.1.330) refuses before it asks its model, in its words and its order.
 
 use std::path::Path;
+
+use uuid::Uuid;
 
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::state::sessions::{Session, is_uuid};
 
-/// The checks before it reads the system prompt's files.
+/// The checks before the real CLI reads the system prompt's files. `session_exists` says whether a session id is taken.
 ///
 /// # Errors
-/// Its texts.
-pub(crate) fn before_files(context: &Context, command_line: &CommandLine) -> Result<()> {
+/// The real CLI's texts.
+pub(crate) fn before_files(context: &Context, command_line: &CommandLine, session_exists: impl Fn(&str) -> bool) -> Result<()> {
     if let Some(turns) = context.env("CLAUDE_CODE_MAX_TURNS").filter(|_| !command_line.has("--max-turns")) {
         let turns = turns.to_string_lossy();
         if !turns.trim().parse().is_ok_and(|turns: u32| turns > 0) {
@@ -29,21 +30,21 @@ pub(crate) fn before_files(context: &Context, command_line: &CommandLine) -> Res
     if command_line.has("--tmux") && !command_line.has("--worktree") {
         return refuse("Error: --tmux requires --worktree");
     }
-    session_id(context, command_line)?;
+    session_id(command_line, session_exists)?;
     if command_line.has("--file") && context.env("CLAUDE_CODE_SESSION_ACCESS_TOKEN").is_none() {
         return refuse("Error: Session token required for file downloads. CLAUDE_CODE_SESSION_ACCESS_TOKEN must be set.");
     }
     Ok(())
 }
 
-fn session_id(context: &Context, command_line: &CommandLine) -> Result<()> {
+fn session_id(command_line: &CommandLine, session_exists: impl Fn(&str) -> bool) -> Result<()> {
     let Some(id) = command_line.last("--session-id") else { return Ok(()) };
     let resumes = command_line.has("--continue") || command_line.has("--resume");
     if resumes && !command_line.has("--fork-session") {
         refuse("Error: --session-id with --continue or --resume also needs --fork-session.")
     } else if !is_uuid(id) {
         refuse("Error: Invalid session ID. Must be a valid UUID.")
-    } else if Session::exists(context, id) {
+    } else if session_exists(id) {
         refuse(format!("Error: Session ID {id} is already in use."))
     } else {
         Ok(())
@@ -53,7 +54,7 @@ fn session_id(context: &Context, command_line: &CommandLine) -> Result<()> {
 /// The checks after the system prompt's files and before stdin.
 ///
 /// # Errors
-/// Its texts.
+/// The real CLI's texts.
 pub(crate) fn before_input(command_line: &CommandLine) -> Result<()> {
     let is_path = |config: &&str| !config.trim().is_empty() && !config.trim_start().starts_with('{');
     let configs = command_line.all("--mcp-config").filter(is_path).map(absolute);
@@ -84,11 +85,11 @@ pub(crate) fn before_input(command_line: &CommandLine) -> Result<()> {
     Ok(())
 }
 
-/// The check of permissions, which comes after stdin. Without tools they change nothing, but a script that Claude Code
-/// refuses should not go on here.
+/// The check of permissions, which comes after stdin. A plain answer has no tools that they could apply to, but a script that
+/// Claude Code refuses should not go on here.
 ///
 /// # Errors
-/// Its text.
+/// The real CLI's text.
 pub(crate) fn permissions(context: &Context, command_line: &CommandLine) -> Result<()> {
     let is_sandbox = context.env("IS_SANDBOX").is_some_and(|value| value == "1");
     match may_bypass_permissions(command_line) && nix::unistd::geteuid().is_root() && !is_sandbox {
@@ -97,10 +98,26 @@ pub(crate) fn permissions(context: &Context, command_line: &CommandLine) -> Resu
     }
 }
 
-/// Whether all permissions may be given.
+/// Whether the caller may switch to `bypassPermissions`.
 pub(crate) fn may_bypass_permissions(command_line: &CommandLine) -> bool {
     let options = ["--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"];
     options.iter().any(|option| command_line.has(option)) || command_line.last("--permission-mode") == Some("bypassPermissions")
+}
+
+/// The last check, after the session and the prompt.
+///
+/// # Errors
+/// The real CLI's text.
+pub(crate) fn verbose_stream(command_line: &CommandLine) -> Result<()> {
+    match command_line.last("--output-format") == Some("stream-json") && !command_line.has("--verbose") {
+        true => refuse("Error: When using --print, --output-format=stream-json requires --verbose"),
+        false => Ok(()),
+    }
+}
+
+/// Whether `text` is a UUID as the real CLI takes it: in groups, and in whatever case.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
 fn absolute(path: &str) -> String {

@@ -1,0 +1,55 @@
+//! Where Claude Code keeps the transcripts of its sessions.
+
+use std::path::{Path, PathBuf};
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// The folder of Claude Code's transcripts. It has a folder for each working directory.
+pub(crate) fn projects_dir(context: &Context) -> Result<PathBuf> {
+    let home = context.home()?;
+    let claude = context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from);
+    Ok(claude.join("projects"))
+}
+
+/// The longest name of a working directory's folder, before its hash.
+const MAX_NAME: usize = 200;
+
+/// The name that Claude Code 2.1.330 gives the folder of a working directory. It counts in UTF-16 code units, and tells
+/// long names apart by the hash that Java has for strings.
+pub(crate) fn folder_name(cwd: &Path) -> String {
+    let cwd = cwd.to_string_lossy();
+    let plain = |unit: u16| u8::try_from(unit).ok().filter(u8::is_ascii_alphanumeric).map_or('-', char::from);
+    let name: String = cwd.encode_utf16().map(plain).collect();
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let hash = cwd.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    format!("{}-{}", &name[..MAX_NAME], base36(hash.unsigned_abs()))
+}
+
+fn base36(mut number: u32) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.extend(char::from_digit(number % 36, 36));
+        number /= 36;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_named_as_claude_code_names_them() {
+        let table = [("/tmp/a b.c_d-e", "-tmp-a-b-c-d-e"), ("/h/Ünï/日本/😀x", "-h--n-------x"), ("/h/UP/lo", "-h-UP-lo")];
+        for (cwd, name) in table {
+            assert_eq!(folder_name(Path::new(cwd)), name);
+        }
+        let long = format!("/{}", "q".repeat(300));
+        assert_eq!(folder_name(Path::new(&long)), format!("-{}-pv1xtb", "q".repeat(199)));
+    }
+}
