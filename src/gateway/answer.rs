@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -63,7 +64,7 @@ async fn answer(upstream: &Arc<Upstream>, asked: &MessagesRequest, out: &mut imp
     let mut spent = Usage::default();
     for _ in 0..MAX_FAULTS {
         let (sent, mut response) = patiently(out, upstream.ask(&asked)).await?;
-        let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let mut reading = Reply::new(&sent);
         let mut whole = Vec::new();
         while reading.goes_on() {
@@ -75,7 +76,7 @@ async fn answer(upstream: &Arc<Upstream>, asked: &MessagesRequest, out: &mut imp
                     out.deliver().await;
                 }
                 Ok(None) => break,
-                Err(error) => return Err(upstream.cut(&error)),
+                Err(error) => return Err(upstream.cut(error)),
             }
         }
         if is_json {

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod api_error;
+pub(crate) mod client;
 pub(crate) mod events;
 pub(crate) mod reply;
 pub(crate) mod request;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, Response};
+use hyper::StatusCode;
+use hyper::header::LOCATION;
 use serde_json::{Map, Value, json};
 
-use crate::completions::endpoint::Timeouts;
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
-use crate::error::{Error, Result, plain, warn};
+use crate::error::{Error, Result, warn};
 use crate::gateway::api_error::ApiError;
+use crate::gateway::client::{Answer, Client, ClientError};
 use crate::gateway::request::{MessagesRequest, without_images};
 use crate::gateway::shrink;
 use crate::gateway::shrink::{SIZES, Size};
@@ -59,25 +59,8 @@ impl Upstream {
     pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
         let settings = Settings::new(context)?;
-        let Timeouts { connect, idle, .. } = settings.patience;
-        // The first one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .connect_timeout(connect)
-            .read_timeout(idle)
-            .redirect(reqwest::redirect::Policy::none())
-            // mlx-lm closes each connection, and closing it is how an answer is cancelled.
-            .pool_max_idle_per_host(0)
-            .http1_only()
-            .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
-        if server.endpoint().is_loopback() {
-            client = client.no_proxy();
-        }
-        if !server.endpoint().is_encrypted() {
-            // The system's certificates take memory and time, and are for nothing.
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
+        let client = Client::new(server.endpoint(), settings.patience);
+        let client = client.map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
         Ok(Upstream {
             client,
             server,
@@ -122,7 +105,7 @@ impl Upstream {
     pub(crate) async fn ask(
         self: &Arc<Upstream>,
         asked: &MessagesRequest,
-    ) -> std::result::Result<(MessagesRequest, Response), ApiError> {
+    ) -> std::result::Result<(MessagesRequest, Answer), ApiError> {
         let (mut starts, mut is_named, mut takes_format) = (0, None, true);
         let mut refused = None;
         let mut before = None;
@@ -191,11 +174,11 @@ impl Upstream {
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn cut(&self, error: &reqwest::Error) -> ApiError {
-        let (idle, partial) = (self.settings.patience.idle, String::new());
-        self.trouble(match error.is_timeout() {
-            true => CompletionError::Stalled { idle, partial },
-            false => CompletionError::Cut { reason: reason(error), partial },
+    pub(crate) fn cut(&self, error: ClientError) -> ApiError {
+        let partial = String::new();
+        self.trouble(match error {
+            ClientError::Idle => CompletionError::Stalled { idle: self.settings.patience.idle, partial },
+            ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
         })
     }
 
@@ -247,35 +230,26 @@ impl Upstream {
         Value::from(body).to_string().into_bytes()
     }
 
-    async fn send(&self, body: Vec<u8>) -> std::result::Result<Response, CompletionError> {
-        let endpoint = self.server.endpoint();
-        let mut request = self.client.post(endpoint.url()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = endpoint.key() {
-            request = request.bearer_auth(key);
+    async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, CompletionError> {
+        let mut answer = self.client.post(body).await.map_err(|error| match error {
+            ClientError::Connect(reason) => CompletionError::Refused(reason),
+            ClientError::Idle => CompletionError::Stalled { idle: self.settings.patience.idle, partial: String::new() },
+            ClientError::Broken(reason) => CompletionError::Broken(reason),
+        })?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
         }
-        let mut response = request.body(body).send().await.map_err(|error| self.before_answer(&error))?;
-        let status = response.status();
-        if status == reqwest::StatusCode::OK {
-            return Ok(response);
-        }
-        let location = response.headers().get(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
-        let mut said = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            said.extend_from_slice(&chunk);
-            if said.len() > MAX_ERROR_BODY {
+        let location = answer.header(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ERROR_BODY {
                 break;
             }
         }
-        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&said).into_owned())))
-    }
-
-    fn before_answer(&self, error: &reqwest::Error) -> CompletionError {
-        let idle = self.settings.patience.idle;
-        match error {
-            error if error.is_connect() => CompletionError::Refused(reason(error)),
-            error if error.is_timeout() => CompletionError::Stalled { idle, partial: String::new() },
-            error => CompletionError::Broken(reason(error)),
-        }
+        let endpoint = self.server.endpoint();
+        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&body).into_owned())))
     }
 
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
@@ -330,16 +304,4 @@ fn fold(messages: &mut [Value], system: &str) {
 fn speaks_of_images(line: &str) -> bool {
     let line = line.to_lowercase();
     ["image", "content type", "multimodal", "vision"].iter().any(|word| line.contains(word))
-}
-
-/// The innermost cause, which is what says something.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    match cause.downcast_ref::<std::io::Error>() {
-        Some(error) => plain(error),
-        None => cause.to_string(),
-    }
 }
