@@ -9,6 +9,7 @@ mod events;
 mod failures;
 mod fuzz;
 mod http;
+mod network;
 mod requests;
 
 use std::io::{BufRead, BufReader, Read};
