@@ -25,6 +25,8 @@ pub(crate) enum CompletionError {
     NoSystemRole(Refusal),
     /// The server cannot hold answers to the form that was asked for.
     NoResponseFormat(Refusal),
+    /// The model sees no images.
+    NoImages(Refusal),
     /// The conversation is longer than the model's context.
     TooLong {
         /// How long it is, in tokens, if the server says so.
@@ -70,7 +72,7 @@ pub(crate) struct Refusal {
 
 impl CompletionError {
     /// The failure as the user sees it.
-    pub(crate) fn worded(self, endpoint: &Endpoint) -> Error {
+    pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
         match self {
             CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
@@ -81,6 +83,7 @@ impl CompletionError {
             CompletionError::UnknownModel(refusal)
             | CompletionError::NoSystemRole(refusal)
             | CompletionError::NoResponseFormat(refusal)
+            | CompletionError::NoImages(refusal)
             | CompletionError::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
             CompletionError::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
             CompletionError::Stalled { idle, partial } => {
@@ -146,6 +149,9 @@ pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) 
         CompletionError::NoSystemRole(Refusal { status, line })
     } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
         CompletionError::NoResponseFormat(Refusal { status, line })
+    } else if ["image", "content type", "multimodal", "vision"].iter().any(|word| lower.contains(word)) {
+        // llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
+        CompletionError::NoImages(Refusal { status, line })
     } else {
         CompletionError::Refusal(Refusal { status, line })
     }
@@ -163,6 +169,7 @@ mod tests {
             CompletionError::UnknownModel(_) => "model",
             CompletionError::NoSystemRole(_) => "system",
             CompletionError::NoResponseFormat(_) => "format",
+            CompletionError::NoImages(_) => "images",
             CompletionError::TooLong { prompt: Some(12), window: Some(8) } => "long",
             CompletionError::TooLong { .. } => "too long",
             CompletionError::Refusal(_) => "refusal",
@@ -179,6 +186,8 @@ mod tests {
         assert_eq!(kind(400, long), "long");
         assert_eq!(kind(400, r#"{"message":"This model's maximum context length is 8 tokens."}"#), "too long");
         assert_eq!(kind(400, r#"{"error":{"message":"JSON schema conversion failed"}}"#), "format");
+        assert_eq!(kind(500, r#"{"error":{"message":"image input is not supported"}}"#), "images");
+        assert_eq!(kind(404, r#"{"error": "Only 'text' content type is supported."}"#), "images");
         assert_eq!(kind(404, "Not Found"), "refusal");
         assert_eq!(kind(503, ""), "refusal");
     }

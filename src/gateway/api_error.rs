@@ -111,9 +111,10 @@ impl ApiError {
             | CompletionError::Cut { .. }
             | CompletionError::Loading
             | CompletionError::Empty { .. } => ApiError::of_answer(without_partial(failure, shown)),
-            CompletionError::Refusal(_) | CompletionError::NoSystemRole(_) | CompletionError::NoResponseFormat(_) => {
-                ApiError::of_refusal(shown(failure).to_string())
-            }
+            CompletionError::Refusal(_)
+            | CompletionError::NoSystemRole(_)
+            | CompletionError::NoResponseFormat(_)
+            | CompletionError::NoImages(_) => ApiError::of_refusal(shown(failure).to_string()),
             other => ApiError::of_server(shown(other).to_string()),
         }
     }

@@ -339,19 +339,21 @@ fn short_id(id: &str) -> String {
     (0..9).map(digit).collect()
 }
 
-/// The conversation for a server that takes no images: they are named in words. Gives whether there were any.
-pub(crate) fn without_images(messages: &mut [Value]) -> bool {
-    let mut had_some = false;
+/// Whether there are images in the conversation: what is text alone is a string.
+pub(crate) fn has_images(messages: &[Value]) -> bool {
+    messages.iter().any(|message| message["content"].is_array())
+}
+
+/// The conversation for a server that takes no images: they are named in words.
+pub(crate) fn drop_images(messages: &mut [Value]) {
     for message in messages {
         if let Some(parts) = message["content"].as_array_mut() {
-            had_some = true;
             for part in parts.iter_mut().filter(|part| part["type"] == "image_url") {
                 *part = text_part(&not_shown("image"));
             }
             message["content"] = joined(parts).into();
         }
     }
-    had_some
 }
 
 #[cfg(test)]

@@ -31,11 +31,15 @@ pub(crate) enum Size {
     Leanest,
 }
 
-/// From the largest on.
-pub(crate) const SIZES: [Size; 3] = [Size::Full, Size::Lean, Size::Leanest];
+/// The largest request that is smaller than this one of `size`, if something can be left out.
+pub(crate) fn next_smaller(asked: &MessagesRequest, size: Size, appended: &str) -> Option<(Size, MessagesRequest)> {
+    let current = sized(asked, size, appended);
+    let smaller = [Size::Lean, Size::Leanest].into_iter().filter(|smaller| *smaller > size);
+    smaller.map(|size| (size, sized(asked, size, appended))).find(|(_, smaller)| *smaller != current)
+}
 
 /// The request at this size. `appended`: what the user wants the system prompt to say.
-pub(crate) fn sized(asked: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
+fn sized(asked: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
     let mut asked = asked.clone();
     if size == Size::Full {
         return asked;

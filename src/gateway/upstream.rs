@@ -12,18 +12,15 @@ use crate::context::Context;
 use crate::error::{Error, Result, warn};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Answer, Client, ClientError};
-use crate::gateway::request::{MessagesRequest, without_images};
-use crate::gateway::shrink;
-use crate::gateway::shrink::{SIZES, Size};
-use crate::local_model::ask::the_one_model;
+use crate::gateway::request::{MessagesRequest, drop_images, has_images};
+use crate::gateway::shrink::{self, Size};
+use crate::local_model::ask::only_served_model;
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
+use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
 use crate::local_model::settings::Settings;
 use crate::server::Server;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
-
-/// How often a server is started, or waited for, for one request.
-const MAX_STARTS: u32 = 3;
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -106,71 +103,60 @@ impl Upstream {
         self: &Arc<Upstream>,
         asked: &MessagesRequest,
     ) -> std::result::Result<(MessagesRequest, Answer), ApiError> {
-        let (mut starts, mut is_named, mut takes_format) = (0, None, true);
-        let mut refused = None;
-        let mut before = None;
-        'size: for size in SIZES {
-            let mut sized = shrink::sized(asked, size, &self.appended);
-            if before.replace(sized.clone()).is_some_and(|before| before == sized) {
-                continue;
+        let (mut size, mut sized) = (Size::Full, asked.clone());
+        let mut limited = self.limit(&mut sized).await;
+        let (mut tried, mut model) = (Tried::default(), None);
+        loop {
+            if self.takes_no_images.load(Relaxed) {
+                drop_images(&mut sized.messages);
             }
-            if !takes_format {
-                sized.format = None;
-            }
-            if let Err(trouble) = self.limit(&mut sized).await {
-                refused = Some(trouble);
-                continue;
-            }
-            loop {
-                if self.takes_no_images.load(Relaxed) {
-                    without_images(&mut sized.messages);
+            let folds_system = self.takes_no_system.load(Relaxed);
+            let outcome = match limited {
+                Ok(()) => self.send(self.body(&sized, model.as_deref(), folds_system)).await,
+                Err(too_long) => Err(too_long),
+            };
+            let failure = match outcome {
+                Ok(answer) => {
+                    self.say_size(size);
+                    return Ok((sized, answer));
                 }
-                let failure = match self.send(self.body(&sized, is_named.as_deref())).await {
-                    Ok(response) => {
-                        self.say_size(size);
-                        return Ok((sized, response));
-                    }
-                    Err(failure) => failure,
-                };
-                match failure {
-                    CompletionError::Refused(_) | CompletionError::Broken(_) | CompletionError::Dead(_)
-                        if !self.server.is_ours() =>
-                    {
-                        return Err(self.trouble(failure));
-                    }
-                    CompletionError::Refused(_) | CompletionError::Loading if starts < MAX_STARTS => {
-                        starts += 1;
-                        self.ensure_up().await?;
-                    }
-                    CompletionError::Broken(_) | CompletionError::Dead(_) if starts == 0 => {
-                        starts = MAX_STARTS;
-                        self.ensure_up().await?;
-                    }
-                    CompletionError::UnknownModel(refusal) if is_named.is_none() => {
-                        is_named = Some(self.the_one_model(refusal.line).await?)
-                    }
-                    CompletionError::NoSystemRole(_) if !self.takes_no_system.swap(true, Relaxed) => {}
-                    CompletionError::NoResponseFormat(_) if takes_format && sized.format.take().is_some() => takes_format = false,
-                    CompletionError::Refusal(ref refusal)
-                        if speaks_of_images(&refusal.line) && without_images(&mut sized.messages) =>
-                    {
-                        self.takes_no_images.store(true, Relaxed);
-                    }
-                    CompletionError::TooLong { prompt, window } => {
-                        self.told_window.store(window.unwrap_or_default(), Relaxed);
-                        refused = Some(ApiError::too_long(prompt, window));
-                        continue 'size;
-                    }
-                    failure => return Err(self.trouble(failure)),
+                Err(failure) => failure,
+            };
+            let smaller = match failure {
+                CompletionError::TooLong { window, .. } => {
+                    self.told_window.store(window.unwrap_or_default(), Relaxed);
+                    shrink::next_smaller(asked, size, &self.appended)
                 }
+                _ => None,
+            };
+            let possible = Possible {
+                start: self.server.is_ours(),
+                fold_system: !sized.system.is_empty() && !folds_system,
+                drop_response_format: sized.format.is_some(),
+                drop_images: has_images(&sized.messages),
+                shrink: smaller.is_some(),
+            };
+            let remedy = remedy(&failure, possible, tried);
+            tried.add(remedy);
+            limited = Ok(());
+            match (remedy, smaller) {
+                (Remedy::StartServer { .. }, _) => self.ensure_up().await?,
+                (Remedy::NameModel { refusal }, _) => model = Some(self.only_served_model(refusal.into()).await?),
+                (Remedy::FoldSystem, _) => self.takes_no_system.store(true, Relaxed),
+                (Remedy::DropResponseFormat, _) => sized.format = None,
+                (Remedy::DropImages, _) => self.takes_no_images.store(true, Relaxed),
+                (Remedy::Shrink, Some((smaller_size, smaller))) => {
+                    (size, sized) = (smaller_size, MessagesRequest { format: sized.format, ..smaller });
+                    limited = self.limit(&mut sized).await;
+                }
+                (Remedy::Shrink | Remedy::Fail, _) => return Err(self.trouble(failure)),
             }
         }
-        Err(refused.unwrap_or_else(|| ApiError::too_long(None, None)))
     }
 
     /// A failure as the API tells it.
     pub(crate) fn trouble(&self, failure: CompletionError) -> ApiError {
-        ApiError::of(failure, |failure| failure.worded(self.server.endpoint()))
+        ApiError::of(failure, |failure| failure.into_error(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
@@ -183,26 +169,26 @@ impl Upstream {
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, asked: &mut MessagesRequest) -> std::result::Result<(), ApiError> {
+    async fn limit(self: &Arc<Upstream>, asked: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
         let (window, prompt) = (window as usize, shrink::estimate(asked));
         if !is_checked {
             let left = window.saturating_sub(prompt);
             if left < SHORTEST_ANSWER {
-                return Err(ApiError::too_long(Some(prompt as u64), Some(window as u64)));
+                return Err(CompletionError::TooLong { prompt: Some(prompt as u64), window: Some(window as u64) });
             }
             asked.max_tokens = asked.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
-    fn body(&self, asked: &MessagesRequest, model: Option<&str>) -> Vec<u8> {
+    fn body(&self, asked: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
         let mut messages = asked.messages.clone();
         let system = asked.system.join("\n\n");
-        if !system.is_empty() && !self.takes_no_system.load(Relaxed) {
-            messages.insert(0, json!({"role": "system", "content": system}));
-        } else if !system.is_empty() {
-            fold(&mut messages, &system);
+        match (system.is_empty(), folds_system) {
+            (true, _) => {}
+            (false, true) => fold_system(&mut messages, &system),
+            (false, false) => messages.insert(0, json!({"role": "system", "content": system})),
         }
         let mut body = Map::new();
         body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
@@ -268,9 +254,9 @@ impl Upstream {
         self.switch.as_ref().is_none_or(|switch| switch.read().0 != Backend::Claude)
     }
 
-    async fn the_one_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
+    async fn only_served_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
         let us = self.clone();
-        let found = tokio::task::spawn_blocking(move || the_one_model(us.server.endpoint(), &us.settings, &refusal));
+        let found = tokio::task::spawn_blocking(move || only_served_model(us.server.endpoint(), &us.settings, &refusal));
         match found.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
             Err(_) => Err(ApiError::of_server("the local server's models could not be listed")),
@@ -291,17 +277,11 @@ impl Upstream {
 }
 
 /// For templates that take no system message (Gemma 2).
-fn fold(messages: &mut [Value], system: &str) {
+fn fold_system(messages: &mut [Value], system: &str) {
     let Some(first) = messages.iter_mut().find(|message| message["role"] == "user") else { return };
     match &mut first["content"] {
         Value::String(text) => *text = format!("{system}\n\n{text}"),
         Value::Array(parts) => parts.insert(0, json!({"type": "text", "text": system})),
         _ => {}
     }
-}
-
-/// llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
-fn speaks_of_images(line: &str) -> bool {
-    let line = line.to_lowercase();
-    ["image", "content type", "multimodal", "vision"].iter().any(|word| line.contains(word))
 }
