@@ -10,7 +10,6 @@ pub(crate) mod events;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod shrink;
-pub(crate) mod tool_call_text;
 pub(crate) mod upstream;
 
 use std::convert::Infallible;

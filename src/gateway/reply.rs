@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use crate::completions::chunk::Usage;
 use crate::completions::chunk::{CallPiece, Chunk};
+use crate::completions::dialect::{Found, Scanner, read_arguments};
 use crate::completions::sse::Parser;
 use crate::completions::thinking::Filter;
+use crate::completions::tool::{ToolCall, offered_name};
 use crate::gateway::events::{End, Piece, Sink};
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::tool_call_text::{Call, Found, Scanner};
-use crate::gateway::{shrink, tool_call_text};
+use crate::gateway::shrink;
 
 /// More than any answer takes, in bytes.
 pub(crate) const MAX_ANSWER: usize = 64 << 20;
@@ -224,7 +225,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The calls that the server has read, and those in the text.
-    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> Vec<Call> {
+    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> Vec<ToolCall> {
         let mut rest = self.filter.finish();
         let thought = self.filter.take_thought();
         self.thinking(thought, sink);
@@ -241,16 +242,16 @@ impl<'a> Reply<'a> {
         self.text(text, sink);
         let tools = &self.asked.tools;
         let read = std::mem::take(&mut self.calls).into_values().filter(|call| !call.name.is_empty());
-        found.extend(read.map(|Partial { name, arguments }| Call {
-            name: tool_call_text::known(tools, &name),
-            arguments: tool_call_text::arguments(&arguments),
+        found.extend(read.map(|Partial { name, arguments }| ToolCall {
+            name: offered_name(tools, &name),
+            arguments: read_arguments(&arguments),
         }));
         found
     }
 
     /// A call that was cut off is never made: half a command is another command.
-    fn unmade(&self, call: Call, is_cut: bool) -> Unmade {
-        let Call { name, arguments } = call;
+    fn unmade(&self, call: ToolCall, is_cut: bool) -> Unmade {
+        let ToolCall { name, arguments } = call;
         match arguments {
             Ok(arguments) => Unmade {
                 name,
@@ -272,7 +273,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn tell(&mut self, call: Call, sink: &mut dyn Sink) {
+    fn tell(&mut self, call: ToolCall, sink: &mut dyn Sink) {
         if let Ok(arguments) = call.arguments {
             self.has_content = true;
             sink.piece(Piece::Call { name: call.name, arguments: Value::from(arguments).to_string() });

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::completions::tool::Tool;
 use crate::gateway::api_error::ApiError;
 use crate::text::replace_lone_surrogates;
 
@@ -38,25 +39,6 @@ impl MessagesRequest {
     /// The tools that may be called for this answer.
     pub(crate) fn callable(&self) -> &[Tool] {
         if self.choice.as_ref().is_some_and(|choice| choice == "none") { &[] } else { &self.tools }
-    }
-}
-
-/// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tool {
-    /// Its name.
-    pub name: String,
-    /// What it does, for the model.
-    pub description: String,
-    /// The JSON schema of its arguments.
-    pub schema: Value,
-}
-
-impl Tool {
-    /// As chat completions have it.
-    pub(crate) fn in_chat(&self) -> Value {
-        let Tool { name, description, schema } = self;
-        json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}})
     }
 }
 

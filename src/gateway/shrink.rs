@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::gateway::request::{MessagesRequest, Tool};
+use crate::completions::tool::Tool;
+use crate::gateway::request::MessagesRequest;
 use crate::local_model::context::tokens;
 
 /// A system prompt that is longer than this, in tokens, is shortened.
