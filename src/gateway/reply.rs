@@ -10,9 +10,10 @@ use crate::completions::dialect::{Found, Scanner, read_arguments};
 use crate::completions::sse::Parser;
 use crate::completions::thinking::Filter;
 use crate::completions::tool::{ToolCall, offered_name};
-use crate::gateway::events::{End, Piece, Sink};
+use crate::gateway::message::{End, Piece, Sink};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
+use crate::gateway::stop_sequence::StopSequences;
 
 /// More than any answer takes, in bytes.
 pub(crate) const MAX_ANSWER: usize = 64 << 20;
@@ -23,7 +24,7 @@ pub(crate) struct Reply<'a> {
     parser: Parser,
     filter: Filter,
     scanner: Scanner<'a>,
-    stop: Stop<'a>,
+    stop: StopSequences<'a>,
     calls: BTreeMap<u64, Partial>,
     finish: Option<String>,
     usage: Option<Usage>,
@@ -73,7 +74,7 @@ impl<'a> Reply<'a> {
             parser: Parser::default(),
             filter: Filter::default(),
             scanner: Scanner::new(asked.callable()),
-            stop: Stop::new(&asked.stop),
+            stop: StopSequences::new(&asked.stop),
             calls: BTreeMap::new(),
             finish: None,
             usage: None,
@@ -278,45 +279,6 @@ impl<'a> Reply<'a> {
             self.has_content = true;
             sink.piece(Piece::Call { name: call.name, arguments: Value::from(arguments).to_string() });
         }
-    }
-}
-
-/// Looks for what ends an answer. The servers do so too, but do not tell which it was.
-struct Stop<'a> {
-    sequences: &'a [String],
-    held: String,
-    found: Option<&'a str>,
-}
-
-impl<'a> Stop<'a> {
-    fn new(sequences: &'a [String]) -> Stop<'a> {
-        Stop { sequences, held: String::new(), found: None }
-    }
-
-    /// Takes text, and gives what stands certainly before the end.
-    fn push(&mut self, text: &str) -> String {
-        if self.sequences.is_empty() {
-            return text.into();
-        }
-        if self.found.is_some() {
-            return String::new();
-        }
-        self.held.push_str(text);
-        let first = self.sequences.iter().filter_map(|sequence| Some((self.held.find(sequence.as_str())?, sequence))).min();
-        if let Some((at, sequence)) = first {
-            self.found = Some(sequence);
-            self.held.truncate(at);
-            return std::mem::take(&mut self.held);
-        }
-        let may_begin = |at: &usize| self.sequences.iter().any(|sequence| sequence.starts_with(&self.held[*at..]));
-        let longest = self.sequences.iter().map(String::len).max().unwrap_or_default();
-        let from = self.held.len().saturating_sub(longest);
-        let certain = (from..self.held.len()).filter(|at| self.held.is_char_boundary(*at)).find(may_begin);
-        self.held.drain(..certain.unwrap_or(self.held.len())).collect()
-    }
-
-    fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
     }
 }
 
