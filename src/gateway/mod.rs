@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod api_error;
 mod client;
+mod conversation;
 mod events;
 mod http;
 mod message;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::gateway::conversation::{drop_images, has_images, short_id};
 
 /// A conversation with everything in it.
 fn corpus() -> Value {
