@@ -27,32 +27,24 @@ pub(crate) enum CompletionError {
     NoResponseFormat(Refusal),
     /// The model sees no images.
     NoImages(Refusal),
-    /// The conversation is longer than the model's context.
     TooLong {
-        /// How long it is, in tokens, if the server says so.
+        /// In tokens, if the server says it.
         prompt: Option<u64>,
-        /// How long it may be.
         window: Option<u64>,
     },
     /// The connection broke before anything of an answer came.
     Broken(String),
-    /// The server said no for another reason.
+    /// The server refused for another reason.
     Refusal(Refusal),
     /// Nothing came for the idle time.
-    Stalled {
-        /// How long that was.
-        idle: Duration,
-        /// What had come before.
-        partial: String,
-    },
+    Stalled { idle: Duration, partial: String },
     /// The stream ended before its end.
     Cut {
         /// Why, if that is known.
         reason: String,
-        /// What had come.
         partial: String,
     },
-    /// Whoever takes the answer wants no more of it.
+    /// The listener cancelled the answer.
     Cancelled,
     /// The answer is empty.
     Empty {
@@ -64,9 +56,8 @@ pub(crate) enum CompletionError {
 /// The server's refusal.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// The HTTP status.
     pub status: u16,
-    /// What it says, with the status before it.
+    /// The server's message, with the status before it.
     pub line: String,
 }
 
@@ -97,13 +88,13 @@ impl CompletionError {
     }
 }
 
-/// What a request's failure means, when nothing of an answer has come.
-pub(crate) fn before_answer(error: ureq::Error, patience: Timeouts) -> CompletionError {
+/// Classifies a failure before any byte of an answer.
+pub(crate) fn before_answer(error: ureq::Error, timeouts: Timeouts) -> CompletionError {
     match &error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
             CompletionError::Refused(transport_line(&error))
         }
-        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: patience.idle, partial: String::new() },
+        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: timeouts.idle, partial: String::new() },
         ureq::Error::Io(io) if is_refusal(io) => CompletionError::Refused(transport_line(&error)),
         _ => CompletionError::Broken(transport_line(&error)),
     }
@@ -114,7 +105,7 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
 }
 
-/// The transport's error in few words.
+/// The transport's error, in few words.
 pub(crate) fn transport_line(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(io) => crate::error::plain(io),

@@ -37,7 +37,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 #[cfg(target_os = "linux")]
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 
-/// Speaks to one endpoint.
+/// POSTs to one endpoint.
 pub(crate) struct Client {
     uri: Uri,
     headers: HeaderMap,
@@ -47,14 +47,14 @@ pub(crate) struct Client {
     timeouts: Timeouts,
 }
 
-/// Why there is no answer, or no more of it.
+/// Why there is no answer, or only a part of one.
 #[derive(Debug)]
 pub(crate) enum ClientError {
-    /// There is no connection, and why.
+    /// No connection could be made: the reason.
     Connect(String),
     /// Nothing came for the idle time.
     Idle,
-    /// The connection broke, and how.
+    /// The connection broke: the reason.
     Broken(String),
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum ClientError {
 pub(crate) struct Answer {
     response: Response<Incoming>,
     idle: Duration,
-    /// Ends, and the connection with it, when this is dropped.
+    /// Drives the connection. Dropping it closes the connection.
     _connection: JoinSet<hyper::Result<()>>,
 }
 
@@ -162,12 +162,12 @@ impl Answer {
     }
 }
 
-/// A connection, through whatever it goes.
+/// A connection, direct or through a proxy, with TLS or without.
 trait Io: Read + Write + Send + Unpin {}
 
 impl<T: Read + Write + Send + Unpin> Io for T {}
 
-/// The TLS of connections, which trust whom the system trusts.
+/// Trusts what the system trusts.
 fn tls(is_encrypted: bool) -> Result<ClientConfig, BoxError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -178,13 +178,12 @@ fn tls(is_encrypted: bool) -> Result<ClientConfig, BoxError> {
     })
 }
 
-/// The headers of each request.
 fn headers(url: &str, uri: &Uri, key: Option<&str>, proxy: Option<&Intercept>) -> Result<HeaderMap, BoxError> {
     let mut headers = user_agent();
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(HOST, uri.authority().map(|authority| authority.as_str()).unwrap_or_default().parse()?);
-    // `user:password@` is read and encoded as that of a proxy's address is.
+    // The matcher decodes and encodes `user:password@` of any address.
     let own = Matcher::builder().all(url).build().intercept(uri);
     if let Some(credentials) = own.as_ref().and_then(Intercept::basic_auth) {
         headers.insert(AUTHORIZATION, credentials.clone());
@@ -214,7 +213,7 @@ fn is_https(uri: &Uri) -> bool {
     uri.scheme_str() == Some("https")
 }
 
-/// The innermost cause, which is what says something.
+/// The innermost cause: the outer ones say only in which step it happened.
 fn reason(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -51,7 +51,7 @@ impl Conversation {
         self.push_user(parts);
     }
 
-    /// Its pictures go with the user's message: no tool's message may have one.
+    /// Images move to the user's message: a tool's message must have none.
     fn add_result(&mut self, block: &Value, parts: &mut Vec<Value>) {
         let found: Vec<Value> = match &block["content"] {
             Value::Array(blocks) => blocks.iter().filter_map(part).collect(),
@@ -71,7 +71,7 @@ impl Conversation {
                 self.open.remove(at);
                 self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
             }
-            // Its call is no longer in the conversation.
+            // The call was left out of the conversation.
             None => parts.push(text_part(&format!("[result of an earlier tool call]\n{text}"))),
         }
         parts.extend(pictures);
@@ -90,7 +90,7 @@ impl Conversation {
             };
             last["content"] = content(before.into_iter().chain(parts).collect());
         } else {
-            // What was thought about another question is of no more use.
+            // Thinking about an earlier question is of no more use.
             for message in &mut self.messages {
                 message.as_object_mut().map(|message| message.shift_remove(THINKING));
             }
@@ -123,7 +123,7 @@ impl Conversation {
         }
     }
 
-    /// Templates and servers ask for a result of each call.
+    /// Adds a result to calls that have none: templates and servers ask for one.
     fn close_calls(&mut self) {
         for id in std::mem::take(&mut self.open) {
             self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": "(no result: the call was interrupted)"}));
@@ -138,7 +138,7 @@ fn text_part(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-/// A string where that says it all: some servers take nothing else.
+/// A string if there are only texts: some servers take nothing else.
 fn content(parts: Vec<Value>) -> Value {
     if parts.iter().all(|part| part["type"] == "text") { joined(&parts).into() } else { parts.into() }
 }
@@ -147,7 +147,7 @@ fn joined(parts: &[Value]) -> String {
     parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// A block of the user's as a part of a chat message.
+/// A user's block as a part of a chat message.
 fn part(block: &Value) -> Option<Value> {
     let source = &block["source"];
     let kind = block["type"].as_str()?;
@@ -190,12 +190,12 @@ pub(super) fn short_id(id: &str) -> String {
     (0..9).map(digit).collect()
 }
 
-/// Whether there are images in the conversation: what is text alone is a string.
+/// Only content with images is a list, see [`content`].
 pub(super) fn has_images(messages: &[Value]) -> bool {
     messages.iter().any(|message| message["content"].is_array())
 }
 
-/// The conversation for a server that takes no images: they are named in words.
+/// Replaces images by words, for servers that take none.
 pub(super) fn drop_images(messages: &mut [Value]) {
     for message in messages {
         if let Some(parts) = message["content"].as_array_mut() {

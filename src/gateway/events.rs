@@ -28,21 +28,19 @@ impl Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
-    /// The bytes that are to be sent.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
-    /// A sign of life. The first one is the beginning, since clients know no other.
+    /// Starts the message first if need be, since clients take no ping before that.
     pub(crate) fn ping(&mut self) {
         self.begin();
         self.event("ping", &json!({"type": "ping"}));
     }
 
-    /// The end of an answer that broke.
-    pub(crate) fn error(&mut self, trouble: &ApiError) {
+    pub(crate) fn error(&mut self, error: &ApiError) {
         self.begin();
-        self.event("error", &trouble.body());
+        self.event("error", &error.body());
     }
 
     fn begin(&mut self) {

@@ -26,9 +26,9 @@ pub(super) async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiEr
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             kind: "request_too_large",
-            ..ApiError::of_request(format!("a request may have {MAX_REQUEST} bytes"))
+            ..ApiError::bad_request(format!("a request may have {MAX_REQUEST} bytes"))
         }),
-        Err(error) => Err(ApiError::of_request(format!("the request could not be read: {error}"))),
+        Err(error) => Err(ApiError::bad_request(format!("the request could not be read: {error}"))),
     }
 }
 
@@ -61,7 +61,7 @@ fn with_id(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// Is dropped when the caller goes, which the sender of the events sees.
+/// Dropped when the caller disconnects, which the events' sender notices.
 pub(super) struct Stream(mpsc::Receiver<Bytes>);
 
 impl Body for Stream {

@@ -5,18 +5,14 @@ use serde_json::{Value, json};
 use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
 
-/// A piece of an answer.
+/// A part of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Of its text.
     Text(String),
-    /// Of the thinking before it.
     Thinking(String),
-    /// A whole call of a tool.
     Call {
-        /// The tool's name.
         name: String,
-        /// Its arguments: the text of a JSON object.
+        /// The text of a JSON object.
         arguments: String,
     },
 }
@@ -28,19 +24,15 @@ pub(crate) struct End {
     pub reason: &'static str,
     /// The stop sequence that ended it.
     pub sequence: Option<String>,
-    /// The tokens that it took.
     pub usage: Usage,
 }
 
-/// Who takes an answer.
+/// Takes the parts of an answer.
 pub(crate) trait Sink {
-    /// Takes a piece of it.
     fn piece(&mut self, piece: Piece);
-    /// Takes its end.
     fn end(&mut self, end: End);
 }
 
-/// A block of the message that has nothing in it yet.
 pub(super) fn empty_block(kind: &str) -> Value {
     match kind {
         // No real signature: whoever asks Claude to go on with this must leave the thinking out.
@@ -49,7 +41,6 @@ pub(super) fn empty_block(kind: &str) -> Value {
     }
 }
 
-/// The block of a call.
 pub(super) fn tool_use(name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input})
 }
@@ -68,7 +59,7 @@ pub(super) fn usage(usage: Usage) -> Value {
     })
 }
 
-/// Collects an answer.
+/// Collects an answer into one message.
 #[derive(Default)]
 pub(crate) struct Whole {
     content: Vec<Value>,
@@ -82,7 +73,7 @@ impl Whole {
         Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }
 
-    /// Adds to the last block if that is of this kind.
+    /// Extends the last block if it is of this kind.
     fn add(&mut self, kind: &str, text: &str) {
         if self.content.last().is_none_or(|last| last["type"] != kind) {
             self.content.push(empty_block(kind));

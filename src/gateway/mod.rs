@@ -38,24 +38,23 @@ use crate::os::process::close_inherited_files;
 /// The long option under which the binary runs itself as the gateway of one Claude Code.
 pub(crate) const OPTION: &str = "--gateway";
 
-/// The variable with the token of that gateway.
+/// The variable that gives that gateway its token.
 pub(crate) const TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
 
-/// The variable with what the user wants said in a system prompt that is shortened.
+/// The variable with the text that the user appends to the system prompt, also to a shortened one.
 pub(crate) const APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
 
-/// By which name it speaks on stderr.
+/// Its name on stderr.
 const NAME: &str = "claude-failover";
 
-/// How often it is looked whether the process whose gateway this is still lives.
+/// How often the gateway checks whether its parent still lives.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A new token.
 pub(crate) fn token() -> String {
     format!("local-{}", uuid())
 }
 
-/// The gateway of the process that has started it, on the listener that it was given as stdin, until that process ends.
+/// Runs the gateway of the parent process, on the listener that it got as stdin, until the parent ends.
 ///
 /// # Errors
 /// If it was called wrongly, or a setting cannot be used.
@@ -67,7 +66,7 @@ pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()
     let listener = std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(Error::file("take", "stdin"))?;
     let outcome = Gateway::new(context, token, &listener, true).and_then(|gateway| {
         server::run(gateway, listener, async move {
-            // One whose parent has gone before it began belongs to nobody.
+            // Also ends at once if the parent has ended before.
             while parent_id() == parent {
                 tokio::time::sleep(LOOK).await;
             }
@@ -77,7 +76,7 @@ pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()
     outcome
 }
 
-/// The gateway for programs that speak the API themselves, for good. `on_ready` is told its port.
+/// Runs a gateway for programs that speak the API themselves. `on_ready` gets its port.
 ///
 /// # Errors
 /// If it cannot listen there, or a setting cannot be used.
@@ -90,9 +89,9 @@ pub(crate) fn serve(context: &Context, port: u16, token: String, on_ready: impl 
 }
 
 impl Gateway {
-    fn new(context: &Context, token: String, listener: &TcpListener, is_claude_codes: bool) -> Result<Gateway> {
+    fn new(context: &Context, token: String, listener: &TcpListener, for_claude_code: bool) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
-        let upstream = Arc::new(Upstream::new(context, is_claude_codes)?);
-        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, is_claude_codes })
+        let upstream = Arc::new(Upstream::new(context, for_claude_code)?);
+        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, for_claude_code })
     }
 }

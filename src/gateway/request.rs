@@ -10,25 +10,21 @@ use crate::text::replace_lone_surrogates;
 /// What is asked, in the words of chat completions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MessagesRequest {
-    /// The model's name as the caller has it, which answers repeat.
+    /// The model's name as the caller gives it; answers repeat it.
     pub model: String,
-    /// The parts of the system prompt.
     pub system: Vec<String>,
-    /// The conversation without it, as messages of chat completions.
+    /// The conversation without the system prompt, as messages of chat completions.
     pub messages: Vec<Value>,
-    /// The tools.
     pub tools: Vec<Tool>,
     /// `tool_choice` of chat completions, unless it is `auto`.
     pub choice: Option<Value>,
-    /// Whether the model may call several tools at once.
     pub in_parallel: bool,
-    /// The most tokens of an answer.
     pub max_tokens: u32,
-    /// `temperature`, `top_p` and `top_k`, as far as they are given.
+    /// `temperature`, `top_p` and `top_k`, as far as given.
     pub sampling: Map<String, Value>,
-    /// What ends the answer where it comes up in it.
+    /// Stop sequences.
     pub stop: Vec<String>,
-    /// Whether the answer is to come in pieces.
+    /// Whether the caller wants a stream.
     pub streams: bool,
     /// Whether the caller wants to see the model's thinking.
     pub shows_thinking: bool,
@@ -46,24 +42,22 @@ impl MessagesRequest {
 /// The most tokens of an answer whose caller gives no limit, which the Messages API asks for.
 const MAX_TOKENS: u32 = 4096;
 
-/// Reads a request's body.
-///
 /// # Errors
 /// What the API says to a body that is no request at all.
 pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     let text = String::from_utf8_lossy(body);
     let request: Value = serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
-        .map_err(|error| ApiError::of_request(format!("the request's body is not JSON: {error}")))?;
+        .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))?;
     if !request["thread"].is_null() {
-        return Err(ApiError::of_thread());
+        return Err(ApiError::thread_unsupported());
     }
-    let list = request["messages"].as_array().ok_or_else(|| ApiError::of_request("messages: field required"))?;
+    let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: field required"))?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
     let messages = Conversation::read(list, &mut system);
     if messages.is_empty() {
-        return Err(ApiError::of_request("messages: at least one message is required"));
+        return Err(ApiError::bad_request("messages: at least one message is required"));
     }
     let (choice, in_parallel) = choice(&request["tool_choice"]);
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
@@ -103,7 +97,7 @@ fn tools(list: &Value, referred_to: &[&str]) -> Vec<Tool> {
     tools.filter_map(read).collect()
 }
 
-/// The tools that results name by reference.
+/// The tools that results of a tool search name.
 fn referred_to(messages: &[Value]) -> Vec<&str> {
     fn blocks(content: &Value) -> &[Value] {
         content.as_array().map(Vec::as_slice).unwrap_or_default()

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
 use crate::gateway::access::{check_host, check_token};
-use crate::gateway::answer::{self, Streamed};
+use crate::gateway::answer::{self, EventStream};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::http::{HttpResponse, error_response, json_response, read_body, stream_response};
 use crate::gateway::message::Whole;
@@ -21,7 +21,7 @@ use crate::gateway::upstream::Upstream;
 /// How long an answer may take to begin before its stream is opened without it. Until then a failure has its own status.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// How many pieces of an answer may wait for the caller.
+/// How many chunks may wait for a slow caller.
 const QUEUE: usize = 16;
 
 pub(super) struct Gateway {
@@ -29,7 +29,7 @@ pub(super) struct Gateway {
     pub(super) context: Arc<Context>,
     pub(super) token: String,
     pub(super) port: u16,
-    pub(super) is_claude_codes: bool,
+    pub(super) for_claude_code: bool,
 }
 
 impl Gateway {
@@ -49,8 +49,8 @@ impl Gateway {
         match (method.as_str(), path.as_str()) {
             ("POST", "/v1/messages") => self.messages(request).await,
             ("POST", "/v1/messages/count_tokens") => {
-                let asked = request::read(&read_body(request).await?)?;
-                Ok(json_response(StatusCode::OK, &json!({"input_tokens": shrink::estimate(&asked)})))
+                let request = request::read(&read_body(request).await?)?;
+                Ok(json_response(StatusCode::OK, &json!({"input_tokens": shrink::estimate(&request)})))
             }
             ("GET", "/v1/models") => {
                 let model = self.model().await;
@@ -60,37 +60,37 @@ impl Gateway {
             ("GET", path) if path.starts_with("/v1/models/") => Ok(json_response(StatusCode::OK, &self.model().await)),
             (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(ApiError {
                 status: StatusCode::METHOD_NOT_ALLOWED,
-                ..ApiError::of_request(format!("{method} is not for {path}"))
+                ..ApiError::bad_request(format!("{method} is not for {path}"))
             }),
-            _ => Err(ApiError::of_name(format!("{path} is nothing that this gateway has"))),
+            _ => Err(ApiError::not_found(format!("{path} is nothing that this gateway has"))),
         }
     }
 
     async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
-        let asked = request::read(&read_body(request).await?)?;
-        if !asked.streams {
+        let request = request::read(&read_body(request).await?)?;
+        if !request.streams {
             let mut whole = Whole::default();
-            let outcome = answer::answer_in_use(&self.upstream, &self.context, &asked, &mut whole).await;
-            answer::give_back(&self.context).await;
+            let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
+            answer::unload_when_idle(&self.context).await;
             outcome?;
             let message =
-                whole.message(self.reported_model(&asked)).ok_or_else(|| ApiError::of_answer("the answer has no end"))?;
+                whole.message(self.reported_model(&request)).ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
             return Ok(json_response(StatusCode::OK, &message));
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
         tokio::spawn(async move {
             let gone = sender.clone();
-            let mut streamed = Streamed::new(&asked, self.reported_model(&asked), sender, failed);
+            let mut streamed = EventStream::new(&request, self.reported_model(&request), sender, failed);
             // Closing the connection to the server cancels the answer there.
             tokio::select! {
                 () = gone.closed() => {}
-                () = streamed.run(&self.upstream, &self.context, &asked) => {}
+                () = streamed.run(&self.upstream, &self.context, &request) => {}
             }
-            answer::give_back(&self.context).await;
+            answer::unload_when_idle(&self.context).await;
         });
-        if let Ok(Ok(trouble)) = tokio::time::timeout(HOLD, &mut has_begun).await {
-            return Err(trouble);
+        if let Ok(Ok(error)) = tokio::time::timeout(HOLD, &mut has_begun).await {
+            return Err(error);
         }
         drop(has_begun);
         Ok(stream_response(receiver))
@@ -98,8 +98,8 @@ impl Gateway {
 
     /// The model that an answer says it is of. Claude Code keeps that name and, when the session is resumed, asks for it: with
     /// the session back at Claude it must not be the local model's. Without one 2.1.330 asks for what the user has set.
-    fn reported_model(&self, asked: &MessagesRequest) -> Value {
-        if self.is_claude_codes { Value::Null } else { asked.model.clone().into() }
+    fn reported_model(&self, request: &MessagesRequest) -> Value {
+        if self.for_claude_code { Value::Null } else { request.model.clone().into() }
     }
 
     async fn model(&self) -> Value {

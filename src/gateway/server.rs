@@ -13,13 +13,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use crate::error::{Error, Result};
 use crate::gateway::router::Gateway;
 
-/// How long a connection may take to say what it wants.
+/// How long the head of a request may take to come.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `end`.
 pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Output = ()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::file("start", "the gateway"))?;
@@ -32,7 +31,7 @@ pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Outp
             failed = accept(listener, gateway) => failed,
         }
     });
-    // Work in other threads, such as waiting for the server, is not waited for.
+    // Does not wait for other threads, which may wait for the local server.
     runtime.shutdown_background();
     outcome.map_err(Error::file("serve", "the gateway"))
 }
@@ -42,12 +41,12 @@ async fn accept(listener: tokio::net::TcpListener, gateway: Arc<Gateway>) -> std
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(_) => {
-                // Too many open files, or a caller who has gone again: the next one may be luckier.
+                // Too many open files, or the caller has gone: the next one may succeed.
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
-        // Small pieces are to go at once.
+        // Small pieces must not wait for more.
         let _ = stream.set_nodelay(true);
         let gateway = gateway.clone();
         tokio::spawn(async move {
@@ -57,7 +56,7 @@ async fn accept(listener: tokio::net::TcpListener, gateway: Arc<Gateway>) -> std
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-            // A connection that breaks concerns its caller alone.
+            // A broken connection concerns only its caller.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -35,26 +35,26 @@ pub(crate) struct Upstream {
     server: Server,
     settings: Settings,
     hub_cache: HubCache,
-    switch: Option<Flag>,
+    flag: Option<Flag>,
     /// Which model answers, once that is known.
     model: std::sync::OnceLock<Model>,
     /// Whether the caller's `temperature` counts.
-    takes_sampling: bool,
+    passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
     takes_no_images: AtomicBool,
     takes_no_system: AtomicBool,
-    has_said_lean: AtomicBool,
+    has_warned: AtomicBool,
     /// The context that the server has told when it refused.
     told_window: AtomicU64,
 }
 
 impl Upstream {
-    /// The server that the settings describe. `is_claude_codes`: Claude Code asks, and the switch decides whether it may.
+    /// The server that the settings describe. `for_claude_code`: Claude Code asks, and the switch decides whether it may.
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
+    pub(crate) fn new(context: &Context, for_claude_code: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
         let settings = Settings::new(context)?;
         let client = Client::new(server.endpoint(), settings.patience);
@@ -64,13 +64,13 @@ impl Upstream {
             server,
             settings,
             hub_cache: HubCache::new(context),
-            switch: Flag::new(context).ok().filter(|_| is_claude_codes),
+            flag: Flag::new(context).ok().filter(|_| for_claude_code),
             model: std::sync::OnceLock::new(),
-            takes_sampling: !is_claude_codes,
+            passes_sampling: !for_claude_code,
             appended: context.env(super::APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             takes_no_images: AtomicBool::new(false),
             takes_no_system: AtomicBool::new(false),
-            has_said_lean: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }
@@ -78,9 +78,9 @@ impl Upstream {
     /// The model that answers, as far as it is known.
     pub(crate) async fn model(self: &Arc<Upstream>) -> Option<Model> {
         if self.model.get().is_none() {
-            let us = self.clone();
+            let this = self.clone();
             let found = tokio::task::spawn_blocking(move || {
-                let Upstream { settings, server, hub_cache, .. } = &*us;
+                let Upstream { settings, server, hub_cache, .. } = &*this;
                 by_settings(settings, server.endpoint(), hub_cache, true)
                     .or_else(|| by_server(settings, server.endpoint(), hub_cache))
             });
@@ -96,15 +96,15 @@ impl Upstream {
         self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
     }
 
-    /// Asks, and gives what was asked in the end, with the answer that begins.
+    /// Asks, and gives the request as it was sent in the end, with the answer that begins.
     ///
     /// # Errors
     /// What the API says to it.
     pub(crate) async fn ask(
         self: &Arc<Upstream>,
-        asked: &MessagesRequest,
+        request: &MessagesRequest,
     ) -> std::result::Result<(MessagesRequest, Answer), ApiError> {
-        let (mut size, mut sized) = (Size::Full, asked.clone());
+        let (mut size, mut sized) = (Size::Full, request.clone());
         let mut limited = self.limit(&mut sized).await;
         let (mut tried, mut model) = (Tried::default(), None);
         loop {
@@ -118,7 +118,7 @@ impl Upstream {
             };
             let failure = match outcome {
                 Ok(answer) => {
-                    self.say_size(size);
+                    self.warn_if_lean(size);
                     return Ok((sized, answer));
                 }
                 Err(failure) => failure,
@@ -126,7 +126,7 @@ impl Upstream {
             let smaller = match failure {
                 CompletionError::TooLong { window, .. } => {
                     self.told_window.store(window.unwrap_or_default(), Relaxed);
-                    shrink::next_smaller(asked, size, &self.appended)
+                    shrink::next_smaller(request, size, &self.appended)
                 }
                 _ => None,
             };
@@ -150,42 +150,42 @@ impl Upstream {
                     (size, sized) = (smaller_size, MessagesRequest { format: sized.format, ..smaller });
                     limited = self.limit(&mut sized).await;
                 }
-                (Remedy::Shrink | Remedy::Fail, _) => return Err(self.trouble(failure)),
+                (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
             }
         }
     }
 
     /// A failure as the API tells it.
-    pub(crate) fn trouble(&self, failure: CompletionError) -> ApiError {
-        ApiError::of(failure, |failure| failure.into_error(self.server.endpoint()))
+    pub(crate) fn api_error(&self, failure: CompletionError) -> ApiError {
+        ApiError::from_failure(failure, |failure| failure.into_error(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn cut(&self, error: ClientError) -> ApiError {
+    pub(crate) fn error_within_answer(&self, error: ClientError) -> ApiError {
         let partial = String::new();
-        self.trouble(match error {
+        self.api_error(match error {
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.patience.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
         })
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, asked: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
+    async fn limit(self: &Arc<Upstream>, request: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
-        let (window, prompt) = (window as usize, shrink::estimate(asked));
+        let (window, prompt) = (window as usize, shrink::estimate(request));
         if !is_checked {
             let left = window.saturating_sub(prompt);
             if left < SHORTEST_ANSWER {
                 return Err(CompletionError::TooLong { prompt: Some(prompt as u64), window: Some(window as u64) });
             }
-            asked.max_tokens = asked.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
+            request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
-    fn body(&self, asked: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
-        let mut messages = asked.messages.clone();
-        let system = asked.system.join("\n\n");
+    fn body(&self, request: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
+        let mut messages = request.messages.clone();
+        let system = request.system.join("\n\n");
         match (system.is_empty(), folds_system) {
             (true, _) => {}
             (false, true) => fold_system(&mut messages, &system),
@@ -194,21 +194,21 @@ impl Upstream {
         let mut body = Map::new();
         body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
         body.insert("messages".into(), messages.into());
-        if !asked.callable().is_empty() {
-            body.insert("tools".into(), asked.callable().iter().map(|tool| tool.in_chat()).collect());
-            if let Some(choice) = &asked.choice {
+        if !request.callable().is_empty() {
+            body.insert("tools".into(), request.callable().iter().map(|tool| tool.in_chat()).collect());
+            if let Some(choice) = &request.choice {
                 body.insert("tool_choice".into(), choice.clone());
             }
-            if !asked.in_parallel {
+            if !request.in_parallel {
                 body.insert("parallel_tool_calls".into(), false.into());
             }
         }
-        body.insert("max_tokens".into(), asked.max_tokens.into());
+        body.insert("max_tokens".into(), request.max_tokens.into());
         body.insert("temperature".into(), self.settings.temperature().into());
-        if self.takes_sampling {
-            body.extend(asked.sampling.clone());
+        if self.passes_sampling {
+            body.extend(request.sampling.clone());
         }
-        if let Some(format) = &asked.format {
+        if let Some(format) = &request.format {
             body.insert("response_format".into(), format.clone());
         }
         body.insert("stream".into(), true.into());
@@ -240,32 +240,32 @@ impl Upstream {
     }
 
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
-        let us = self.clone();
+        let this = self.clone();
         let up = tokio::task::spawn_blocking(move || {
-            let mut progress = Progress::new(super::NAME, &us.server, false);
-            us.server.ensure_up(&|| us.is_wanted(), &mut |elapsed| progress.show(elapsed))
+            let mut progress = Progress::new(super::NAME, &this.server, false);
+            this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error.without_log())),
-            Err(_) => Err(ApiError::of_server("the local server could not be looked after")),
+            Err(_) => Err(ApiError::unavailable("the local server could not be looked after")),
         }
     }
 
     fn is_wanted(&self) -> bool {
-        self.switch.as_ref().is_none_or(|switch| switch.read().0 != Backend::Claude)
+        self.flag.as_ref().is_none_or(|flag| flag.read().0 != Backend::Claude)
     }
 
     async fn only_served_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
-        let us = self.clone();
-        let found = tokio::task::spawn_blocking(move || only_served_model(us.server.endpoint(), &us.settings, &refusal));
+        let this = self.clone();
+        let found = tokio::task::spawn_blocking(move || only_served_model(this.server.endpoint(), &this.settings, &refusal));
         match found.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
-            Err(_) => Err(ApiError::of_server("the local server's models could not be listed")),
+            Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
         }
     }
 
-    fn say_size(&self, size: Size) {
-        if size != Size::Full && !self.has_said_lean.swap(true, Relaxed) {
+    fn warn_if_lean(&self, size: Size) {
+        if size != Size::Full && !self.has_warned.swap(true, Relaxed) {
             let window = self.told_window.load(Relaxed);
             let window = if window > 0 { Some(window) } else { self.model.get().and_then(|model| model.window.map(u64::from)) };
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();

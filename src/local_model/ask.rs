@@ -18,7 +18,7 @@ use crate::server::progress::Progress;
 /// The longest list of models that is read, in bytes.
 const MAX_LIST: u64 = 16 << 20;
 
-/// Makes sure that the server answers: one token of an answer is the only proof that holds for all of them.
+/// Makes sure that the server answers: one token of an answer is the only proof that every server gives.
 ///
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
@@ -26,7 +26,7 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress)
     let mut settings = Settings::new(context)?;
     settings.patience.idle = server.patience();
     let question = vec![Message { role: "user", content: "Hi".into() }];
-    match exchange(server, &settings, settings.request(question, 1), &|| true, progress, &mut ()) {
+    match ask_with_recovery(server, &settings, settings.request(question, 1), &|| true, progress, &mut ()) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
         Err(error @ (Error::NotInstalled(_) | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
@@ -35,13 +35,9 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress)
     }
 }
 
-/// One question, with what can be done about a server that is down, loading, dead inside, or asks for another model's
-/// name or another shape of the question. Nothing is asked twice once a word of the answer has come, and no server is
-/// started that `is_wanted` no more.
-///
-/// # Errors
-/// Those of the server, worded.
-pub(crate) fn exchange(
+/// Asks one question, with the remedies of [`recovery`](crate::local_model::recovery). Never asks again once a word of the
+/// answer has come, and starts no server once `is_wanted` returns false.
+pub(crate) fn ask_with_recovery(
     server: &Server,
     settings: &Settings,
     mut request: Request,
@@ -75,10 +71,10 @@ pub(crate) fn exchange(
     }
 }
 
-/// The model to name to a server that needs a name, when the user gave none.
+/// The name of the model, for a server that needs one when the user gave none.
 ///
 /// # Errors
-/// If there is not just one.
+/// If the server serves none, or several.
 pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &Settings, refusal: &str) -> Result<String> {
     let served = served_models(endpoint);
     let names: Vec<&str> = served.iter().filter_map(|model| model["id"].as_str()).collect();
@@ -90,7 +86,7 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &Settings, refusa
     Err(Error::Answer(format!("the local server refused: {refusal}; set LOCAL_LLM_MODEL to {what}")))
 }
 
-/// The models that the server lists, each with what it says of them; none if it lists none.
+/// The models that the server lists, with their properties.
 pub(crate) fn served_models(endpoint: &Endpoint) -> Vec<Value> {
     let seconds = Duration::from_secs;
     let patience = Timeouts { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };

@@ -28,7 +28,7 @@ pub(crate) enum Found {
 /// Holds text back from where a call may begin.
 pub(crate) struct Scanner<'a> {
     tools: &'a [Tool],
-    held: String,
+    withheld: String,
     stage: Stage,
 }
 
@@ -39,13 +39,13 @@ enum Stage {
     /// Text passes.
     Text,
     /// A call has begun.
-    Held,
+    Call,
 }
 
 impl<'a> Scanner<'a> {
     /// For answers that may call `tools`. Without tools all is text.
     pub(crate) fn new(tools: &'a [Tool]) -> Scanner<'a> {
-        Scanner { tools, held: String::new(), stage: Stage::Start }
+        Scanner { tools, withheld: String::new(), stage: Stage::Start }
     }
 
     /// Takes a piece of text, and gives what is certain to be no call.
@@ -53,33 +53,33 @@ impl<'a> Scanner<'a> {
         if self.tools.is_empty() {
             return text.into();
         }
-        self.held.push_str(text);
+        self.withheld.push_str(text);
         if self.stage == Stage::Start {
-            match bare_json::begins(&self.held) {
-                Some(true) => self.stage = Stage::Held,
+            match bare_json::begins(&self.withheld) {
+                Some(true) => self.stage = Stage::Call,
                 Some(false) => self.stage = Stage::Text,
                 None => {}
             }
         }
         if self.stage == Stage::Text {
-            let opener = first_opener(&self.held);
-            let certain = opener.map_or_else(|| self.held.len() - begun_opener(&self.held), |(at, _)| at);
+            let opener = first_opener(&self.withheld);
+            let certain = opener.map_or_else(|| self.withheld.len() - begun_opener(&self.withheld), |(at, _)| at);
             if opener.is_some() {
-                self.stage = Stage::Held;
+                self.stage = Stage::Call;
             }
-            return self.held.drain(..certain).collect();
+            return self.withheld.drain(..certain).collect();
         }
         String::new()
     }
 
     /// The text has ended: gives what was held back. `is_whole`: nothing was cut off.
     pub(crate) fn finish(&mut self, is_whole: bool) -> Vec<Found> {
-        let held = std::mem::take(&mut self.held);
+        let withheld = std::mem::take(&mut self.withheld);
         let mut found = Vec::new();
-        let calls = (self.stage != Stage::Text).then(|| bare_json::read(&held, self.tools)).flatten();
+        let calls = (self.stage != Stage::Text).then(|| bare_json::read(&withheld, self.tools)).flatten();
         match calls {
             Some(calls) => found.extend(calls.into_iter().map(Found::Call)),
-            None => self.find(&held, is_whole, &mut found),
+            None => self.find(&withheld, is_whole, &mut found),
         }
         found
     }
