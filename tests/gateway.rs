@@ -7,6 +7,7 @@ mod events;
 mod failures;
 mod fuzz;
 mod http;
+mod network;
 mod requests;
 
 /// What `scripts/test.sh --quick` leaves out.

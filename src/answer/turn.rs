@@ -11,7 +11,7 @@ use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
 use crate::error::{Error, Result, warn};
-use crate::local_model::ask::exchange;
+use crate::local_model::ask::ask_with_recovery;
 use crate::local_model::model::{HubCache, Model};
 use crate::local_model::request::RequestSettings;
 use crate::local_model::{context, model};
@@ -155,7 +155,7 @@ impl Turn<'_> {
             let mut progress = Progress::new(&self.shared.applet, server, false);
             let mut listener = TurnListener { shared: self.shared, turn: self.id };
             let begun = Instant::now();
-            match exchange(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
+            match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);

@@ -43,7 +43,6 @@ pub(crate) struct Request {
 pub(crate) struct Message {
     /// `system`, `user` or `assistant`.
     pub role: &'static str,
-    /// Its text.
     pub content: String,
 }
 
@@ -88,26 +87,23 @@ impl Request {
     }
 }
 
-/// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The answer's text, without thinking, never blank.
     pub text: String,
     /// Whether it ended because `max_tokens` was reached.
     pub is_cut_by_limit: bool,
-    /// The tokens that it took.
     pub usage: Usage,
 }
 
-/// Who takes the answer's text as it comes.
+/// Takes the answer's text as it comes.
 pub(crate) trait Listener {
-    /// Takes a piece of it. `Break` cancels the rest.
+    /// `Break` cancels the rest.
     fn on_text(&mut self, piece: &str) -> ControlFlow<()>;
-    /// All that has arrived so far has been handed over. `Break` cancels the rest.
+    /// All that has come so far was passed on. `Break` cancels the rest.
     fn on_pause(&mut self) -> ControlFlow<()>;
 }
 
-/// Nobody listens.
 impl Listener for () {
     fn on_text(&mut self, _: &str) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -124,29 +120,29 @@ impl Listener for () {
 pub(crate) fn ask(
     endpoint: &Endpoint,
     request: &Request,
-    patience: Timeouts,
+    timeouts: Timeouts,
     listener: &mut dyn Listener,
 ) -> Result<Answer, CompletionError> {
-    let mut response = endpoint.post(&request.body(), patience).map_err(|error| before_answer(error, patience))?;
+    let mut response = endpoint.post(&request.body(), timeouts).map_err(|error| before_answer(error, timeouts))?;
     let status = response.status();
     if status != StatusCode::OK {
         let location = response.headers().get("location").map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
         return Err(refusal(status, location, &endpoint.without_key(short_body(&mut response))));
     }
-    let mut reply = Reply::new(listener);
+    let mut collector = Collector::new(listener);
     let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let broken = if is_json { read_whole(&mut response, &mut reply) } else { read_stream(&mut response, &mut reply) };
-    if let Some(error) = reply.error.take() {
-        reply.error = Some(endpoint.without_key(error));
+    let broken = if is_json { read_whole(&mut response, &mut collector) } else { read_stream(&mut response, &mut collector) };
+    if let Some(error) = collector.error.take() {
+        collector.error = Some(endpoint.without_key(error));
     }
-    reply.end(broken, patience)
+    collector.end(broken, timeouts)
 }
 
-/// More than any answer takes, in bytes. A server may pass over `max_tokens`.
+/// In bytes: more than any answer needs. A server may pass over `max_tokens`.
 const MAX_ANSWER: usize = 64 << 20;
 
 /// What has come of the answer so far.
-struct Reply<'a> {
+struct Collector<'a> {
     listener: &'a mut dyn Listener,
     text: String,
     filter: Filter,
@@ -157,13 +153,13 @@ struct Reply<'a> {
     error: Option<String>,
 }
 
-impl<'a> Reply<'a> {
-    fn new(listener: &'a mut dyn Listener) -> Reply<'a> {
+impl<'a> Collector<'a> {
+    fn new(listener: &'a mut dyn Listener) -> Collector<'a> {
         let (text, filter, usage) = (String::new(), Filter::default(), Usage::default());
-        Reply { listener, text, filter, finish: None, usage, is_done: false, is_cancelled: false, error: None }
+        Collector { listener, text, filter, finish: None, usage, is_done: false, is_cancelled: false, error: None }
     }
 
-    fn goes_on(&self) -> bool {
+    fn wants_more(&self) -> bool {
         !self.is_done && !self.is_cancelled && self.error.is_none()
     }
 
@@ -178,7 +174,7 @@ impl<'a> Reply<'a> {
                 _ => {}
             }
         }
-        self.goes_on()
+        self.wants_more()
     }
 
     fn take_chunk(&mut self, chunk: Chunk) {
@@ -198,14 +194,14 @@ impl<'a> Reply<'a> {
             self.text.push_str(visible);
             if self.text.len() > MAX_ANSWER {
                 self.error = Some("it does not end".into());
-                // Nobody wants to see so much again on stderr.
+                // Too much to show on stderr.
                 self.text.clear();
             }
             self.is_cancelled |= self.listener.on_text(visible).is_break();
         }
     }
 
-    fn end(mut self, broken: Option<ureq::Error>, patience: Timeouts) -> Result<Answer, CompletionError> {
+    fn end(mut self, broken: Option<ureq::Error>, timeouts: Timeouts) -> Result<Answer, CompletionError> {
         let rest = self.filter.finish();
         self.show(&rest);
         if self.is_cancelled || self.listener.on_pause().is_break() {
@@ -217,7 +213,7 @@ impl<'a> Reply<'a> {
             let partial = self.text;
             return Err(match (self.error, broken) {
                 (Some(reason), _) => CompletionError::Cut { reason, partial },
-                (None, Some(ureq::Error::Timeout(_))) => CompletionError::Stalled { idle: patience.idle, partial },
+                (None, Some(ureq::Error::Timeout(_))) => CompletionError::Stalled { idle: timeouts.idle, partial },
                 (None, Some(error)) => CompletionError::Cut { reason: transport_line(&error), partial },
                 (None, None) => CompletionError::Cut { reason: "the stream ended before its end".into(), partial },
             });
@@ -230,40 +226,40 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn read_stream(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq::Error> {
+fn read_stream(response: &mut Response<Body>, collector: &mut Collector) -> Option<ureq::Error> {
     let mut parser = Parser::default();
     let mut reader = response.body_mut().as_reader();
     let mut buffer = [0; 16 << 10];
-    while reply.goes_on() {
+    while collector.wants_more() {
         let length = match reader.read(&mut buffer) {
             Ok(0) => {
-                parser.finish(|data| reply.take_event(data, true));
+                parser.finish(|data| collector.take_event(data, true));
                 return None;
             }
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Some(ureq::Error::from(error)),
         };
-        if parser.push(&buffer[..length], |data| reply.take_event(data, false)).is_err() {
-            reply.error = Some("a line of the stream does not end".into());
+        if parser.push(&buffer[..length], |data| collector.take_event(data, false)).is_err() {
+            collector.error = Some("a line of the stream does not end".into());
         }
-        reply.is_cancelled |= reply.listener.on_pause().is_break();
+        collector.is_cancelled |= collector.listener.on_pause().is_break();
     }
     None
 }
 
 /// Some servers answer in one piece whatever was asked.
-fn read_whole(response: &mut Response<Body>, reply: &mut Reply) -> Option<ureq::Error> {
+fn read_whole(response: &mut Response<Body>, collector: &mut Collector) -> Option<ureq::Error> {
     let mut bytes = Vec::new();
     match response.body_mut().as_reader().take(64 << 20).read_to_end(&mut bytes) {
         Err(error) => return Some(ureq::Error::from(error)),
         Ok(_) => {
-            if Chunk::read(&bytes, |chunk| reply.take_chunk(chunk)).is_err() {
-                reply.error = Some("the answer is not the JSON of a chat completion".into());
+            if Chunk::read(&bytes, |chunk| collector.take_chunk(chunk)).is_err() {
+                collector.error = Some("the answer is not the JSON of a chat completion".into());
             }
         }
     }
-    reply.is_done = true;
+    collector.is_done = true;
     None
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Usage {
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Usage) {
-        // A server may say any number.
+        // A server may send any number.
         self.input = self.input.saturating_add(other.input);
         self.cached = self.cached.saturating_add(other.cached);
         self.output = self.output.saturating_add(other.output);
@@ -70,7 +70,6 @@ pub(crate) struct CallPiece {
     pub index: Option<u64>,
     /// The call's id, in its first piece.
     pub id: Option<String>,
-    /// The rest.
     pub function: Option<FunctionPiece>,
 }
 
@@ -84,20 +83,20 @@ pub(crate) struct FunctionPiece {
 }
 
 impl Chunk<'_> {
-    /// Reads a chunk and hands it over.
+    /// Reads a chunk and passes it to `take`.
     ///
     /// # Errors
     /// If it is no JSON of that kind.
     pub(crate) fn read(bytes: &[u8], take: impl FnOnce(Chunk)) -> serde_json::Result<()> {
         match serde_json::from_slice(bytes) {
             Ok(chunk) => take(chunk),
-            // A byte that is no text spoils itself, not the answer.
+            // An invalid byte spoils one character, not the answer.
             Err(_) => take(serde_json::from_str(&String::from_utf8_lossy(bytes))?),
         }
         Ok(())
     }
 
-    /// What the server says instead of an answer.
+    /// The server's error message, if it sends that instead of an answer.
     pub(crate) fn error(&self) -> Option<String> {
         let error = self.error.as_ref().filter(|error| !error.is_null())?;
         let line = error_line(0, &serde_json::json!({ "error": error }).to_string());
@@ -112,7 +111,6 @@ impl Chunk<'_> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The answer's piece.
     pub(crate) fn choice(self) -> Option<Choice<'a>> {
         self.choices?.into_iter().next()
     }
@@ -123,7 +121,6 @@ impl Choice<'_> {
         self.delta.as_ref().or(self.message.as_ref())
     }
 
-    /// Its text.
     pub(crate) fn text(&self) -> Option<String> {
         self.delta()?.content.map(text_of)
     }
@@ -134,7 +131,6 @@ impl Choice<'_> {
         delta.reasoning_content.or(delta.reasoning).map(text_of)
     }
 
-    /// Its calls of tools.
     pub(crate) fn calls(&self) -> Vec<CallPiece> {
         self.delta().and_then(|delta| read_as(delta.tool_calls?)).unwrap_or_default()
     }

@@ -44,7 +44,7 @@ impl Endpoint {
         };
         let expected = "the http:// or https:// address of a chat completions endpoint";
         let unusable = || Setting::Url.error(without_secrets(&url), expected);
-        let uri: Uri = whole(&url).parse().map_err(|_| unusable())?;
+        let uri: Uri = with_default_path(&url).parse().map_err(|_| unusable())?;
         // A port that is no number would be taken for none.
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
@@ -63,17 +63,15 @@ impl Endpoint {
         self.uri.host().unwrap_or_default().trim_matches(['[', ']'])
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Whether it takes TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// The address to send to.
     pub(crate) fn url(&self) -> String {
         self.uri.to_string()
     }
 
-    /// The bearer token that it wants.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
@@ -93,10 +91,10 @@ impl Endpoint {
     }
 
     /// What the server says, without the key, which some servers repeat to who has the wrong one.
-    pub(crate) fn without_key(&self, said: String) -> String {
+    pub(crate) fn without_key(&self, text: String) -> String {
         match &self.key {
-            Some(key) => said.replace(key, "…"),
-            None => said,
+            Some(key) => text.replace(key, "…"),
+            None => text,
         }
     }
 
@@ -104,8 +102,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport; an HTTP status is not an error here.
-    pub(crate) fn post(&self, body: &[u8], patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        let request = self.agent(patience).post(&self.uri).header("content-type", "application/json");
+    pub(crate) fn post(&self, body: &[u8], timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+        let request = self.agent(timeouts).post(&self.uri).header("content-type", "application/json");
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
             None => request.send(body),
@@ -116,22 +114,20 @@ impl Endpoint {
     ///
     /// # Errors
     /// Those of the transport.
-    pub(crate) fn health(&self, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), patience)
+    pub(crate) fn health(&self, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), timeouts)
     }
 
-    /// GETs the list of models.
-    ///
     /// # Errors
     /// Those of the transport.
-    pub(crate) fn models(&self, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        self.get(&format!("{}/models", self.api()), patience)
+    pub(crate) fn models(&self, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.get(&format!("{}/models", self.api()), timeouts)
     }
 
-    fn get(&self, path: &str, patience: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+    fn get(&self, path: &str, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
         let scheme = self.uri.scheme_str().unwrap_or("http");
         let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let request = self.agent(patience).get(format!("{scheme}://{authority}{path}"));
+        let request = self.agent(timeouts).get(format!("{scheme}://{authority}{path}"));
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
             None => request.call(),
@@ -146,23 +142,23 @@ impl Endpoint {
 
     /// An agent that follows no redirect, since that could carry the key and the prompt elsewhere, and asks no proxy
     /// for what is on this machine.
-    fn agent(&self, patience: Timeouts) -> Agent {
+    fn agent(&self, timeouts: Timeouts) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
-            .timeout_connect(Some(patience.connect))
-            .timeout_per_read(Some(patience.idle))
-            .timeout_per_write(Some(patience.idle))
-            .timeout_global(patience.whole)
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_per_read(Some(timeouts.idle))
+            .timeout_per_write(Some(timeouts.idle))
+            .timeout_global(timeouts.whole)
             .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
         if self.is_loopback() { config.proxy(None).build().into() } else { config.build().into() }
     }
 }
 
 /// The address with the path that everyone means who gives `http://host:port` or `http://host:port/v1`.
-fn whole(url: &str) -> String {
+fn with_default_path(url: &str) -> String {
     let base = url.trim_end_matches('/');
     let path = base.split_once("://").map_or("", |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     match path {
@@ -189,14 +185,14 @@ pub(crate) fn short_body(response: &mut Response<Body>) -> String {
 /// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
 /// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
 pub(crate) fn error_line(status: u16, body: &str) -> String {
-    let said = match serde_json::from_str::<serde_json::Value>(body) {
+    let text = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
             .into_iter()
-            .find_map(|said| said.as_str().map(str::to_string))
+            .find_map(|text| text.as_str().map(str::to_string))
             .unwrap_or_else(|| value.to_string()),
         Err(_) => without_tags(body),
     };
-    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
     if line.is_empty() || line == "null" { format!("HTTP {status} and no reason") } else { format!("HTTP {status}: {line}") }
 }
@@ -236,10 +232,10 @@ mod tests {
     fn the_path_may_be_left_out() {
         let completions = "http://h:1/v1/chat/completions";
         for url in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", completions] {
-            assert_eq!(whole(url), completions);
+            assert_eq!(with_default_path(url), completions);
         }
         for url in ["http://h:1/other", "http://h:1/v1/chat/completions/", "http://h:1/v1?a=b"] {
-            assert_eq!(whole(url), url);
+            assert_eq!(with_default_path(url), url);
         }
     }
 

@@ -25,32 +25,26 @@ pub(crate) enum CompletionError {
     NoSystemRole(Refusal),
     /// The server cannot hold answers to the form that was asked for.
     NoResponseFormat(Refusal),
-    /// The conversation is longer than the model's context.
+    /// The model sees no images.
+    NoImages(Refusal),
     TooLong {
-        /// How long it is, in tokens, if the server says so.
+        /// In tokens, if the server says it.
         prompt: Option<u64>,
-        /// How long it may be.
         window: Option<u64>,
     },
     /// The connection broke before anything of an answer came.
     Broken(String),
-    /// The server said no for another reason.
+    /// The server refused for another reason.
     Refusal(Refusal),
     /// Nothing came for the idle time.
-    Stalled {
-        /// How long that was.
-        idle: Duration,
-        /// What had come before.
-        partial: String,
-    },
+    Stalled { idle: Duration, partial: String },
     /// The stream ended before its end.
     Cut {
         /// Why, if that is known.
         reason: String,
-        /// What had come.
         partial: String,
     },
-    /// Whoever takes the answer wants no more of it.
+    /// The listener cancelled the answer.
     Cancelled,
     /// The answer is empty.
     Empty {
@@ -62,15 +56,14 @@ pub(crate) enum CompletionError {
 /// The server's refusal.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// The HTTP status.
     pub status: u16,
-    /// What it says, with the status before it.
+    /// The server's message, with the status before it.
     pub line: String,
 }
 
 impl CompletionError {
     /// The failure as the user sees it.
-    pub(crate) fn worded(self, endpoint: &Endpoint) -> Error {
+    pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
         match self {
             CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
@@ -81,6 +74,7 @@ impl CompletionError {
             CompletionError::UnknownModel(refusal)
             | CompletionError::NoSystemRole(refusal)
             | CompletionError::NoResponseFormat(refusal)
+            | CompletionError::NoImages(refusal)
             | CompletionError::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
             CompletionError::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
             CompletionError::Stalled { idle, partial } => {
@@ -94,13 +88,13 @@ impl CompletionError {
     }
 }
 
-/// What a request's failure means, when nothing of an answer has come.
-pub(crate) fn before_answer(error: ureq::Error, patience: Timeouts) -> CompletionError {
+/// Classifies a failure before any byte of an answer.
+pub(crate) fn before_answer(error: ureq::Error, timeouts: Timeouts) -> CompletionError {
     match &error {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
             CompletionError::Refused(transport_line(&error))
         }
-        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: patience.idle, partial: String::new() },
+        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: timeouts.idle, partial: String::new() },
         ureq::Error::Io(io) if is_refusal(io) => CompletionError::Refused(transport_line(&error)),
         _ => CompletionError::Broken(transport_line(&error)),
     }
@@ -111,7 +105,7 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
 }
 
-/// The transport's error in few words.
+/// The transport's error, in few words.
 pub(crate) fn transport_line(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(io) => crate::error::plain(io),
@@ -146,6 +140,9 @@ pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) 
         CompletionError::NoSystemRole(Refusal { status, line })
     } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
         CompletionError::NoResponseFormat(Refusal { status, line })
+    } else if ["image", "content type", "multimodal", "vision"].iter().any(|word| lower.contains(word)) {
+        // llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
+        CompletionError::NoImages(Refusal { status, line })
     } else {
         CompletionError::Refusal(Refusal { status, line })
     }
@@ -163,6 +160,7 @@ mod tests {
             CompletionError::UnknownModel(_) => "model",
             CompletionError::NoSystemRole(_) => "system",
             CompletionError::NoResponseFormat(_) => "format",
+            CompletionError::NoImages(_) => "images",
             CompletionError::TooLong { prompt: Some(12), window: Some(8) } => "long",
             CompletionError::TooLong { .. } => "too long",
             CompletionError::Refusal(_) => "refusal",
@@ -179,6 +177,8 @@ mod tests {
         assert_eq!(kind(400, long), "long");
         assert_eq!(kind(400, r#"{"message":"This model's maximum context length is 8 tokens."}"#), "too long");
         assert_eq!(kind(400, r#"{"error":{"message":"JSON schema conversion failed"}}"#), "format");
+        assert_eq!(kind(500, r#"{"error":{"message":"image input is not supported"}}"#), "images");
+        assert_eq!(kind(404, r#"{"error": "Only 'text' content type is supported."}"#), "images");
         assert_eq!(kind(404, "Not Found"), "refusal");
         assert_eq!(kind(503, ""), "refusal");
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod chat;
 pub(crate) mod chunk;
+pub(crate) mod dialect;
 pub(crate) mod endpoint;
 pub(crate) mod failure;
 pub(crate) mod sse;
 pub(crate) mod thinking;
+pub(crate) mod tool;

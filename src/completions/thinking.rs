@@ -9,14 +9,14 @@ const CLOSE: &str = "</think>";
 /// Passes text on as it comes, but for a leading `<think>` block. Tags inside the answer are the answer's own.
 #[derive(Default)]
 pub(crate) struct Filter {
-    state: State,
-    held: String,
+    stage: Stage,
+    withheld: String,
     has_thought: bool,
     thought: String,
 }
 
 #[derive(Default, PartialEq)]
-enum State {
+enum Stage {
     #[default]
     Start,
     Thinking,
@@ -24,55 +24,55 @@ enum State {
 }
 
 impl Filter {
-    /// Takes a piece of text and gives the part of the answer that is certain by now.
+    /// Takes text and returns what certainly belongs to the answer.
     pub(crate) fn push(&mut self, text: &str) -> String {
-        if self.state == State::Answer {
+        if self.stage == Stage::Answer {
             return text.to_string();
         }
-        self.held.push_str(text);
+        self.withheld.push_str(text);
         loop {
-            match self.state {
-                State::Start => {
-                    let begun = self.held.trim_start();
+            match self.stage {
+                Stage::Start => {
+                    let begun = self.withheld.trim_start();
                     if begun.starts_with(OPEN) {
-                        self.state = State::Thinking;
+                        self.stage = Stage::Thinking;
                         self.has_thought = true;
                     } else if OPEN.starts_with(begun) {
                         return String::new();
                     } else {
-                        self.state = State::Answer;
-                        return self.take_held();
+                        self.stage = Stage::Answer;
+                        return self.take_withheld();
                     }
                 }
-                State::Thinking => match self.held.find(CLOSE) {
+                Stage::Thinking => match self.withheld.find(CLOSE) {
                     Some(at) => {
-                        self.thought.push_str(self.held[..at].trim_start().trim_start_matches(OPEN));
-                        self.held.drain(..at + CLOSE.len());
-                        self.state = State::Start;
+                        self.thought.push_str(self.withheld[..at].trim_start().trim_start_matches(OPEN));
+                        self.withheld.drain(..at + CLOSE.len());
+                        self.stage = Stage::Start;
                     }
                     None => return String::new(),
                 },
-                State::Answer => return self.take_held(),
+                Stage::Answer => return self.take_withheld(),
             }
         }
     }
 
-    /// The text has ended: gives what was held back and is no thinking after all.
+    /// The text has ended: returns what was withheld and is no thinking after all.
     pub(crate) fn finish(&mut self) -> String {
-        match self.state {
-            State::Thinking => String::new(),
-            _ => self.take_held(),
+        match self.stage {
+            Stage::Thinking => String::new(),
+            _ => self.take_withheld(),
         }
     }
 
-    /// The thinking that has ended since this was last asked.
-    pub(crate) fn take_thought(&mut self) -> String {
+    /// The thinking that has ended since the last call.
+    pub(crate) fn take_thinking(&mut self) -> String {
         std::mem::take(&mut self.thought)
     }
 
-    fn take_held(&mut self) -> String {
-        let held = std::mem::take(&mut self.held);
-        if self.has_thought { held.trim_start().to_string() } else { held }
+    fn take_withheld(&mut self) -> String {
+        let withheld = std::mem::take(&mut self.withheld);
+        if self.has_thought { withheld.trim_start().to_string() } else { withheld }
     }
 }
 

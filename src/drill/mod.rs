@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
     let (sender, events) = mpsc::channel();
     api.serve(scenario, sender.clone());
     call.follow(sender);
-    let played = play(&events, Instant::now() + server.patience() + LIMIT, &step);
+    let played = play(&events, Instant::now() + server.start_timeout() + LIMIT, &step);
     if played.is_err() {
         call::end(pid);
     }

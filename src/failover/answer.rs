@@ -52,7 +52,7 @@ impl Failover<'_> {
     pub(super) fn answer_without_claude(&self, why_not_claude: Error) -> Result<ExitCode> {
         let mark = Mark::not_installed();
         let reason = mark.reason();
-        let request = AnswerRequest { mark: mark, may_decline: true, ..AnswerRequest::by_flag() };
+        let request = AnswerRequest { mark, may_decline: true, ..AnswerRequest::by_flag() };
         match answer::run(self.applet, self.context, &self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
                 answered.record(reason, self.entry(RouteName::Answer, AnsweredBy::Local)).append(self.context);

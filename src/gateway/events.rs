@@ -1,45 +1,10 @@
-//! The answer as the Messages API tells it: in events, or in one piece.
+//! The answer as server-sent events.
 
 use serde_json::{Value, json};
 
-use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
 use crate::gateway::api_error::ApiError;
-
-/// A piece of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// Of its text.
-    Text(String),
-    /// Of the thinking before it.
-    Thinking(String),
-    /// A whole call of a tool.
-    Call {
-        /// The tool's name.
-        name: String,
-        /// Its arguments: the text of a JSON object.
-        arguments: String,
-    },
-}
-
-/// How an answer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    /// `end_turn`, `max_tokens`, `stop_sequence`, `tool_use` or `refusal`.
-    pub reason: &'static str,
-    /// The stop sequence that ended it.
-    pub sequence: Option<String>,
-    /// The tokens that it took.
-    pub usage: Usage,
-}
-
-/// Who takes an answer.
-pub(crate) trait Sink {
-    /// Takes a piece of it.
-    fn piece(&mut self, piece: Piece);
-    /// Takes its end.
-    fn end(&mut self, end: End);
-}
+use crate::gateway::message::{End, Piece, Sink, empty_block, message, tool_use, usage};
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
 pub(crate) struct Events {
@@ -63,21 +28,19 @@ impl Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
-    /// The bytes that are to be sent.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
-    /// A sign of life. The first one is the beginning, since clients know no other.
+    /// Starts the message first if need be, since clients take no ping before that.
     pub(crate) fn ping(&mut self) {
         self.begin();
         self.event("ping", &json!({"type": "ping"}));
     }
 
-    /// The end of an answer that broke.
-    pub(crate) fn error(&mut self, trouble: &ApiError) {
+    pub(crate) fn error(&mut self, error: &ApiError) {
         self.begin();
-        self.event("error", &trouble.body());
+        self.event("error", &error.body());
     }
 
     fn begin(&mut self) {
@@ -108,7 +71,6 @@ impl Events {
     fn close(&mut self) {
         if let Some(block) = self.open.take() {
             if block == Block::Thinking {
-                // No real one: whoever asks Claude to go on with this must leave the thinking out.
                 self.delta(self.next, json!({"type": "signature_delta", "signature": ""}));
             }
             self.stop_block();
@@ -118,10 +80,10 @@ impl Events {
     fn open(&mut self, block: Block) {
         if self.open != Some(block) {
             self.close();
-            self.start_block(match block {
-                Block::Text => json!({"type": "text", "text": ""}),
-                Block::Thinking => json!({"type": "thinking", "thinking": "", "signature": ""}),
-            });
+            self.start_block(empty_block(match block {
+                Block::Text => "text",
+                Block::Thinking => "thinking",
+            }));
             self.open = Some(block);
         }
     }
@@ -141,7 +103,7 @@ impl Sink for Events {
             }
             Piece::Call { name, arguments } => {
                 self.close();
-                self.start_block(json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": {}}));
+                self.start_block(tool_use(&name, json!({})));
                 self.delta(self.next, json!({"type": "input_json_delta", "partial_json": arguments}));
                 self.stop_block();
             }
@@ -155,64 +117,4 @@ impl Sink for Events {
         self.event("message_delta", &json!({"type": "message_delta", "delta": delta, "usage": usage(end.usage)}));
         self.event("message_stop", &json!({"type": "message_stop"}));
     }
-}
-
-/// Collects an answer.
-#[derive(Default)]
-pub(crate) struct Whole {
-    content: Vec<Value>,
-    end: Option<End>,
-}
-
-impl Whole {
-    /// The message, if the answer has ended.
-    pub(crate) fn message(self, model: Value) -> Option<Value> {
-        let end = self.end?;
-        Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
-    }
-
-    /// Adds to the last block if that is of this kind.
-    fn add(&mut self, kind: &str, text: &str) {
-        if self.content.last().is_none_or(|last| last["type"] != kind) {
-            let mut block = json!({"type": kind, kind: ""});
-            if kind == "thinking" {
-                block["signature"] = "".into();
-            }
-            self.content.push(block);
-        }
-        if let Some(Value::String(so_far)) = self.content.last_mut().and_then(|last| last.get_mut(kind)) {
-            so_far.push_str(text);
-        }
-    }
-}
-
-impl Sink for Whole {
-    fn piece(&mut self, piece: Piece) {
-        match piece {
-            Piece::Text(text) => self.add("text", &text),
-            Piece::Thinking(text) => self.add("thinking", &text),
-            Piece::Call { name, arguments } => {
-                let input: Value = serde_json::from_str(&arguments).unwrap_or_else(|_| json!({}));
-                self.content.push(json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input}));
-            }
-        }
-    }
-
-    fn end(&mut self, end: End) {
-        self.end = Some(end);
-    }
-}
-
-fn message(model: &Value, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
-    json!({
-        "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
-        "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),
-    })
-}
-
-fn usage(usage: Usage) -> Value {
-    json!({
-        "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
-        "output_tokens": usage.output,
-    })
 }

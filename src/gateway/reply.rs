@@ -6,27 +6,29 @@ use serde_json::Value;
 
 use crate::completions::chunk::Usage;
 use crate::completions::chunk::{CallPiece, Chunk};
+use crate::completions::dialect::{Found, Scanner, read_arguments};
 use crate::completions::sse::Parser;
 use crate::completions::thinking::Filter;
-use crate::gateway::events::{End, Piece, Sink};
+use crate::completions::tool::{ToolCall, offered_name};
+use crate::gateway::message::{End, Piece, Sink};
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::tool_call_text::{Call, Found, Scanner};
-use crate::gateway::{shrink, tool_call_text};
+use crate::gateway::shrink;
+use crate::gateway::stop_sequence::StopSequences;
 
-/// More than any answer takes, in bytes.
+/// In bytes: more than any answer needs.
 pub(crate) const MAX_ANSWER: usize = 64 << 20;
 
-/// An answer on its way.
+/// Reads an answer as it comes.
 pub(crate) struct Reply<'a> {
-    asked: &'a MessagesRequest,
+    request: &'a MessagesRequest,
     parser: Parser,
     filter: Filter,
     scanner: Scanner<'a>,
-    stop: Stop<'a>,
-    calls: BTreeMap<u64, Partial>,
+    stop: StopSequences<'a>,
+    calls: BTreeMap<u64, PartialCall>,
     finish: Option<String>,
     usage: Option<Usage>,
-    /// How many chunks had something in them: about as many as tokens.
+    /// Chunks that were not empty: about as many as tokens.
     chunks: u64,
     length: usize,
     is_done: bool,
@@ -35,44 +37,42 @@ pub(crate) struct Reply<'a> {
 }
 
 #[derive(Default)]
-struct Partial {
+struct PartialCall {
     name: String,
     arguments: String,
 }
 
-/// What an answer comes to.
+/// How an answer ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It is whole.
+pub(crate) enum ReplyEnd {
+    /// Whole.
     Ended(End),
-    /// Its calls cannot be made as they are; what is wrong with each is for the model to hear.
-    Faulty(Vec<Unmade>, Usage),
-    /// It is empty. Whether the limit was used up by thinking.
+    /// With calls that cannot be made; the model is told why.
+    Faulty(Vec<UnmadeCall>, Usage),
+    /// Empty. True if thinking used up the limit.
     Empty(bool),
-    /// It broke, and why.
+    /// Cut off: the reason.
     Broken(String),
 }
 
 /// A call that was not made.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unmade {
-    /// The tool's name.
+pub(crate) struct UnmadeCall {
     pub name: String,
-    /// Its arguments; none if they cannot be read.
+    /// None if they cannot be read.
     pub arguments: Option<String>,
-    /// What the model hears of it.
+    /// For the model.
     pub reason: String,
 }
 
 impl<'a> Reply<'a> {
-    /// The answer to `asked`.
-    pub(crate) fn new(asked: &'a MessagesRequest) -> Reply<'a> {
+    pub(crate) fn new(request: &'a MessagesRequest) -> Reply<'a> {
         Reply {
-            asked,
+            request,
             parser: Parser::default(),
             filter: Filter::default(),
-            scanner: Scanner::new(asked.callable()),
-            stop: Stop::new(&asked.stop),
+            scanner: Scanner::new(request.callable()),
+            stop: StopSequences::new(&request.stop),
             calls: BTreeMap::new(),
             finish: None,
             usage: None,
@@ -84,12 +84,10 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Whether more of the answer is wanted.
-    pub(crate) fn goes_on(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         !self.is_done && self.error.is_none() && self.stop.found.is_none()
     }
 
-    /// Takes bytes of the stream.
     pub(crate) fn push(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         let mut parser = std::mem::take(&mut self.parser);
         if parser.push(bytes, |data| self.event(data, false, sink)).is_err() {
@@ -98,7 +96,7 @@ impl<'a> Reply<'a> {
         self.parser = parser;
     }
 
-    /// Takes an answer that came in one piece, whatever was asked.
+    /// Takes an answer that came in one piece, although a stream was asked for.
     pub(crate) fn whole(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
         if Chunk::read(bytes, |chunk| self.chunk(chunk, sink)).is_err() {
             self.error = Some("the answer is not the JSON of a chat completion".into());
@@ -106,34 +104,33 @@ impl<'a> Reply<'a> {
         self.is_done = true;
     }
 
-    /// The stream has ended.
-    pub(crate) fn end(&mut self, sink: &mut dyn Sink) -> Outcome {
+    pub(crate) fn end(&mut self, sink: &mut dyn Sink) -> ReplyEnd {
         let mut parser = std::mem::take(&mut self.parser);
         parser.finish(|data| self.event(data, true, sink));
         if let Some(error) = self.error.take() {
-            return Outcome::Broken(error);
+            return ReplyEnd::Broken(error);
         }
         if self.stop.found.is_none() && !(self.is_done && self.finish.is_some()) {
-            return Outcome::Broken("the stream ended before its end".into());
+            return ReplyEnd::Broken("the stream ended before its end".into());
         }
         let is_cut = self.finish.as_deref() == Some("length");
         let mut calls = if self.stop.found.is_some() { vec![] } else { self.finish_calls(is_cut, sink) };
-        // It may stand in text that looked like a call. What comes after it was not said.
+        // It may stand in text that looked like a call. What follows it does not count.
         let is_stopped = self.stop.found.is_some();
         if is_stopped {
             calls.clear();
         }
-        let counted = || Usage { input: shrink::estimate(self.asked) as u64, cached: 0, output: self.chunks };
+        let counted = || Usage { input: shrink::estimate(self.request) as u64, cached: 0, output: self.chunks };
         let usage = self.usage.unwrap_or_else(counted);
         if calls.iter().any(|call| call.arguments.is_err()) {
-            return Outcome::Faulty(calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), usage);
+            return ReplyEnd::Faulty(calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), usage);
         }
         let has_calls = !calls.is_empty();
         for call in calls {
             self.tell(call, sink);
         }
         if !self.has_content && !is_stopped {
-            return Outcome::Empty(is_cut);
+            return ReplyEnd::Empty(is_cut);
         }
         let reason = match self.finish.as_deref() {
             _ if is_stopped => "stop_sequence",
@@ -142,7 +139,7 @@ impl<'a> Reply<'a> {
             Some("content_filter") => "refusal",
             _ => "end_turn",
         };
-        Outcome::Ended(End { reason, sequence: self.stop.found.map(str::to_string), usage })
+        ReplyEnd::Ended(End { reason, sequence: self.stop.found.map(str::to_string), usage })
     }
 
     fn event(&mut self, data: &[u8], may_be_cut: bool, sink: &mut dyn Sink) -> bool {
@@ -152,7 +149,7 @@ impl<'a> Reply<'a> {
         } else if !data.is_empty() && Chunk::read(data, |chunk| self.chunk(chunk, sink)).is_err() && !may_be_cut {
             self.error = Some("an event is not the JSON of a chat completion".into());
         }
-        self.goes_on()
+        self.wants_more()
     }
 
     fn chunk(&mut self, chunk: Chunk, sink: &mut dyn Sink) {
@@ -165,7 +162,7 @@ impl<'a> Reply<'a> {
         if let Some(text) = choice.text() {
             self.grow(text.len());
             let visible = self.filter.push(&text);
-            let thought = self.filter.take_thought();
+            let thought = self.filter.take_thinking();
             self.thinking(thought, sink);
             let plain = self.scanner.push(&visible);
             let certain = self.stop.push(&plain);
@@ -187,20 +184,20 @@ impl<'a> Reply<'a> {
 
     fn thinking(&mut self, thinking: String, sink: &mut dyn Sink) {
         self.grow(thinking.len());
-        if self.asked.shows_thinking && !thinking.is_empty() {
+        if self.request.shows_thinking && !thinking.is_empty() {
             sink.piece(Piece::Thinking(thinking));
         }
     }
 
     fn text(&mut self, text: String, sink: &mut dyn Sink) {
-        // White space alone is no answer, and no block that may be sent back to the API.
+        // White space alone is no answer, and the API takes no such block back.
         if !text.is_empty() && (self.has_content || !text.trim().is_empty()) {
             self.has_content = true;
             sink.piece(Piece::Text(text));
         }
     }
 
-    /// Some servers count the calls, some give each in one piece without a number.
+    /// Some servers number the calls, some send each in one piece without a number.
     fn call(&mut self, piece: CallPiece) {
         let last = self.calls.last_key_value().map(|(index, _)| *index);
         let begins = piece.id.as_ref().is_some_and(|id| !id.is_empty());
@@ -223,10 +220,10 @@ impl<'a> Reply<'a> {
         partial.arguments.push_str(&arguments);
     }
 
-    /// The calls that the server has read, and those in the text.
-    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> Vec<Call> {
+    /// The calls that the server has parsed, and those in the text.
+    fn finish_calls(&mut self, is_cut: bool, sink: &mut dyn Sink) -> Vec<ToolCall> {
         let mut rest = self.filter.finish();
-        let thought = self.filter.take_thought();
+        let thought = self.filter.take_thinking();
         self.thinking(thought, sink);
         rest = self.scanner.push(&rest);
         let mut text = self.stop.push(&rest);
@@ -239,20 +236,20 @@ impl<'a> Reply<'a> {
         }
         text += &self.stop.finish();
         self.text(text, sink);
-        let tools = &self.asked.tools;
+        let tools = &self.request.tools;
         let read = std::mem::take(&mut self.calls).into_values().filter(|call| !call.name.is_empty());
-        found.extend(read.map(|Partial { name, arguments }| Call {
-            name: tool_call_text::known(tools, &name),
-            arguments: tool_call_text::arguments(&arguments),
+        found.extend(read.map(|PartialCall { name, arguments }| ToolCall {
+            name: offered_name(tools, &name),
+            arguments: read_arguments(&arguments),
         }));
         found
     }
 
     /// A call that was cut off is never made: half a command is another command.
-    fn unmade(&self, call: Call, is_cut: bool) -> Unmade {
-        let Call { name, arguments } = call;
+    fn unmade(&self, call: ToolCall, is_cut: bool) -> UnmadeCall {
+        let ToolCall { name, arguments } = call;
         match arguments {
-            Ok(arguments) => Unmade {
+            Ok(arguments) => UnmadeCall {
                 name,
                 arguments: Some(Value::from(arguments).to_string()),
                 reason: "Error: not made, since another call of the same answer could not be read. Make it again".into(),
@@ -263,59 +260,24 @@ impl<'a> Reply<'a> {
                 let what = match is_cut {
                     true => format!(
                         "the call was cut off, since an answer has at most {} tokens. Make smaller calls",
-                        self.asked.max_tokens
+                        self.request.max_tokens
                     ),
                     false => "the arguments are not a JSON object. Make the call again with valid JSON".into(),
                 };
-                Unmade { name, arguments: None, reason: format!("Error: not made: {what}. These were the arguments: {written}") }
+                UnmadeCall {
+                    name,
+                    arguments: None,
+                    reason: format!("Error: not made: {what}. These were the arguments: {written}"),
+                }
             }
         }
     }
 
-    fn tell(&mut self, call: Call, sink: &mut dyn Sink) {
+    fn tell(&mut self, call: ToolCall, sink: &mut dyn Sink) {
         if let Ok(arguments) = call.arguments {
             self.has_content = true;
             sink.piece(Piece::Call { name: call.name, arguments: Value::from(arguments).to_string() });
         }
-    }
-}
-
-/// Looks for what ends an answer. The servers do so too, but do not tell which it was.
-struct Stop<'a> {
-    sequences: &'a [String],
-    held: String,
-    found: Option<&'a str>,
-}
-
-impl<'a> Stop<'a> {
-    fn new(sequences: &'a [String]) -> Stop<'a> {
-        Stop { sequences, held: String::new(), found: None }
-    }
-
-    /// Takes text, and gives what stands certainly before the end.
-    fn push(&mut self, text: &str) -> String {
-        if self.sequences.is_empty() {
-            return text.into();
-        }
-        if self.found.is_some() {
-            return String::new();
-        }
-        self.held.push_str(text);
-        let first = self.sequences.iter().filter_map(|sequence| Some((self.held.find(sequence.as_str())?, sequence))).min();
-        if let Some((at, sequence)) = first {
-            self.found = Some(sequence);
-            self.held.truncate(at);
-            return std::mem::take(&mut self.held);
-        }
-        let may_begin = |at: &usize| self.sequences.iter().any(|sequence| sequence.starts_with(&self.held[*at..]));
-        let longest = self.sequences.iter().map(String::len).max().unwrap_or_default();
-        let from = self.held.len().saturating_sub(longest);
-        let certain = (from..self.held.len()).filter(|at| self.held.is_char_boundary(*at)).find(may_begin);
-        self.held.drain(..certain.unwrap_or(self.held.len())).collect()
-    }
-
-    fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
     }
 }
 

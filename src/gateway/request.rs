@@ -2,31 +2,29 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::completions::tool::Tool;
 use crate::gateway::api_error::ApiError;
+use crate::gateway::conversation::{Conversation, texts};
 use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MessagesRequest {
-    /// The model's name as the caller has it, which answers repeat.
+    /// The model's name as the caller gives it; answers repeat it.
     pub model: String,
-    /// The parts of the system prompt.
     pub system: Vec<String>,
-    /// The conversation without it, as messages of chat completions.
+    /// The conversation without the system prompt, as messages of chat completions.
     pub messages: Vec<Value>,
-    /// The tools.
     pub tools: Vec<Tool>,
     /// `tool_choice` of chat completions, unless it is `auto`.
     pub choice: Option<Value>,
-    /// Whether the model may call several tools at once.
     pub in_parallel: bool,
-    /// The most tokens of an answer.
     pub max_tokens: u32,
-    /// `temperature`, `top_p` and `top_k`, as far as they are given.
+    /// `temperature`, `top_p` and `top_k`, as far as given.
     pub sampling: Map<String, Value>,
-    /// What ends the answer where it comes up in it.
+    /// Stop sequences.
     pub stop: Vec<String>,
-    /// Whether the answer is to come in pieces.
+    /// Whether the caller wants a stream.
     pub streams: bool,
     /// Whether the caller wants to see the model's thinking.
     pub shows_thinking: bool,
@@ -41,50 +39,25 @@ impl MessagesRequest {
     }
 }
 
-/// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tool {
-    /// Its name.
-    pub name: String,
-    /// What it does, for the model.
-    pub description: String,
-    /// The JSON schema of its arguments.
-    pub schema: Value,
-}
-
-impl Tool {
-    /// As chat completions have it.
-    pub(crate) fn in_chat(&self) -> Value {
-        let Tool { name, description, schema } = self;
-        json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}})
-    }
-}
-
 /// The most tokens of an answer whose caller gives no limit, which the Messages API asks for.
 const MAX_TOKENS: u32 = 4096;
 
-/// Reads a request's body.
-///
 /// # Errors
 /// What the API says to a body that is no request at all.
 pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     let text = String::from_utf8_lossy(body);
     let request: Value = serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
-        .map_err(|error| ApiError::of_request(format!("the request's body is not JSON: {error}")))?;
+        .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))?;
     if !request["thread"].is_null() {
-        return Err(ApiError::of_thread());
+        return Err(ApiError::thread_unsupported());
     }
-    let list = request["messages"].as_array().ok_or_else(|| ApiError::of_request("messages: field required"))?;
+    let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: field required"))?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
-    let mut talk = Talk::default();
-    for message in list {
-        talk.add(message, &mut system);
-    }
-    talk.close_calls();
-    if talk.messages.is_empty() {
-        return Err(ApiError::of_request("messages: at least one message is required"));
+    let messages = Conversation::read(list, &mut system);
+    if messages.is_empty() {
+        return Err(ApiError::bad_request("messages: at least one message is required"));
     }
     let (choice, in_parallel) = choice(&request["tool_choice"]);
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
@@ -92,7 +65,7 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
-        messages: talk.messages,
+        messages,
         tools: tools(&request["tools"], &referred_to(list)),
         choice,
         in_parallel,
@@ -107,18 +80,6 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
 
 /// Claude Code's own accounting, which differs from request to request and so would spoil the server's prompt cache.
 const BILLING: &str = "x-anthropic-billing-header:";
-
-/// A text, or the texts of a list of blocks.
-fn texts(content: &Value) -> Vec<String> {
-    match content {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).map(str::to_string).collect(),
-        _ => vec![],
-    }
-    .into_iter()
-    .filter(|text| !text.is_empty())
-    .collect()
-}
 
 /// The tools that the caller runs itself: those that Anthropic would run have no schema. A deferred one is for the model only
 /// once a search for tools has named it.
@@ -136,7 +97,7 @@ fn tools(list: &Value, referred_to: &[&str]) -> Vec<Tool> {
     tools.filter_map(read).collect()
 }
 
-/// The tools that results name by reference.
+/// The tools that results of a tool search name.
 fn referred_to(messages: &[Value]) -> Vec<&str> {
     fn blocks(content: &Value) -> &[Value] {
         content.as_array().map(Vec::as_slice).unwrap_or_default()
@@ -159,199 +120,6 @@ fn format(request: &Value) -> Option<Value> {
     let places = [&request["output_config"]["format"], &request["output_format"]];
     let format = places.into_iter().find(|format| format["type"] == "json_schema")?;
     Some(json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": format["schema"]}}))
-}
-
-/// The conversation so far, in the order that strict templates ask for: user and assistant in turn, and the results of all
-/// of a message's calls right behind it.
-#[derive(Default)]
-struct Talk {
-    messages: Vec<Value>,
-    /// The calls that have no result yet.
-    open: Vec<String>,
-}
-
-impl Talk {
-    fn add(&mut self, message: &Value, system: &mut Vec<String>) {
-        match message["role"].as_str() {
-            Some("assistant") => self.add_assistant(&message["content"]),
-            // Strict templates take it at the beginning only. Later, to move it there would spoil the prompt cache.
-            Some("system") if !self.messages.iter().any(|message| message["role"] == "assistant") => {
-                system.extend(texts(&message["content"]));
-            }
-            Some("system") => {
-                let parts = texts(&message["content"]).into_iter();
-                self.push_user(parts.map(|text| text_part(&format!("<system-reminder>\n{text}\n</system-reminder>"))).collect());
-            }
-            _ => self.add_user(&message["content"]),
-        }
-    }
-
-    fn add_user(&mut self, content: &Value) {
-        let blocks = match content {
-            Value::Array(blocks) => blocks.as_slice(),
-            _ => return self.push_user(texts(content).iter().map(|text| text_part(text)).collect()),
-        };
-        let is_result = |block: &&Value| block["type"] == "tool_result";
-        let mut parts = Vec::new();
-        for block in blocks.iter().filter(is_result) {
-            self.add_result(block, &mut parts);
-        }
-        parts.extend(blocks.iter().filter(|block| !is_result(block)).filter_map(part));
-        self.push_user(parts);
-    }
-
-    /// Its pictures go with the user's message: no tool's message may have one.
-    fn add_result(&mut self, block: &Value, parts: &mut Vec<Value>) {
-        let found: Vec<Value> = match &block["content"] {
-            Value::Array(blocks) => blocks.iter().filter_map(part).collect(),
-            content => texts(content).iter().map(|text| text_part(text)).collect(),
-        };
-        let (said, pictures): (Vec<_>, Vec<_>) = found.into_iter().partition(|part| part["type"] == "text");
-        let mut text = joined(&said);
-        if block["is_error"] == true && !text.trim_start().to_lowercase().contains("error") {
-            text = format!("Error: {text}");
-        }
-        if text.is_empty() {
-            text = if pictures.is_empty() { "(no output)" } else { "(an image, which follows)" }.into();
-        }
-        let id = block["tool_use_id"].as_str().map(short_id).unwrap_or_default();
-        match self.open.iter().position(|open| *open == id) {
-            Some(at) => {
-                self.open.remove(at);
-                self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
-            }
-            // Its call is no longer in the conversation.
-            None => parts.push(text_part(&format!("[result of an earlier tool call]\n{text}"))),
-        }
-        parts.extend(pictures);
-    }
-
-    fn push_user(&mut self, parts: Vec<Value>) {
-        // The results of several calls may come in several messages.
-        if parts.is_empty() {
-            return;
-        }
-        self.close_calls();
-        if let Some(last) = self.messages.last_mut().filter(|last| last["role"] == "user") {
-            let before = match last["content"].take() {
-                Value::Array(parts) => parts,
-                text => vec![text_part(text.as_str().unwrap_or_default())],
-            };
-            last["content"] = content(before.into_iter().chain(parts).collect());
-        } else {
-            // What was thought about another question is of no more use.
-            for message in &mut self.messages {
-                message.as_object_mut().map(|message| message.shift_remove(THINKING));
-            }
-            self.messages.push(json!({"role": "user", "content": content(parts)}));
-        }
-    }
-
-    fn add_assistant(&mut self, content: &Value) {
-        self.close_calls();
-        let blocks = content.as_array().map(Vec::as_slice).unwrap_or_default();
-        let calls: Vec<Value> = blocks.iter().filter(|block| block["type"] == "tool_use").map(call).collect();
-        self.open = calls.iter().filter_map(|call| call["id"].as_str()).map(str::to_string).collect();
-        let thinking = blocks.iter().filter_map(|block| block["thinking"].as_str()).collect::<Vec<_>>().join("\n");
-        let text = texts(content).join("\n");
-        if calls.is_empty() && text.is_empty() {
-            return;
-        }
-        if self.messages.last().is_none_or(|last| last["role"] != "assistant") {
-            self.messages.push(json!({"role": "assistant", "content": ""}));
-        }
-        let Some(message) = self.messages.last_mut() else { return };
-        let before = message["content"].as_str().unwrap_or_default();
-        let gap = if before.is_empty() || text.is_empty() { "" } else { "\n" };
-        message["content"] = format!("{before}{gap}{text}").into();
-        if !thinking.is_empty() {
-            message[THINKING] = thinking.into();
-        }
-        if !calls.is_empty() {
-            message["tool_calls"] = calls.into();
-        }
-    }
-
-    /// Templates and servers ask for a result of each call.
-    fn close_calls(&mut self) {
-        for id in std::mem::take(&mut self.open) {
-            self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": "(no result: the call was interrupted)"}));
-        }
-    }
-}
-
-/// Where templates look for the thinking that led to a call (Qwen 3, gpt-oss).
-const THINKING: &str = "reasoning_content";
-
-fn text_part(text: &str) -> Value {
-    json!({"type": "text", "text": text})
-}
-
-/// A string where that says it all: some servers take nothing else.
-fn content(parts: Vec<Value>) -> Value {
-    if parts.iter().all(|part| part["type"] == "text") { joined(&parts).into() } else { parts.into() }
-}
-
-fn joined(parts: &[Value]) -> String {
-    parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
-}
-
-/// A block of the user's as a part of a chat message.
-fn part(block: &Value) -> Option<Value> {
-    let source = &block["source"];
-    let kind = block["type"].as_str()?;
-    match (kind, source["type"].as_str()) {
-        ("text", _) => Some(text_part(block["text"].as_str().filter(|text| !text.is_empty())?)),
-        ("image", Some("base64")) => {
-            let (media, data) = (source["media_type"].as_str().unwrap_or("image/png"), source["data"].as_str()?);
-            Some(json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}))
-        }
-        ("image", Some("url")) => Some(json!({"type": "image_url", "image_url": {"url": source["url"].as_str()?}})),
-        ("document", Some("text")) => Some(text_part(source["data"].as_str()?)),
-        ("tool_reference", _) => Some(text_part(&format!("The tool {} is there now.", block["tool_name"].as_str()?))),
-        ("thinking" | "redacted_thinking", _) => None,
-        _ => Some(text_part(&match block["text"].as_str() {
-            Some(text) => text.to_string(),
-            None => not_shown(kind),
-        })),
-    }
-}
-
-fn not_shown(kind: &str) -> String {
-    let kind: String = kind.chars().filter(|c| c.is_alphanumeric() || *c == '_').take(40).collect();
-    format!("[{kind}: not shown to the local model]")
-}
-
-fn call(block: &Value) -> Value {
-    let arguments = match &block["input"] {
-        input @ Value::Object(_) => input.to_string(),
-        _ => "{}".into(),
-    };
-    let (id, name) = (short_id(block["id"].as_str().unwrap_or_default()), block["name"].as_str().unwrap_or_default());
-    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
-}
-
-/// A call's id as the local model gets it: nine letters and digits, which is what Mistral's templates ask for, and the
-/// same each time, for the prompt cache. By FNV-1a.
-fn short_id(id: &str) -> String {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let digit = |place: u32| char::from_digit((hash / 36_u64.pow(place) % 36) as u32, 36).unwrap_or('0');
-    (0..9).map(digit).collect()
-}
-
-/// The conversation for a server that takes no images: they are named in words. Gives whether there were any.
-pub(crate) fn without_images(messages: &mut [Value]) -> bool {
-    let mut had_some = false;
-    for message in messages {
-        if let Some(parts) = message["content"].as_array_mut() {
-            had_some = true;
-            for part in parts.iter_mut().filter(|part| part["type"] == "image_url") {
-                *part = text_part(&not_shown("image"));
-            }
-            message["content"] = joined(parts).into();
-        }
-    }
-    had_some
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::gateway::request::{MessagesRequest, Tool};
+use crate::completions::tool::Tool;
+use crate::gateway::request::MessagesRequest;
 use crate::local_model::context::tokens;
 
 /// A system prompt that is longer than this, in tokens, is shortened.
@@ -14,60 +15,64 @@ const LONG_SYSTEM: usize = 600;
 /// The longest description of a tool in a lean request, in bytes.
 const SHORT_DESCRIPTION: usize = 300;
 
-/// The tools of Claude Code that files are read and changed and programs run with.
+/// Claude Code's tools that read and change files and run programs.
 const CORE: [&str; 9] = ["Bash", "Read", "Edit", "MultiEdit", "Write", "Grep", "Glob", "LS", "StructuredOutput"];
 
-/// What the server of another's tools has for a prefix.
+/// The prefix of tools from MCP servers.
 const MCP: &str = "mcp__";
 
-/// How much of a request is sent.
+/// How much of a request is sent. Smaller ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Size {
     /// All of it.
     Full,
-    /// A short system prompt, and the tools of the trade, the user's own among them.
+    /// A short system prompt, the core tools and the user's own (MCP).
     Lean,
     /// Without the user's own tools.
     Leanest,
 }
 
-/// From the largest on.
-pub(crate) const SIZES: [Size; 3] = [Size::Full, Size::Lean, Size::Leanest];
+/// The largest request that is smaller than this one of `size`, if something can be left out.
+pub(crate) fn next_smaller(request: &MessagesRequest, size: Size, appended: &str) -> Option<(Size, MessagesRequest)> {
+    let current = sized(request, size, appended);
+    let smaller = [Size::Lean, Size::Leanest].into_iter().filter(|smaller| *smaller > size);
+    smaller.map(|size| (size, sized(request, size, appended))).find(|(_, smaller)| *smaller != current)
+}
 
 /// The request at this size. `appended`: what the user wants the system prompt to say.
-pub(crate) fn sized(asked: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
-    let mut asked = asked.clone();
+fn sized(request: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
+    let mut request = request.clone();
     if size == Size::Full {
-        return asked;
+        return request;
     }
-    if is_compaction(&asked.messages) {
-        // Its answer is a text, and what is to be shortened did not fit with the tools.
-        asked.tools.clear();
+    if is_compaction(&request.messages) {
+        // Its answer is text, and the conversation did not fit together with the tools.
+        request.tools.clear();
     }
-    let called = called(&asked.messages);
-    let wanted = asked.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str()).unwrap_or_default();
+    let called = called(&request.messages);
+    let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str()).unwrap_or_default();
     let is_kept = |tool: &Tool| {
         let name = tool.name.as_str();
         CORE.contains(&name) || name == wanted || called.contains(&name) || size == Size::Lean && name.starts_with(MCP)
     };
-    // Another program's tools are all its own.
-    if asked.tools.iter().any(|tool| CORE.contains(&tool.name.as_str())) {
-        asked.tools.retain(is_kept);
+    // A program other than Claude Code needs all of its tools.
+    if request.tools.iter().any(|tool| CORE.contains(&tool.name.as_str())) {
+        request.tools.retain(is_kept);
     }
-    for tool in &mut asked.tools {
+    for tool in &mut request.tools {
         tool.description = shortened(&tool.description).into();
     }
-    if asked.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
-        asked.system = vec![short_system(&asked.system, appended)];
+    if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
+        request.system = vec![short_system(&request.system, appended)];
     }
-    asked
+    request
 }
 
 /// How many tokens a request takes, estimated on the long side.
-pub(crate) fn estimate(asked: &MessagesRequest) -> usize {
+pub(crate) fn estimate(request: &MessagesRequest) -> usize {
     const AROUND_MESSAGE: usize = 8;
-    let system: usize = asked.system.iter().map(|text| tokens(text)).sum();
-    let tools: usize = asked.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum();
+    let system: usize = request.system.iter().map(|text| tokens(text)).sum();
+    let tools: usize = request.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum();
     let message = |message: &Value| {
         let text = match &message["content"] {
             Value::String(text) => tokens(text),
@@ -77,10 +82,10 @@ pub(crate) fn estimate(asked: &MessagesRequest) -> usize {
         let calls = message.get("tool_calls").map_or(0, |calls| tokens(&calls.to_string()));
         text + calls + AROUND_MESSAGE
     };
-    system + tools + asked.messages.iter().map(message).sum::<usize>()
+    system + tools + request.messages.iter().map(message).sum::<usize>()
 }
 
-/// About what a picture takes, in tokens.
+/// Tokens of an image, roughly.
 const IMAGE: usize = 1500;
 
 /// What Claude Code 2.1.330 asks when a conversation has become too long.
@@ -94,7 +99,7 @@ fn called(messages: &[Value]) -> Vec<&str> {
     calls.filter_map(|call| call["function"]["name"].as_str()).collect()
 }
 
-/// The first sentences.
+/// The first sentences of a description.
 fn shortened(description: &str) -> &str {
     if description.len() <= SHORT_DESCRIPTION {
         return description;

@@ -3,28 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, Response};
+use hyper::StatusCode;
+use hyper::header::LOCATION;
 use serde_json::{Map, Value, json};
 
-use crate::completions::endpoint::Timeouts;
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
-use crate::error::{Error, Result, plain, warn};
+use crate::error::{Error, Result, warn};
 use crate::gateway::api_error::ApiError;
-use crate::gateway::request::{MessagesRequest, without_images};
-use crate::gateway::shrink;
-use crate::gateway::shrink::{SIZES, Size};
-use crate::local_model::ask::the_one_model;
+use crate::gateway::client::{Answer, Client, ClientError};
+use crate::gateway::conversation::{drop_images, has_images};
+use crate::gateway::request::MessagesRequest;
+use crate::gateway::shrink::{self, Size};
+use crate::local_model::ask::only_served_model;
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
+use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
-
-/// How often a server is started, or waited for, for one request.
-const MAX_STARTS: u32 = 3;
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -38,59 +36,42 @@ pub(crate) struct Upstream {
     server: Server,
     settings: RequestSettings,
     hub_cache: HubCache,
-    switch: Option<Flag>,
+    flag: Option<Flag>,
     /// Which model answers, once that is known.
     model: std::sync::OnceLock<Model>,
     /// Whether the caller's `temperature` counts.
-    takes_sampling: bool,
+    passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
     takes_no_images: AtomicBool,
     takes_no_system: AtomicBool,
-    has_said_lean: AtomicBool,
+    has_warned: AtomicBool,
     /// The context that the server has told when it refused.
     told_window: AtomicU64,
 }
 
 impl Upstream {
-    /// The server that the settings describe. `is_claude_codes`: Claude Code asks, and the switch decides whether it may.
+    /// The server that the settings describe. `for_claude_code`: Claude Code asks, and the switch decides whether it may.
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) fn new(context: &Context, is_claude_codes: bool) -> Result<Upstream> {
+    pub(crate) fn new(context: &Context, for_claude_code: bool) -> Result<Upstream> {
         let server = Server::new(context)?;
         let settings = RequestSettings::new(context)?;
-        let Timeouts { connect, idle, .. } = settings.patience;
-        // The first one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .connect_timeout(connect)
-            .read_timeout(idle)
-            .redirect(reqwest::redirect::Policy::none())
-            // mlx-lm closes each connection, and closing it is how an answer is cancelled.
-            .pool_max_idle_per_host(0)
-            .http1_only()
-            .user_agent(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
-        if server.endpoint().is_loopback() {
-            client = client.no_proxy();
-        }
-        if !server.endpoint().is_encrypted() {
-            // The system's certificates take memory and time, and are for nothing.
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
+        let client = Client::new(server.endpoint(), settings.timeouts);
+        let client = client.map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
         Ok(Upstream {
             client,
             server,
             settings,
             hub_cache: HubCache::new(context),
-            switch: Flag::new(context).ok().filter(|_| is_claude_codes),
+            flag: Flag::new(context).ok().filter(|_| for_claude_code),
             model: std::sync::OnceLock::new(),
-            takes_sampling: !is_claude_codes,
+            passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             takes_no_images: AtomicBool::new(false),
             takes_no_system: AtomicBool::new(false),
-            has_said_lean: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }
@@ -98,9 +79,9 @@ impl Upstream {
     /// The model that answers, as far as it is known.
     pub(crate) async fn model(self: &Arc<Upstream>) -> Option<Model> {
         if self.model.get().is_none() {
-            let us = self.clone();
+            let this = self.clone();
             let found = tokio::task::spawn_blocking(move || {
-                let Upstream { settings, server, hub_cache, .. } = &*us;
+                let Upstream { settings, server, hub_cache, .. } = &*this;
                 by_settings(settings, server.endpoint(), hub_cache, true)
                     .or_else(|| by_server(settings, server.endpoint(), hub_cache))
             });
@@ -116,130 +97,119 @@ impl Upstream {
         self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
     }
 
-    /// Asks, and gives what was asked in the end, with the answer that begins.
+    /// Asks, and gives the request as it was sent in the end, with the answer that begins.
     ///
     /// # Errors
     /// What the API says to it.
     pub(crate) async fn ask(
         self: &Arc<Upstream>,
-        asked: &MessagesRequest,
-    ) -> std::result::Result<(MessagesRequest, Response), ApiError> {
-        let (mut starts, mut is_named, mut takes_format) = (0, None, true);
-        let mut refused = None;
-        let mut before = None;
-        'size: for size in SIZES {
-            let mut sized = shrink::sized(asked, size, &self.appended);
-            if before.replace(sized.clone()).is_some_and(|before| before == sized) {
-                continue;
+        request: &MessagesRequest,
+    ) -> std::result::Result<(MessagesRequest, Answer), ApiError> {
+        let (mut size, mut sized) = (Size::Full, request.clone());
+        let mut limited = self.limit(&mut sized).await;
+        let (mut tried, mut model) = (Tried::default(), None);
+        loop {
+            if self.takes_no_images.load(Relaxed) {
+                drop_images(&mut sized.messages);
             }
-            if !takes_format {
-                sized.format = None;
-            }
-            if let Err(trouble) = self.limit(&mut sized).await {
-                refused = Some(trouble);
-                continue;
-            }
-            loop {
-                if self.takes_no_images.load(Relaxed) {
-                    without_images(&mut sized.messages);
+            let folds_system = self.takes_no_system.load(Relaxed);
+            let outcome = match limited {
+                Ok(()) => self.send(self.body(&sized, model.as_deref(), folds_system)).await,
+                Err(too_long) => Err(too_long),
+            };
+            let failure = match outcome {
+                Ok(answer) => {
+                    self.warn_if_lean(size);
+                    return Ok((sized, answer));
                 }
-                let failure = match self.send(self.body(&sized, is_named.as_deref())).await {
-                    Ok(response) => {
-                        self.say_size(size);
-                        return Ok((sized, response));
-                    }
-                    Err(failure) => failure,
-                };
-                match failure {
-                    CompletionError::Refused(_) | CompletionError::Broken(_) | CompletionError::Dead(_)
-                        if !self.server.is_ours() =>
-                    {
-                        return Err(self.trouble(failure));
-                    }
-                    CompletionError::Refused(_) | CompletionError::Loading if starts < MAX_STARTS => {
-                        starts += 1;
-                        self.ensure_up().await?;
-                    }
-                    CompletionError::Broken(_) | CompletionError::Dead(_) if starts == 0 => {
-                        starts = MAX_STARTS;
-                        self.ensure_up().await?;
-                    }
-                    CompletionError::UnknownModel(refusal) if is_named.is_none() => {
-                        is_named = Some(self.the_one_model(refusal.line).await?)
-                    }
-                    CompletionError::NoSystemRole(_) if !self.takes_no_system.swap(true, Relaxed) => {}
-                    CompletionError::NoResponseFormat(_) if takes_format && sized.format.take().is_some() => takes_format = false,
-                    CompletionError::Refusal(ref refusal)
-                        if speaks_of_images(&refusal.line) && without_images(&mut sized.messages) =>
-                    {
-                        self.takes_no_images.store(true, Relaxed);
-                    }
-                    CompletionError::TooLong { prompt, window } => {
-                        self.told_window.store(window.unwrap_or_default(), Relaxed);
-                        refused = Some(ApiError::too_long(prompt, window));
-                        continue 'size;
-                    }
-                    failure => return Err(self.trouble(failure)),
+                Err(failure) => failure,
+            };
+            let smaller = match failure {
+                CompletionError::TooLong { window, .. } => {
+                    self.told_window.store(window.unwrap_or_default(), Relaxed);
+                    shrink::next_smaller(request, size, &self.appended)
                 }
+                _ => None,
+            };
+            let possible = Possible {
+                start: self.server.is_ours(),
+                fold_system: !sized.system.is_empty() && !folds_system,
+                drop_response_format: sized.format.is_some(),
+                drop_images: has_images(&sized.messages),
+                shrink: smaller.is_some(),
+            };
+            let remedy = remedy(&failure, possible, tried);
+            tried.add(remedy);
+            limited = Ok(());
+            match (remedy, smaller) {
+                (Remedy::StartServer { .. }, _) => self.ensure_up().await?,
+                (Remedy::NameModel { refusal }, _) => model = Some(self.only_served_model(refusal.into()).await?),
+                (Remedy::FoldSystem, _) => self.takes_no_system.store(true, Relaxed),
+                (Remedy::DropResponseFormat, _) => sized.format = None,
+                (Remedy::DropImages, _) => self.takes_no_images.store(true, Relaxed),
+                (Remedy::Shrink, Some((smaller_size, smaller))) => {
+                    (size, sized) = (smaller_size, MessagesRequest { format: sized.format, ..smaller });
+                    limited = self.limit(&mut sized).await;
+                }
+                (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
             }
         }
-        Err(refused.unwrap_or_else(|| ApiError::too_long(None, None)))
     }
 
     /// A failure as the API tells it.
-    pub(crate) fn trouble(&self, failure: CompletionError) -> ApiError {
-        ApiError::of(failure, |failure| failure.worded(self.server.endpoint()))
+    pub(crate) fn api_error(&self, failure: CompletionError) -> ApiError {
+        ApiError::from_failure(failure, |failure| failure.into_error(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn cut(&self, error: &reqwest::Error) -> ApiError {
-        let (idle, partial) = (self.settings.patience.idle, String::new());
-        self.trouble(match error.is_timeout() {
-            true => CompletionError::Stalled { idle, partial },
-            false => CompletionError::Cut { reason: reason(error), partial },
+    pub(crate) fn error_within_answer(&self, error: ClientError) -> ApiError {
+        let partial = String::new();
+        self.api_error(match error {
+            ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
+            ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
         })
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, asked: &mut MessagesRequest) -> std::result::Result<(), ApiError> {
+    async fn limit(self: &Arc<Upstream>, request: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
         let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
-        let (window, prompt) = (window as usize, shrink::estimate(asked));
+        let (window, prompt) = (window as usize, shrink::estimate(request));
         if !is_checked {
             let left = window.saturating_sub(prompt);
             if left < SHORTEST_ANSWER {
-                return Err(ApiError::too_long(Some(prompt as u64), Some(window as u64)));
+                return Err(CompletionError::TooLong { prompt: Some(prompt as u64), window: Some(window as u64) });
             }
-            asked.max_tokens = asked.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
+            request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
-    fn body(&self, asked: &MessagesRequest, model: Option<&str>) -> Vec<u8> {
-        let mut messages = asked.messages.clone();
-        let system = asked.system.join("\n\n");
-        if !system.is_empty() && !self.takes_no_system.load(Relaxed) {
-            messages.insert(0, json!({"role": "system", "content": system}));
-        } else if !system.is_empty() {
-            fold(&mut messages, &system);
+    fn body(&self, request: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
+        let mut messages = request.messages.clone();
+        let system = request.system.join("\n\n");
+        match (system.is_empty(), folds_system) {
+            (true, _) => {}
+            (false, true) => fold_system(&mut messages, &system),
+            (false, false) => messages.insert(0, json!({"role": "system", "content": system})),
         }
         let mut body = Map::new();
         body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
         body.insert("messages".into(), messages.into());
-        if !asked.callable().is_empty() {
-            body.insert("tools".into(), asked.callable().iter().map(|tool| tool.in_chat()).collect());
-            if let Some(choice) = &asked.choice {
+        if !request.callable().is_empty() {
+            body.insert("tools".into(), request.callable().iter().map(|tool| tool.in_chat()).collect());
+            if let Some(choice) = &request.choice {
                 body.insert("tool_choice".into(), choice.clone());
             }
-            if !asked.in_parallel {
+            if !request.in_parallel {
                 body.insert("parallel_tool_calls".into(), false.into());
             }
         }
-        body.insert("max_tokens".into(), asked.max_tokens.into());
+        body.insert("max_tokens".into(), request.max_tokens.into());
         body.insert("temperature".into(), self.settings.temperature().into());
-        if self.takes_sampling {
-            body.extend(asked.sampling.clone());
+        if self.passes_sampling {
+            body.extend(request.sampling.clone());
         }
-        if let Some(format) = &asked.format {
+        if let Some(format) = &request.format {
             body.insert("response_format".into(), format.clone());
         }
         body.insert("stream".into(), true.into());
@@ -248,64 +218,55 @@ impl Upstream {
         Value::from(body).to_string().into_bytes()
     }
 
-    async fn send(&self, body: Vec<u8>) -> std::result::Result<Response, CompletionError> {
-        let endpoint = self.server.endpoint();
-        let mut request = self.client.post(endpoint.url()).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = endpoint.key() {
-            request = request.bearer_auth(key);
+    async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, CompletionError> {
+        let mut answer = self.client.post(body).await.map_err(|error| match error {
+            ClientError::Connect(reason) => CompletionError::Refused(reason),
+            ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial: String::new() },
+            ClientError::Broken(reason) => CompletionError::Broken(reason),
+        })?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
         }
-        let mut response = request.body(body).send().await.map_err(|error| self.before_answer(&error))?;
-        let status = response.status();
-        if status == reqwest::StatusCode::OK {
-            return Ok(response);
-        }
-        let location = response.headers().get(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
-        let mut said = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            said.extend_from_slice(&chunk);
-            if said.len() > MAX_ERROR_BODY {
+        let location = answer.header(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ERROR_BODY {
                 break;
             }
         }
-        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&said).into_owned())))
-    }
-
-    fn before_answer(&self, error: &reqwest::Error) -> CompletionError {
-        let idle = self.settings.patience.idle;
-        match error {
-            error if error.is_connect() => CompletionError::Refused(reason(error)),
-            error if error.is_timeout() => CompletionError::Stalled { idle, partial: String::new() },
-            error => CompletionError::Broken(reason(error)),
-        }
+        let endpoint = self.server.endpoint();
+        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&body).into_owned())))
     }
 
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
-        let us = self.clone();
+        let this = self.clone();
         let up = tokio::task::spawn_blocking(move || {
-            let mut progress = Progress::new(super::NAME, &us.server, false);
-            us.server.ensure_up(&|| us.is_wanted(), &mut |elapsed| progress.show(elapsed))
+            let mut progress = Progress::new(super::NAME, &this.server, false);
+            this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error.without_log())),
-            Err(_) => Err(ApiError::of_server("the local server could not be looked after")),
+            Err(_) => Err(ApiError::unavailable("the local server could not be looked after")),
         }
     }
 
     fn is_wanted(&self) -> bool {
-        self.switch.as_ref().is_none_or(|switch| switch.read().0 != Backend::Claude)
+        self.flag.as_ref().is_none_or(|flag| flag.read().0 != Backend::Claude)
     }
 
-    async fn the_one_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
-        let us = self.clone();
-        let found = tokio::task::spawn_blocking(move || the_one_model(us.server.endpoint(), &us.settings, &refusal));
+    async fn only_served_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
+        let this = self.clone();
+        let found = tokio::task::spawn_blocking(move || only_served_model(this.server.endpoint(), &this.settings, &refusal));
         match found.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
-            Err(_) => Err(ApiError::of_server("the local server's models could not be listed")),
+            Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
         }
     }
 
-    fn say_size(&self, size: Size) {
-        if size != Size::Full && !self.has_said_lean.swap(true, Relaxed) {
+    fn warn_if_lean(&self, size: Size) {
+        if size != Size::Full && !self.has_warned.swap(true, Relaxed) {
             let window = self.told_window.load(Relaxed);
             let window = if window > 0 { Some(window) } else { self.model.get().and_then(|model| model.window.map(u64::from)) };
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
@@ -318,29 +279,11 @@ impl Upstream {
 }
 
 /// For templates that take no system message (Gemma 2).
-fn fold(messages: &mut [Value], system: &str) {
+fn fold_system(messages: &mut [Value], system: &str) {
     let Some(first) = messages.iter_mut().find(|message| message["role"] == "user") else { return };
     match &mut first["content"] {
         Value::String(text) => *text = format!("{system}\n\n{text}"),
         Value::Array(parts) => parts.insert(0, json!({"type": "text", "text": system})),
         _ => {}
-    }
-}
-
-/// llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
-fn speaks_of_images(line: &str) -> bool {
-    let line = line.to_lowercase();
-    ["image", "content type", "multimodal", "vision"].iter().any(|word| line.contains(word))
-}
-
-/// The innermost cause, which is what says something.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    match cause.downcast_ref::<std::io::Error>() {
-        Some(error) => plain(error),
-        None => cause.to_string(),
     }
 }

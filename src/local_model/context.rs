@@ -10,19 +10,19 @@ use crate::completions::chat::Message;
 /// What a chat template writes around a message, in tokens.
 const AROUND_MESSAGE: usize = 8;
 
-/// How many tokens the conversation takes, estimated.
+/// Estimates the tokens of a conversation.
 pub(crate) fn estimate(messages: &[Message]) -> usize {
     messages.iter().map(|message| tokens(&message.content) + AROUND_MESSAGE).sum()
 }
 
-/// How many tokens a text takes, estimated: six letters of a word, a sign, or four thirds of a byte of another script. A
+/// Estimates the tokens of a text: six letters of a word, a sign, or four thirds of a byte of another script. A
 /// quarter more than a tokenizer counts in usual text, and seldom less.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut quarters: usize = 0;
     let mut letters = 0;
     for byte in text.bytes() {
         if byte.is_ascii_alphabetic() {
-            // A new word is a new token, and it has its space.
+            // A new word is a new token, with its space.
             quarters += if letters % 6 == 0 { 4 } else { 0 };
             letters += 1;
             continue;

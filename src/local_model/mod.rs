@@ -3,5 +3,6 @@
 pub(crate) mod ask;
 pub(crate) mod context;
 pub(crate) mod model;
+pub(crate) mod recovery;
 pub(crate) mod request;
 pub(crate) mod unload;

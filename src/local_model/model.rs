@@ -10,10 +10,9 @@ use crate::context::Context;
 use crate::local_model::ask::served_models;
 use crate::local_model::request::RequestSettings;
 
-/// The name of a model that gives none.
+/// Stands for a model without a name.
 pub(crate) const NAMELESS: &str = "local";
 
-/// The model that answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     /// Its name, as callers see it.
@@ -24,14 +23,14 @@ pub(crate) struct Model {
     pub is_checked: bool,
 }
 
-/// Where the files of models from the hub lie.
+/// The hub's cache of models.
 #[derive(Clone)]
 pub(crate) struct HubCache {
     hub: Option<PathBuf>,
 }
 
 impl HubCache {
-    /// The hub's cache: `HF_HUB_CACHE`, `HF_HOME/hub` or `~/.cache/huggingface/hub`.
+    /// `HF_HUB_CACHE`, `HF_HOME/hub` or `~/.cache/huggingface/hub`.
     pub(crate) fn new(context: &Context) -> HubCache {
         let hub = context.env("HF_HUB_CACHE").map(PathBuf::from);
         let hub = hub.or_else(|| context.env("HF_HOME").map(|home| PathBuf::from(home).join("hub")));

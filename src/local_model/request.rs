@@ -23,7 +23,7 @@ pub(crate) struct RequestSettings {
     /// The context that the model has, in tokens, if the user gave it.
     pub window: Option<u32>,
     /// How long to wait for the server.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     temperature: f64,
     extra: Map<String, Value>,
 }
@@ -39,7 +39,7 @@ impl RequestSettings {
             extra: settings.extra_body()?,
             window: settings.window()?,
             max_tokens: settings.max_tokens()?,
-            patience: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
+            timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
             model: settings.model()?,
         })

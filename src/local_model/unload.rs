@@ -25,11 +25,11 @@ use crate::state::flag::is_auto;
 /// The long option under which the binary runs itself as the watcher.
 pub(crate) const WATCH_OPTION: &str = "--unload-when-idle";
 
-/// Makes it start the server first.
+/// Has the watcher start the server first.
 const WARM: &str = "--warm";
 
-/// How often the watcher looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the watcher checks.
+const POLL: Duration = Duration::from_secs(1);
 
 /// What the server was needed for: an answer,
 const ASKED: &str = "asked\n";
@@ -40,7 +40,7 @@ const WARMED: &str = "warmed\n";
 /// Keeps the server from being unloaded while it lives.
 pub(crate) struct InUse(Option<File>);
 
-/// The local server is about to be asked.
+/// Marks the server as in use.
 pub(crate) fn in_use(context: &Context) -> InUse {
     let file = use_file(context).and_then(|path| private_file(&path).ok()).filter(|file| file.lock_shared().is_ok());
     if let Some(mut file) = file.as_ref().filter(|_| !uses(context).contains(ASKED)) {
@@ -57,7 +57,7 @@ impl Drop for InUse {
     }
 }
 
-/// Sees to it that the server is unloaded in time. Whoever holds a drill does so himself.
+/// Has the server unloaded in time. A drill stops its own server.
 pub(crate) fn when_idle(context: &Context) {
     if context.is_drill() {
         return;
@@ -78,7 +78,7 @@ pub(crate) fn prewarm(applet: &str, context: &Context) {
     }
 }
 
-/// A server that runs already is unloaded in time, too.
+/// Has a server that runs already unloaded in time, too.
 pub(crate) fn adopt(context: &Context) {
     if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != State::Down) {
         mark_warmed(context);
@@ -92,7 +92,7 @@ fn mark_warmed(context: &Context) {
     }
 }
 
-/// Starts one of our own in the background. That it could not be started changes no answer.
+/// Starts this binary in the background. A failure changes no answer.
 fn start(args: &[&str]) {
     let Ok(us) = own_path() else { return };
     let _ = Command::new(us)
@@ -106,7 +106,7 @@ fn start(args: &[&str]) {
         .spawn();
 }
 
-/// The watcher's whole life.
+/// Runs the watcher.
 ///
 /// # Errors
 /// If it was called wrongly, or the server cannot be stopped.
@@ -117,7 +117,7 @@ pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
     }
     close_inherited_files();
     if is_to_warm {
-        // A server that does not come up is told when it is needed.
+        // The call that needs the server reports why it did not come up.
         let _ = Server::new(context)?.ensure_up(&|| is_auto(context), &mut |_| {});
     }
     let idle = context.settings.idle_unload();
@@ -134,7 +134,7 @@ pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
             if (is_back || is_idle) && unload(context)? {
                 break;
             }
-            sleep(LOOK);
+            sleep(POLL);
         }
         drop(lock);
         // A call that came while this was ending has started no watcher.
@@ -144,7 +144,7 @@ pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
     }
 }
 
-/// Ends the server, unless somebody is asking it. Whoever wants it meanwhile waits for the lock.
+/// Stops the server unless a call uses it, and returns whether it is stopped. New calls wait for the lock meanwhile.
 ///
 /// # Errors
 /// If it cannot be stopped.
@@ -162,18 +162,18 @@ pub(crate) fn unload(context: &Context) -> Result<bool> {
     Ok(true)
 }
 
-/// What the server was needed for since it was last unloaded.
+/// What the server was used for since it was last unloaded.
 fn uses(context: &Context) -> String {
     use_file(context).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
-/// How long ago the server was last asked.
+/// The time since the server's last answer.
 fn last_use(context: &Context) -> Option<Duration> {
     let modified = fs::metadata(use_file(context)?).ok()?.modified().ok()?;
     Some(modified.elapsed().unwrap_or_default())
 }
 
-/// Not empty while the server was asked in `auto`, or warmed, and not unloaded since; locked by those who ask.
+/// Not empty while the server was asked in `auto`, or warmed, and not unloaded since. Each call that asks holds a shared lock.
 fn use_file(context: &Context) -> Option<PathBuf> {
     Some(context.state_dir().ok()?.join("server.use"))
 }

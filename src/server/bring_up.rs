@@ -113,11 +113,11 @@ impl Server {
                     _ => {}
                 },
             }
-            if begun.elapsed() > self.patience && state == State::Hung && !is_known {
+            if begun.elapsed() > self.start_timeout && state == State::Hung && !is_known {
                 return Err(Fault::Other(self.port_taken("it listens, but does not answer")));
             }
-            if begun.elapsed() > self.patience {
-                let reason = format!("no answer after {} seconds", self.patience.as_secs());
+            if begun.elapsed() > self.start_timeout {
+                let reason = format!("no answer after {} seconds", self.start_timeout.as_secs());
                 let error = self.did_not_come_up(&reason, "raise LLM_START_TIMEOUT if the model needs longer to load");
                 let _ = self.supervisor.stop();
                 return Err(Fault::Other(error));

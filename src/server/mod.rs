@@ -38,7 +38,7 @@ pub(crate) struct Server {
     endpoint: Endpoint,
     supervisor: Box<dyn Supervisor>,
     state_dir: PathBuf,
-    patience: Duration,
+    start_timeout: Duration,
 }
 
 /// What stopping did.
@@ -59,8 +59,8 @@ impl Server {
     pub(crate) fn new(context: &Context) -> Result<Server> {
         let endpoint = Endpoint::new(context)?;
         let supervisor = supervisor::choose(context, &endpoint)?;
-        let patience = context.settings.start_timeout()?;
-        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, patience })
+        let start_timeout = context.settings.start_timeout()?;
+        Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, start_timeout })
     }
 
     /// Where it is spoken to.
@@ -87,8 +87,8 @@ impl Server {
     }
 
     /// How long it may take to come up.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
+    pub(crate) fn start_timeout(&self) -> Duration {
+        self.start_timeout
     }
 
     /// What a look at its port tells.
@@ -157,7 +157,7 @@ impl Server {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) if begun.elapsed() < self.patience => {
+                Err(TryLockError::WouldBlock) if begun.elapsed() < self.start_timeout => {
                     on_wait(begun.elapsed());
                     sleep(POLL);
                 }

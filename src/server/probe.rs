@@ -31,9 +31,9 @@ pub(crate) enum State {
 
 /// Looks once, for at most a few seconds.
 pub(crate) fn state(endpoint: &Endpoint) -> State {
-    let patience =
+    let timeouts =
         Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
-    let mut response = match endpoint.health(patience) {
+    let mut response = match endpoint.health(timeouts) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),
     };
@@ -44,12 +44,12 @@ pub(crate) fn state(endpoint: &Endpoint) -> State {
         503 if json["status"] == "unavailable" => State::Dead("it says `unavailable`".into()),
         503 if json.is_object() => State::Loading,
         200 if json.is_object() || body.is_empty() => State::Up,
-        _ => by_models(endpoint, patience),
+        _ => by_models(endpoint, timeouts),
     }
 }
 
-fn by_models(endpoint: &Endpoint, patience: Timeouts) -> State {
-    let mut response = match endpoint.models(patience) {
+fn by_models(endpoint: &Endpoint, timeouts: Timeouts) -> State {
+    let mut response = match endpoint.models(timeouts) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),
     };

@@ -33,12 +33,12 @@ fn asked(more: &Value) -> MessagesRequest {
 }
 
 /// What comes of a stream that is cut there.
-fn read(asked: &MessagesRequest, stream: &[u8], cuts: &[usize]) -> (Notes, Outcome) {
+fn read(asked: &MessagesRequest, stream: &[u8], cuts: &[usize]) -> (Notes, ReplyEnd) {
     let mut notes = Notes::default();
     let mut reading = Reply::new(asked);
     let mut from = 0;
     for to in cuts.iter().copied().chain([stream.len()]) {
-        if reading.goes_on() {
+        if reading.wants_more() {
             reading.push(&stream[from..to], &mut notes);
         }
         from = to;
@@ -108,7 +108,7 @@ fn corpus() -> Vec<String> {
 }
 
 /// A reason goes with what there is.
-fn check((Notes(pieces), outcome): &(Notes, Outcome), stream: &str) {
+fn check((Notes(pieces), outcome): &(Notes, ReplyEnd), stream: &str) {
     let has_calls = pieces.iter().any(|piece| matches!(piece, Piece::Call { .. }));
     let is_empty = |piece: &Piece| matches!(piece, Piece::Text(text) | Piece::Thinking(text) if text.is_empty());
     assert!(!pieces.iter().any(is_empty), "{pieces:?} of {stream}");
@@ -119,7 +119,7 @@ fn check((Notes(pieces), outcome): &(Notes, Outcome), stream: &str) {
         }
     }
     match outcome {
-        Outcome::Ended(end) => {
+        ReplyEnd::Ended(end) => {
             assert_eq!(end.reason == "tool_use", has_calls, "{pieces:?} {outcome:?} of {stream}");
             assert_eq!(end.reason == "stop_sequence", end.sequence.is_some(), "{outcome:?} of {stream}");
         }
@@ -177,7 +177,7 @@ fn a_broken_stream_is_an_error_or_an_answer() {
         reading.whole(&bytes, &mut notes);
         let outcome = reading.end(&mut notes);
         check(&(notes, outcome), &shown);
-        counts[usize::from(matches!(whole.1, Outcome::Ended(_)))] += 1;
+        counts[usize::from(matches!(whole.1, ReplyEnd::Ended(_)))] += 1;
     }
     assert!(counts.iter().all(|count| *count > 500), "{counts:?}");
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::gateway::conversation::{drop_images, has_images, short_id};
 
 /// A conversation with everything in it.
 fn corpus() -> Value {
@@ -138,7 +139,8 @@ fn any_conversation_becomes_one_that_templates_take() {
         count += 1;
         check(&asked.messages).unwrap_or_else(|fault| panic!("{fault}\nin {:#?}\nof {request:#}", asked.messages));
         let mut messages = asked.messages.clone();
-        without_images(&mut messages);
+        drop_images(&mut messages);
+        assert!(!has_images(&messages));
         assert!(messages.iter().all(|message| message["content"].is_string()), "{messages:?}");
     }
     assert!(count > 3_000, "{count}");

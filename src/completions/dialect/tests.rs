@@ -23,8 +23,10 @@ fn found(text: &str) -> (String, Vec<String>) {
         for found in scanner.finish(true) {
             match found {
                 Found::Text(text) => plain += &text,
-                Found::Call(Call { name, arguments: Ok(arguments) }) => calls.push(format!("{name}{}", Value::from(arguments))),
-                Found::Call(Call { name, .. }) => calls.push(format!("{name}!")),
+                Found::Call(ToolCall { name, arguments: Ok(arguments) }) => {
+                    calls.push(format!("{name}{}", Value::from(arguments)))
+                }
+                Found::Call(ToolCall { name, .. }) => calls.push(format!("{name}!")),
             }
         }
         (plain, calls)
@@ -115,12 +117,12 @@ fn nothing_is_mended_that_was_cut_off() {
     let mut scanner = Scanner::new(&tools);
     scanner.push("<tool_call>{\"name\":\"Bash\",\"arguments\":{\"command\":\"rm -r x\"");
     let found = scanner.finish(false);
-    assert!(matches!(found.as_slice(), [Found::Call(Call { arguments: Err(_), .. })]), "{found:?}");
+    assert!(matches!(found.as_slice(), [Found::Call(ToolCall { arguments: Err(_), .. })]), "{found:?}");
 }
 
 #[test]
 fn arguments_of_servers() {
-    let object = |text: &str| arguments(text).map(|map| Value::from(map).to_string());
+    let object = |text: &str| read_arguments(text).map(|map| Value::from(map).to_string());
     assert_eq!(object("{\"a\": 1}"), Ok("{\"a\":1}".into()));
     assert_eq!(object("\"{\\\"a\\\":1}\""), Ok("{\"a\":1}".into()));
     assert_eq!(object(""), Ok("{}".into()));

@@ -1,0 +1,226 @@
+//! The HTTP client of the gateway: one POST a connection, and whoever drops the answer closes that connection.
+//!
+//! mlx-lm closes each connection, and closing it is how an answer is cancelled.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use hyper::rt::{Read, Write};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::error::plain;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How often the system asks a server that says nothing whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// How long what was sent may go without the other side's confirmation.
+#[cfg(target_os = "linux")]
+const UNCONFIRMED: Duration = Duration::from_secs(30);
+
+/// POSTs to one endpoint.
+pub(crate) struct Client {
+    uri: Uri,
+    headers: HeaderMap,
+    connect: HttpConnector,
+    tls: Arc<ClientConfig>,
+    proxy: Option<Intercept>,
+    timeouts: Timeouts,
+}
+
+/// Why there is no answer, or only a part of one.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// No connection could be made: the reason.
+    Connect(String),
+    /// Nothing came for the idle time.
+    Idle,
+    /// The connection broke: the reason.
+    Broken(String),
+}
+
+/// An answer whose body is still on its way.
+pub(crate) struct Answer {
+    response: Response<Incoming>,
+    idle: Duration,
+    /// Drives the connection. Dropping it closes the connection.
+    _connection: JoinSet<hyper::Result<()>>,
+}
+
+impl Client {
+    /// For the server at `endpoint`, through the system's proxy unless it is on this machine.
+    ///
+    /// # Errors
+    /// If the system's certificates cannot be used.
+    pub(crate) fn new(endpoint: &Endpoint, timeouts: Timeouts) -> Result<Client, BoxError> {
+        let url = endpoint.url();
+        let uri = without_credentials(&url.parse()?)?;
+        let proxy = if endpoint.is_loopback() { None } else { Matcher::from_system().intercept(&uri) };
+        let mut connect = HttpConnector::new();
+        connect.enforce_http(false);
+        connect.set_nodelay(true);
+        connect.set_connect_timeout(Some(timeouts.connect));
+        connect.set_keepalive(Some(KEEPALIVE));
+        connect.set_keepalive_interval(Some(KEEPALIVE));
+        connect.set_keepalive_retries(Some(3));
+        #[cfg(target_os = "linux")]
+        connect.set_tcp_user_timeout(Some(UNCONFIRMED));
+        let is_encrypted = endpoint.is_encrypted() || proxy.as_ref().is_some_and(|proxy| is_https(proxy.uri()));
+        let headers = headers(&url, &uri, endpoint.key(), proxy.as_ref())?;
+        Ok(Client { uri, headers, connect, tls: Arc::new(tls(is_encrypted)?), proxy, timeouts })
+    }
+
+    /// POSTs `body` as JSON. An HTTP status is not an error here, and no redirect is followed: that could carry the key and the
+    /// prompt elsewhere.
+    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<Answer, ClientError> {
+        let idle = self.timeouts.idle;
+        timeout(idle, self.send(body)).await.unwrap_or(Err(ClientError::Idle))
+    }
+
+    async fn send(&self, body: Vec<u8>) -> Result<Answer, ClientError> {
+        let broken = |error: hyper::Error| ClientError::Broken(reason(&error));
+        let io = match timeout(self.timeouts.connect, self.connect()).await {
+            Ok(io) => io.map_err(|error| ClientError::Connect(reason(&*error)))?,
+            Err(_) => return Err(ClientError::Connect("operation timed out".into())),
+        };
+        let (mut sender, connection) = http1::handshake(io).await.map_err(broken)?;
+        let mut task = JoinSet::new();
+        task.spawn(connection);
+        let response = sender.send_request(self.request(body)).await.map_err(broken)?;
+        Ok(Answer { response, idle: self.timeouts.idle, _connection: task })
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Io>, BoxError> {
+        let mut connect = HttpsConnector::from((self.connect.clone(), self.tls.clone()));
+        Ok(match &self.proxy {
+            None => Box::new(connect.call(self.uri.clone()).await?),
+            Some(proxy) if !is_https(&self.uri) => Box::new(connect.call(proxy.uri().clone()).await?),
+            Some(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), connect).with_headers(user_agent());
+                if let Some(credentials) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                Box::new(HttpsConnector::from((tunnel, self.tls.clone())).call(self.uri.clone()).await?)
+            }
+        })
+    }
+
+    fn request(&self, body: Vec<u8>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = hyper::Method::POST;
+        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = match &self.proxy {
+            Some(_) if !is_https(&self.uri) => self.uri.clone(),
+            _ => self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default(),
+        };
+        request
+    }
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(crate) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
+        self.response.headers().get(name)
+    }
+
+    /// The next piece of the body, or none at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match timeout(self.idle, self.response.frame()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Ok(Some(Err(error))) => return Err(ClientError::Broken(reason(&error))),
+                Err(_) => return Err(ClientError::Idle),
+            }
+        }
+    }
+}
+
+/// A connection, direct or through a proxy, with TLS or without.
+trait Io: Read + Write + Send + Unpin {}
+
+impl<T: Read + Write + Send + Unpin> Io for T {}
+
+/// Trusts what the system trusts.
+fn tls(is_encrypted: bool) -> Result<ClientConfig, BoxError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(match is_encrypted {
+        true => config.with_platform_verifier()?.with_no_client_auth(),
+        // The system's certificates take memory and time.
+        false => config.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+    })
+}
+
+fn headers(url: &str, uri: &Uri, key: Option<&str>, proxy: Option<&Intercept>) -> Result<HeaderMap, BoxError> {
+    let mut headers = user_agent();
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(HOST, uri.authority().map(|authority| authority.as_str()).unwrap_or_default().parse()?);
+    // The matcher decodes and encodes `user:password@` of any address.
+    let own = Matcher::builder().all(url).build().intercept(uri);
+    if let Some(credentials) = own.as_ref().and_then(Intercept::basic_auth) {
+        headers.insert(AUTHORIZATION, credentials.clone());
+    }
+    if let Some(key) = key {
+        headers.append(AUTHORIZATION, format!("Bearer {key}").parse()?);
+    }
+    if let Some(credentials) = proxy.and_then(Intercept::basic_auth).filter(|_| !is_https(uri)) {
+        headers.insert(PROXY_AUTHORIZATION, credentials.clone());
+    }
+    Ok(headers)
+}
+
+fn user_agent() -> HeaderMap {
+    let name = HeaderValue::from_static(concat!("claude-failover/", env!("CARGO_PKG_VERSION")));
+    HeaderMap::from_iter([(USER_AGENT, name)])
+}
+
+fn without_credentials(uri: &Uri) -> Result<Uri, BoxError> {
+    let mut parts = uri.clone().into_parts();
+    let authority = parts.authority.as_ref().map(|authority| authority.as_str()).unwrap_or_default();
+    parts.authority = Some(authority.rsplit('@').next().unwrap_or_default().parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
+}
+
+/// The innermost cause: the outer ones say only in which step it happened.
+fn reason(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(error) => plain(error),
+        None => cause.to_string(),
+    }
+}

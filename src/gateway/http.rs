@@ -1,0 +1,74 @@
+//! The bodies of the gateway's HTTP: a request's, read up to a limit, and those of its responses.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::claude_code::protocol::messages::api_id;
+use crate::gateway::api_error::ApiError;
+
+/// The largest request, in bytes: the Messages API takes 32 MB.
+const MAX_REQUEST: usize = 64 << 20;
+
+pub(super) type HttpResponse = Response<Either<Full<Bytes>, Stream>>;
+
+pub(super) async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
+    match Limited::new(request.into_body(), MAX_REQUEST).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            kind: "request_too_large",
+            ..ApiError::bad_request(format!("a request may have {MAX_REQUEST} bytes"))
+        }),
+        Err(error) => Err(ApiError::bad_request(format!("the request could not be read: {error}"))),
+    }
+}
+
+pub(super) fn json_response(status: StatusCode, value: &Value) -> HttpResponse {
+    let mut response = Response::new(Either::Left(Full::from(value.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    with_id(response)
+}
+
+pub(super) fn error_response(error: &ApiError) -> HttpResponse {
+    let mut response = json_response(error.status, &error.body());
+    let again = HeaderValue::from_static(if error.may_pass { "true" } else { "false" });
+    response.headers_mut().insert("x-should-retry", again);
+    response
+}
+
+/// The events of an answer as they come.
+pub(super) fn stream_response(events: mpsc::Receiver<Bytes>) -> HttpResponse {
+    let mut response = Response::new(Either::Right(Stream(events)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    with_id(response)
+}
+
+fn with_id(mut response: HttpResponse) -> HttpResponse {
+    if let Ok(id) = HeaderValue::from_str(&api_id("req")) {
+        response.headers_mut().insert("request-id", id);
+    }
+    response
+}
+
+/// Dropped when the caller disconnects, which the events' sender notices.
+pub(super) struct Stream(mpsc::Receiver<Bytes>);
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

@@ -1,0 +1,102 @@
+//! The answer as a message of the Messages API: its pieces, its end, and both in one.
+
+use serde_json::{Value, json};
+
+use crate::claude_code::protocol::messages::api_id;
+use crate::completions::chunk::Usage;
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
+    Thinking(String),
+    Call {
+        name: String,
+        /// The text of a JSON object.
+        arguments: String,
+    },
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// `end_turn`, `max_tokens`, `stop_sequence`, `tool_use` or `refusal`.
+    pub reason: &'static str,
+    /// The stop sequence that ended it.
+    pub sequence: Option<String>,
+    pub usage: Usage,
+}
+
+/// Takes the parts of an answer.
+pub(crate) trait Sink {
+    fn piece(&mut self, piece: Piece);
+    fn end(&mut self, end: End);
+}
+
+pub(super) fn empty_block(kind: &str) -> Value {
+    match kind {
+        // No real signature: whoever asks Claude to go on with this must leave the thinking out.
+        "thinking" => json!({"type": kind, kind: "", "signature": ""}),
+        _ => json!({"type": kind, kind: ""}),
+    }
+}
+
+pub(super) fn tool_use(name: &str, input: Value) -> Value {
+    json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input})
+}
+
+pub(super) fn message(model: &Value, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
+    json!({
+        "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),
+    })
+}
+
+pub(super) fn usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.output,
+    })
+}
+
+/// Collects an answer into one message.
+#[derive(Default)]
+pub(crate) struct Whole {
+    content: Vec<Value>,
+    end: Option<End>,
+}
+
+impl Whole {
+    /// The message, if the answer has ended.
+    pub(crate) fn message(self, model: Value) -> Option<Value> {
+        let end = self.end?;
+        Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+    }
+
+    /// Extends the last block if it is of this kind.
+    fn add(&mut self, kind: &str, text: &str) {
+        if self.content.last().is_none_or(|last| last["type"] != kind) {
+            self.content.push(empty_block(kind));
+        }
+        if let Some(Value::String(so_far)) = self.content.last_mut().and_then(|last| last.get_mut(kind)) {
+            so_far.push_str(text);
+        }
+    }
+}
+
+impl Sink for Whole {
+    fn piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::Text(text) => self.add("text", &text),
+            Piece::Thinking(text) => self.add("thinking", &text),
+            Piece::Call { name, arguments } => {
+                let input: Value = serde_json::from_str(&arguments).unwrap_or_else(|_| json!({}));
+                self.content.push(tool_use(&name, input));
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.end = Some(end);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the gateway answers on which path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::context::Context;
+use crate::gateway::access::{check_host, check_token};
+use crate::gateway::answer::{self, EventStream};
+use crate::gateway::api_error::ApiError;
+use crate::gateway::http::{HttpResponse, error_response, json_response, read_body, stream_response};
+use crate::gateway::message::Whole;
+use crate::gateway::request::{self, MessagesRequest};
+use crate::gateway::shrink;
+use crate::gateway::upstream::Upstream;
+
+/// How long an answer may take to begin before its stream is opened without it. Until then a failure has its own status.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// How many chunks may wait for a slow caller.
+const QUEUE: usize = 16;
+
+pub(super) struct Gateway {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) context: Arc<Context>,
+    pub(super) token: String,
+    pub(super) port: u16,
+    pub(super) for_claude_code: bool,
+}
+
+impl Gateway {
+    pub(super) async fn respond(self: Arc<Gateway>, request: Request<Incoming>) -> HttpResponse {
+        self.route(request).await.unwrap_or_else(|error| error_response(&error))
+    }
+
+    async fn route(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
+        check_host(&request, self.port)?;
+        let path = request.uri().path().trim_end_matches('/').to_string();
+        let method = request.method().clone();
+        // Claude Code 2.1.110 looks by this whether somebody is there.
+        if path.is_empty() && (method == Method::HEAD || method == Method::GET) {
+            return Ok(json_response(StatusCode::OK, &json!({})));
+        }
+        check_token(&request, &self.token)?;
+        match (method.as_str(), path.as_str()) {
+            ("POST", "/v1/messages") => self.messages(request).await,
+            ("POST", "/v1/messages/count_tokens") => {
+                let request = request::read(&read_body(request).await?)?;
+                Ok(json_response(StatusCode::OK, &json!({"input_tokens": shrink::estimate(&request)})))
+            }
+            ("GET", "/v1/models") => {
+                let model = self.model().await;
+                let id = model["id"].clone();
+                Ok(json_response(StatusCode::OK, &json!({"data": [model], "has_more": false, "first_id": id, "last_id": id})))
+            }
+            ("GET", path) if path.starts_with("/v1/models/") => Ok(json_response(StatusCode::OK, &self.model().await)),
+            (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(ApiError {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                ..ApiError::bad_request(format!("{method} is not for {path}"))
+            }),
+            _ => Err(ApiError::not_found(format!("{path} is nothing that this gateway has"))),
+        }
+    }
+
+    async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
+        let request = request::read(&read_body(request).await?)?;
+        if !request.streams {
+            let mut whole = Whole::default();
+            let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
+            answer::unload_when_idle(&self.context).await;
+            outcome?;
+            let message =
+                whole.message(self.reported_model(&request)).ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
+            return Ok(json_response(StatusCode::OK, &message));
+        }
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (failed, mut has_begun) = oneshot::channel();
+        tokio::spawn(async move {
+            let gone = sender.clone();
+            let mut streamed = EventStream::new(&request, self.reported_model(&request), sender, failed);
+            // Closing the connection to the server cancels the answer there.
+            tokio::select! {
+                () = gone.closed() => {}
+                () = streamed.run(&self.upstream, &self.context, &request) => {}
+            }
+            answer::unload_when_idle(&self.context).await;
+        });
+        if let Ok(Ok(error)) = tokio::time::timeout(HOLD, &mut has_begun).await {
+            return Err(error);
+        }
+        drop(has_begun);
+        Ok(stream_response(receiver))
+    }
+
+    /// The model that an answer says it is of. Claude Code keeps that name and, when the session is resumed, asks for it: with
+    /// the session back at Claude it must not be the local model's. Without one 2.1.330 asks for what the user has set.
+    fn reported_model(&self, request: &MessagesRequest) -> Value {
+        if self.for_claude_code { Value::Null } else { request.model.clone().into() }
+    }
+
+    async fn model(&self) -> Value {
+        let name = self.upstream.model_name().await;
+        json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
+    }
+}
