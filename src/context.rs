@@ -138,7 +138,7 @@ fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return assignments,
         Err(error) => {
-            let reason = error::plain(&error);
+            let reason = crate::text::plain(&error);
             error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
             return assignments;
         }

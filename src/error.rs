@@ -5,6 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::candidate::Candidate;
+use crate::text::plain;
+
 /// A failure as the user sees it: one line, a hint where there is something to do, and an exit code.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -115,51 +118,6 @@ pub(crate) enum Error {
     Supervisor(String),
     /// A drill did not end as it should.
     DrillFailed(String),
-}
-
-/// A place where Claude Code could be.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    /// The file, as found: never its canonical path, since version managers' links go by their name.
-    pub path: PathBuf,
-    /// Why it is not the one.
-    pub skipped: Option<Skip>,
-}
-
-/// Why a candidate is not the real Claude Code.
-#[derive(Debug)]
-pub(crate) enum Skip {
-    /// This very binary: a symlink, a hard link, another spelling.
-    Ourselves,
-    /// A copy or another version of this binary.
-    Copy,
-    /// `CLAUDE_BIN` must be absolute.
-    Relative,
-    /// No such file, or a link to nothing.
-    Missing,
-    /// A folder or another thing that is no regular file.
-    NotAFile,
-    /// No bytes: what an interrupted update leaves.
-    Empty,
-    /// No permission to execute it.
-    NotExecutable,
-    /// It cannot be looked at: a loop of links, a closed folder.
-    Unreadable(io::Error),
-}
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Skip::Ourselves => write!(f, "this is claude-failover itself"),
-            Skip::Copy => write!(f, "this is another copy of claude-failover"),
-            Skip::Relative => write!(f, "CLAUDE_BIN must be an absolute path"),
-            Skip::Missing => write!(f, "no such file"),
-            Skip::NotAFile => write!(f, "not a regular file"),
-            Skip::Empty => write!(f, "an empty file"),
-            Skip::NotExecutable => write!(f, "not executable"),
-            Skip::Unreadable(error) => write!(f, "{}", plain(error)),
-        }
-    }
 }
 
 /// What most of our functions return.
@@ -301,16 +259,4 @@ pub(crate) fn warn(applet: &str, message: &str) {
 pub(crate) fn say(line: &str) {
     use io::Write;
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// An I/O error in the system's words, without Rust's `(os error N)`.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())])
-}
-
-/// The same text with a small first letter, to go on after our name.
-pub(crate) fn uncapitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -5,6 +5,7 @@
 
 mod agent;
 mod answer;
+mod candidate;
 mod claude_code;
 mod cli;
 mod completions;

@@ -1,4 +1,6 @@
-//! Text that all layers meet: JSON with lone surrogates, and times for people to read.
+//! Text that all layers meet: JSON with lone surrogates; times and errors for people to read.
+
+use std::io;
 
 use jiff::Timestamp;
 
@@ -38,6 +40,18 @@ pub(crate) fn clock(time: Timestamp, now: Timestamp) -> String {
     let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone));
     let format = if time.date() == now.date() { "%H:%M" } else { "%a %d %b %H:%M" };
     time.strftime(format).to_string()
+}
+
+/// An I/O error in the system's words, without Rust's `(os error N)`.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())])
+}
+
+/// The same text with a small first letter, to go on after our name.
+pub(crate) fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

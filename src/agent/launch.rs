@@ -17,7 +17,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
-use crate::error::{Error, Result, plain, say};
+use crate::error::{Error, Result, say};
 use crate::gateway;
 use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
 use crate::local_model::request::RequestSettings;
@@ -27,6 +27,7 @@ use crate::os::process::own_path;
 use crate::server::Server;
 use crate::server::probe::State;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+use crate::text::plain;
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed.

@@ -15,9 +15,10 @@ use std::process::Command;
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::candidate::{Candidate, Skip};
 use crate::context::Context;
 use crate::error;
-use crate::error::{Candidate, Error, Result, Skip};
+use crate::error::{Error, Result};
 use crate::names::EXEC_TRAIL;
 use crate::os::process::current_exe;
 use crate::settings::Setting;
@@ -114,7 +115,7 @@ pub(crate) fn not_run(path: PathBuf, error: &io::Error) -> Error {
             None => "its interpreter is missing".into(),
         },
         Some(nix::errno::Errno::E2BIG) => "the arguments and the environment are too long for this system".into(),
-        _ => error::plain(error),
+        _ => crate::text::plain(error),
     };
     Error::ClaudeNotRun { path, reason }
 }

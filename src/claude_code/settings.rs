@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result};
 use crate::names::AGENT_SESSION;
 use crate::os::process::start_mark;
+use crate::text::plain;
 use crate::text::replace_lone_surrogates;
 
 /// The gateway and the model behind it.

@@ -108,7 +108,7 @@ fn is_refusal(error: &io::Error) -> bool {
 /// The transport's error, in few words.
 pub(crate) fn transport_line(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Io(io) => crate::error::plain(io),
+        ureq::Error::Io(io) => crate::text::plain(io),
         ureq::Error::Timeout(Timeout::Connect) => "the connection was not taken in time".into(),
         ureq::Error::HostNotFound => "its host has no address".into(),
         ureq::Error::Protocol(_) => "it does not speak HTTP as it should".into(),

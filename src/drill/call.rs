@@ -17,10 +17,11 @@ use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::drill::scenario::Scenario;
 use crate::drill::{Event, PROMPT};
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, STATE_DIR};
 use crate::os::process::own_path;
 use crate::settings::Setting;
+use crate::text::plain;
 
 /// After this long without a word Claude counts as hung in the drill of that. It takes its time to start, too.
 const STALL: &str = "8";

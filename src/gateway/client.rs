@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::completions::endpoint::{Endpoint, Timeouts};
-use crate::error::plain;
+use crate::text::plain;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

@@ -17,13 +17,14 @@ use nix::unistd::{Pid as NixPid, setsid};
 
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, SERVER_ID};
 use crate::os::atomic_file::{private_file, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
 use crate::settings::Setting;
+use crate::text::plain;
 
 /// The long option under which the binary runs itself as the server's first moment.
 pub(crate) const RUN_OPTION: &str = "--run-server";

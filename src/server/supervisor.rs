@@ -5,11 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result};
 use crate::server::child::Child;
 use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
 use crate::settings::Setting;
+use crate::text::plain;
 
 /// Whoever runs the server.
 pub(crate) trait Supervisor: Send + Sync {

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use nix::fcntl::OFlag;
 
 use crate::context::Context;
-use crate::error;
 use crate::error::{Error, Result};
 use crate::os::atomic_file::replace_flushed;
 use crate::settings::Setting;
@@ -62,7 +61,7 @@ impl Flag {
         let text = match read_start(&self.path) {
             Ok(text) => text,
             Err(error) if is_absent(&error) => return (Backend::Claude, None),
-            Err(error) => return ignored(format!("cannot be read ({})", error::plain(&error))),
+            Err(error) => return ignored(format!("cannot be read ({})", crate::text::plain(&error))),
         };
         let word = String::from_utf8_lossy(&text);
         let word = word.trim_start_matches('\u{feff}').trim();

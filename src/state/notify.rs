@@ -4,9 +4,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::context::Context;
-use crate::error::{plain, warn};
+use crate::error::warn;
 use crate::settings::Setting;
 use crate::state::flag::Backend;
+use crate::text::plain;
 
 /// Tells of the switch.
 pub(crate) fn flipped(context: &Context, backend: Backend) {
