@@ -17,7 +17,7 @@ use crate::local_model::unload;
 use crate::os::signals::{Signals, Target};
 use crate::routing::reason::Refusal;
 use crate::state::ledger::{AnsweredBy, RouteName};
-use crate::stdin::Stdin;
+use crate::stdin::{Pump, Stdin};
 use crate::watch::next_try::NextTry;
 
 impl Failover<'_> {
@@ -37,7 +37,9 @@ impl Failover<'_> {
             Ok(signals) => signals,
             Err(error) => return report(self.applet, &error),
         };
-        match self.answer(refusal, input, None, &signals, None) {
+        let pump = next.stdin.pump().cloned();
+        let keep_no_more = move || pump.iter().for_each(Pump::keep_no_more);
+        match self.answer(refusal, input, None, &signals, Some(Box::new(keep_no_more))) {
             Ok(answered) => self.record_local(RouteName::Answer, refusal, answered),
             Err(error) => {
                 self.say_why_not(&error);
