@@ -9,14 +9,14 @@ const CLOSE: &str = "</think>";
 /// Passes text on as it comes, but for a leading `<think>` block. Tags inside the answer are the answer's own.
 #[derive(Default)]
 pub(crate) struct Filter {
-    stage: Stage,
+    part: Part,
     withheld: String,
     has_thought: bool,
     thought: String,
 }
 
 #[derive(Default, PartialEq)]
-enum Stage {
+enum Part {
     #[default]
     Start,
     Thinking,
@@ -26,41 +26,41 @@ enum Stage {
 impl Filter {
     /// Takes text and returns what certainly belongs to the answer.
     pub(crate) fn push(&mut self, text: &str) -> String {
-        if self.stage == Stage::Answer {
+        if self.part == Part::Answer {
             return text.to_string();
         }
         self.withheld.push_str(text);
         loop {
-            match self.stage {
-                Stage::Start => {
+            match self.part {
+                Part::Start => {
                     let begun = self.withheld.trim_start();
                     if begun.starts_with(OPEN) {
-                        self.stage = Stage::Thinking;
+                        self.part = Part::Thinking;
                         self.has_thought = true;
                     } else if OPEN.starts_with(begun) {
                         return String::new();
                     } else {
-                        self.stage = Stage::Answer;
+                        self.part = Part::Answer;
                         return self.take_withheld();
                     }
                 }
-                Stage::Thinking => match self.withheld.find(CLOSE) {
+                Part::Thinking => match self.withheld.find(CLOSE) {
                     Some(at) => {
                         self.thought.push_str(self.withheld[..at].trim_start().trim_start_matches(OPEN));
                         self.withheld.drain(..at + CLOSE.len());
-                        self.stage = Stage::Start;
+                        self.part = Part::Start;
                     }
                     None => return String::new(),
                 },
-                Stage::Answer => return self.take_withheld(),
+                Part::Answer => return self.take_withheld(),
             }
         }
     }
 
     /// The text has ended: returns what was withheld and is no thinking after all.
     pub(crate) fn finish(&mut self) -> String {
-        match self.stage {
-            Stage::Thinking => String::new(),
+        match self.part {
+            Part::Thinking => String::new(),
             _ => self.take_withheld(),
         }
     }

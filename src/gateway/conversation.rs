@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 /// The conversation so far, in the order that strict templates ask for: user and assistant in turn, and the results of all
 /// of a message's calls right behind it.
 #[derive(Default)]
-pub(super) struct Conversation {
+pub(super) struct ChatMessages {
     messages: Vec<Value>,
     /// The calls that have no result yet.
     open: Vec<String>,
 }
 
-impl Conversation {
+impl ChatMessages {
     /// The messages of a request. System messages from before the first answer go to `system`.
     pub(super) fn read(list: &[Value], system: &mut Vec<String>) -> Vec<Value> {
-        let mut conversation = Conversation::default();
+        let mut chat = ChatMessages::default();
         for message in list {
-            conversation.add(message, system);
+            chat.add(message, system);
         }
-        conversation.close_calls();
-        conversation.messages
+        chat.close_calls();
+        chat.messages
     }
 
     fn add(&mut self, message: &Value, system: &mut Vec<String>) {

@@ -12,12 +12,12 @@ pub(crate) struct Events {
     input_tokens: u64,
     out: Vec<u8>,
     has_begun: bool,
-    open: Option<Block>,
+    open: Option<OpenBlock>,
     next: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Block {
+enum OpenBlock {
     Text,
     Thinking,
 }
@@ -70,19 +70,19 @@ impl Events {
 
     fn close(&mut self) {
         if let Some(block) = self.open.take() {
-            if block == Block::Thinking {
+            if block == OpenBlock::Thinking {
                 self.delta(self.next, json!({"type": "signature_delta", "signature": ""}));
             }
             self.stop_block();
         }
     }
 
-    fn open(&mut self, block: Block) {
+    fn open(&mut self, block: OpenBlock) {
         if self.open != Some(block) {
             self.close();
             self.start_block(empty_block(match block {
-                Block::Text => "text",
-                Block::Thinking => "thinking",
+                OpenBlock::Text => "text",
+                OpenBlock::Thinking => "thinking",
             }));
             self.open = Some(block);
         }
@@ -94,11 +94,11 @@ impl Sink for Events {
         self.begin();
         match piece {
             Piece::Text(text) => {
-                self.open(Block::Text);
+                self.open(OpenBlock::Text);
                 self.delta(self.next, json!({"type": "text_delta", "text": text}));
             }
             Piece::Thinking(text) => {
-                self.open(Block::Thinking);
+                self.open(OpenBlock::Thinking);
                 self.delta(self.next, json!({"type": "thinking_delta", "thinking": text}));
             }
             Piece::Call { name, arguments } => {

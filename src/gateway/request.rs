@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::completions::tool::Tool;
 use crate::gateway::api_error::ApiError;
-use crate::gateway::conversation::{Conversation, texts};
+use crate::gateway::conversation::{ChatMessages, texts};
 use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
@@ -55,7 +55,7 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: field required"))?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
-    let messages = Conversation::read(list, &mut system);
+    let messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
