@@ -47,7 +47,7 @@ pub(crate) fn run(
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);
-            return Ok(Exit::Code(error.code()));
+            return Ok(Exit::Code(error.exit_code()));
         }
     };
     loop {

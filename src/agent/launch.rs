@@ -27,7 +27,6 @@ use crate::os::process::own_path;
 use crate::server::Server;
 use crate::server::probe::State;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
-use crate::text::plain;
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed.
@@ -130,7 +129,7 @@ fn start_gateway(
         // On a screen that Claude Code draws, nobody else may write.
         .stderr(if is_print { Stdio::inherit() } else { Stdio::null() });
     let started = command.spawn();
-    started.map(|_| ()).map_err(|error| Error::Supervisor(format!("cannot start the gateway: {}", plain(&error))))
+    started.map(|_| ()).map_err(|error| Error::GatewayNotStarted { source: error })
 }
 
 /// How much of what the user adds to the system prompt stays in a request that must be short, in characters.

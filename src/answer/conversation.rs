@@ -243,7 +243,7 @@ impl<'a> Conversation<'a> {
                 Event::InputEnded(Some(error)) => {
                     // With the reporter locked no other thread is within a line.
                     self.shared.reporter().abandon();
-                    return Err(Error::AsClaude(error));
+                    return Err(Error::AsClaude { text: error });
                 }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
                 Event::Interrupt => {

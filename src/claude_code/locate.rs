@@ -198,7 +198,7 @@ impl Trail {
                     || fs::symlink_metadata(&candidate.path).is_ok()
             };
             candidates.retain(is_worth_listing);
-            Error::ClaudeNotFound(candidates)
+            Error::ClaudeNotFound { candidates }
         })
     }
 }

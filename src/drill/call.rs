@@ -97,7 +97,7 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &F
         hosts.push(if hosts.is_empty() { "127.0.0.1" } else { ",127.0.0.1" });
         command.env(name, hosts);
     }
-    let wrap = |error: io::Error| Error::DrillFailed(format!("cannot run ourselves: {}", plain(&error)));
+    let wrap = |error: io::Error| Error::DrillFailed { reason: format!("cannot run ourselves: {}", plain(&error)) };
     // One pipe for both, so that what is written is told in its order.
     let (reader, writer) = io::pipe().map_err(wrap)?;
     command.current_dir(place("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrap)?).stderr(writer);

@@ -109,7 +109,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
 }
 
 fn fail<T>(reason: &str) -> Result<T> {
-    Err(Error::DrillFailed(reason.into()))
+    Err(Error::DrillFailed { reason: reason.into() })
 }
 
 /// Follows the call to its end: whether Anthropic was asked, and who answered.

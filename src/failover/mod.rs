@@ -199,7 +199,7 @@ impl<'a> Failover<'a> {
 
     /// What Claude Code refuses, too, it says itself.
     fn say_why_not(&self, error: &Error) {
-        if matches!(error, Error::AsClaude(_)) {
+        if matches!(error, Error::AsClaude { .. }) {
             return;
         }
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();

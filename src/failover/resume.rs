@@ -94,10 +94,10 @@ impl Failover<'_> {
                 Step::Answering => self.say(&line),
                 Step::NearLimit => {}
                 Step::Refused(_) | Step::Interrupted(_) => {
-                    let description = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
+                    let reason = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
                     let (next, mut out, _) = watch.hand_over();
                     out.set_mark(None);
-                    self.say_why_not(&Error::Answer(description));
+                    self.say_why_not(&Error::AgentFailed { reason });
                     return Err((next, out).into());
                 }
                 Step::Ended(exit) => {

@@ -113,7 +113,7 @@ fn start(args: &[&str]) {
 pub(crate) fn watch(context: &Context, args: &[OsString]) -> Result<()> {
     let is_to_warm = args == [WARM];
     if !args.is_empty() && !is_to_warm {
-        return Err(Error::Usage(format!("`{WATCH_OPTION}` is for claude-failover itself")));
+        return Err(Error::Usage { message: format!("`{WATCH_OPTION}` is for claude-failover itself") });
     }
     close_inherited_files();
     if is_to_warm {

@@ -84,7 +84,7 @@ impl<'a> Call<'a> {
                 self.parsed = Some(Parsed::Prompt(command_line.clone()));
                 Ok(command_line)
             }
-            Some(Parsed::NeedsNoModel) | None => Err(Error::Usage("this call needs no model".into())),
+            Some(Parsed::NeedsNoModel) | None => Err(Error::Usage { message: "this call needs no model".into() }),
         }
     }
 
@@ -230,7 +230,7 @@ impl Facts for Call<'_> {
         }
         let (applet, context) = (self.applet, self.context);
         let found = self.real_claude.get_or_insert_with(|| locate::announce(applet, context));
-        !matches!(found, Err(Error::ClaudeNotFound(_)))
+        !matches!(found, Err(Error::ClaudeNotFound { .. }))
     }
 
     fn condition(&mut self) -> Option<Condition> {

@@ -65,7 +65,7 @@ impl Server {
         }
         self.set_aside_old_log();
         self.supervisor.start(lock).map_err(|error| match error {
-            Error::Supervisor(said) => self.did_not_come_up(&said, "see `llm-failover logs`"),
+            Error::Supervisor { reason: said } => self.did_not_come_up(&said, "see `llm-failover logs`"),
             other => other,
         })
     }

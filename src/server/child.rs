@@ -77,7 +77,7 @@ impl Supervisor for Child {
     fn installed(&self) -> Result<()> {
         match self.command {
             Some(_) => Ok(()),
-            None => Err(Error::NotInstalled("no local server is installed: LLM_SERVER_CMD is not set".into())),
+            None => Err(Error::NotInstalled { reason: "no local server is installed: LLM_SERVER_CMD is not set".into() }),
         }
     }
 
@@ -104,8 +104,9 @@ impl Supervisor for Child {
             .stdout(log)
             .stderr(second)
             .spawn();
-        *self.started() =
-            Some(child.map_err(|error| Error::Supervisor(format!("cannot start the local server: {}", plain(&error))))?);
+        *self.started() = Some(
+            child.map_err(|error| Error::Supervisor { reason: format!("cannot start the local server: {}", plain(&error)) })?,
+        );
         Ok(())
     }
 
@@ -130,7 +131,7 @@ impl Supervisor for Child {
                 is_gone_within(GRACE, || self.is_gone(pid, group))
             });
             if !is_gone {
-                return Err(Error::Supervisor(format!("the local server (pid {pid}) does not end")));
+                return Err(Error::Supervisor { reason: format!("the local server (pid {pid}) does not end") });
             }
         }
         // One that was started a moment ago may not have written who it is.
@@ -181,9 +182,11 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 /// # Errors
 /// If that cannot be done; otherwise it does not return.
 pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
-    let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
-    let command = context.settings.server_command().ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
-    setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;
+    let [pid_file] = args else { return Err(Error::Usage { message: format!("`{RUN_OPTION}` is for claude-failover itself") }) };
+    let command =
+        context.settings.server_command().ok_or_else(|| Error::NotInstalled { reason: "LLM_SERVER_CMD is not set".into() })?;
+    setsid()
+        .map_err(|errno| Error::Supervisor { reason: format!("cannot make a session for the local server: {}", errno.desc()) })?;
     close_inherited_files();
     let _ = SigSet::all().thread_unblock();
     let id = write_pid_file(Path::new(pid_file), context.settings.port()?)?;
@@ -199,12 +202,12 @@ pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> 
     if context.env("HF_HUB_OFFLINE").is_none() {
         shell.env("HF_HUB_OFFLINE", "1");
     }
-    Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
+    Err(Error::Supervisor { reason: format!("cannot run `/bin/sh`: {}", plain(&shell.exec())) })
 }
 
 fn write_pid_file(path: &Path, port: u16) -> Result<String> {
     let pid = std::process::id().cast_signed();
-    let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
+    let mark = start_mark(pid).ok_or_else(|| Error::Supervisor { reason: "cannot read when this process started".into() })?;
     let id = format!("{pid} {mark} {port}");
     replace_private(path, format!("{id}\n").as_bytes())?;
     Ok(id)

@@ -33,16 +33,17 @@ impl Launchd {
     }
 
     fn plist(&self) -> Result<&PathBuf> {
-        let missing = |plist: &PathBuf| Error::NotInstalled(format!("`{}` is missing", plist.display()));
+        let missing = |plist: &PathBuf| Error::NotInstalled { reason: format!("`{}` is missing", plist.display()) };
         match (&self.launchctl, &self.plist) {
             (Some(_), Some(plist)) if plist.is_file() => Ok(plist),
             (Some(_), Some(plist)) => Err(missing(plist)),
-            _ => Err(Error::NotInstalled("`launchctl` is not on PATH".into())),
+            _ => Err(Error::NotInstalled { reason: "`launchctl` is not on PATH".into() }),
         }
     }
 
     fn launchctl(&self, args: &[&str]) -> Result<Output> {
-        let program = self.launchctl.as_deref().ok_or_else(|| Error::NotInstalled("`launchctl` is not on PATH".into()))?;
+        let program =
+            self.launchctl.as_deref().ok_or_else(|| Error::NotInstalled { reason: "`launchctl` is not on PATH".into() })?;
         run(Command::new(program).args(args))
     }
 
@@ -153,7 +154,9 @@ impl Supervisor for Launchd {
         while self.is_loaded()? {
             if begun.elapsed() > STOP_LIMIT {
                 let error = refusal.map(|bootout| failed("launchctl bootout", &bootout));
-                return Err(error.unwrap_or_else(|| Error::Supervisor(format!("`{}` does not end under launchd", self.label))));
+                return Err(
+                    error.unwrap_or_else(|| Error::Supervisor { reason: format!("`{}` does not end under launchd", self.label) })
+                );
             }
             if let (true, Ok(plist)) = (refusal.is_some() || self.loaded()?.is_empty(), self.plist()) {
                 self.launchctl(&["unload", &plist.to_string_lossy()])?;

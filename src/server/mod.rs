@@ -128,7 +128,8 @@ impl Server {
     /// # Errors
     /// If it is ours and cannot be ended.
     pub(crate) fn stop(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<Stopped> {
-        let _only_one = self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor(format!("{BUSY}: try again")))?;
+        let _only_one =
+            self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor { reason: format!("{BUSY}: try again") })?;
         if self.supervisor.running() != Running::Yes {
             self.supervisor.stop()?;
             return Ok(if self.state() == State::Down { Stopped::WasDown } else { Stopped::NotOurs });
@@ -141,7 +142,9 @@ impl Server {
             sleep(POLL);
         }
         match self.supervisor.running() {
-            Running::Yes => Err(Error::Supervisor(format!("the local server still runs under {}", self.supervisor.name()))),
+            Running::Yes => {
+                Err(Error::Supervisor { reason: format!("the local server still runs under {}", self.supervisor.name()) })
+            }
             Running::No(_) => Ok(Stopped::Freed(memory)),
         }
     }

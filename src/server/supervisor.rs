@@ -106,7 +106,7 @@ impl Supervisor for Nobody {
 
     fn installed(&self) -> Result<()> {
         Err(match &self.url {
-            None => Error::NotInstalled("no local server is installed".into()),
+            None => Error::NotInstalled { reason: "no local server is installed".into() },
             Some(url) => Error::DidNotComeUp {
                 reason: format!("nothing answers at {url}, and that server is not ours to start"),
                 log: vec![],
@@ -134,7 +134,7 @@ impl Supervisor for Nobody {
 /// If it cannot be run. Its exit status is not looked at.
 pub(crate) fn run(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |error| Error::Supervisor(format!("cannot run `{program}`: {}", plain(&error)));
+    let failed = |error| Error::Supervisor { reason: format!("cannot run `{program}`: {}", plain(&error)) };
     command.stdin(Stdio::null()).output().map_err(failed)
 }
 
@@ -143,9 +143,11 @@ pub(crate) fn failed(what: &str, output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let status = output.status;
-    Error::Supervisor(if said.is_empty() {
-        format!("`{what}` failed ({status})")
-    } else {
-        format!("`{what}` failed ({status}): {said}")
-    })
+    Error::Supervisor {
+        reason: if said.is_empty() {
+            format!("`{what}` failed ({status})")
+        } else {
+            format!("`{what}` failed ({status}): {said}")
+        },
+    }
 }

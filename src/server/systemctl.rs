@@ -28,7 +28,8 @@ impl Systemd {
     }
 
     fn systemctl(&self, args: &[&str]) -> Result<Output> {
-        let program = self.systemctl.as_deref().ok_or_else(|| Error::NotInstalled("`systemctl` is not on PATH".into()))?;
+        let program =
+            self.systemctl.as_deref().ok_or_else(|| Error::NotInstalled { reason: "`systemctl` is not on PATH".into() })?;
         let mut command = Command::new(program);
         command.arg("--user").args(args).arg(&self.unit);
         if let Some(dir) = &self.runtime_dir {
@@ -46,8 +47,8 @@ impl Supervisor for Systemd {
     fn installed(&self) -> Result<()> {
         match (&self.systemctl, &self.unit_file) {
             (Some(_), Some(file)) if Path::new(file).is_file() => Ok(()),
-            (Some(_), Some(file)) => Err(Error::NotInstalled(format!("`{}` is missing", file.display()))),
-            _ => Err(Error::NotInstalled("`systemctl` is not on PATH".into())),
+            (Some(_), Some(file)) => Err(Error::NotInstalled { reason: format!("`{}` is missing", file.display()) }),
+            _ => Err(Error::NotInstalled { reason: "`systemctl` is not on PATH".into() }),
         }
     }
 

@@ -275,7 +275,7 @@ impl<'a> Watch<'a> {
         Step::Ended(match self.out.take_error() {
             Some(error) => {
                 report(self.applet, &error);
-                if exit == Exit::Code(0) { Exit::Code(error.code()) } else { exit }
+                if exit == Exit::Code(0) { Exit::Code(error.exit_code()) } else { exit }
             }
             None => exit,
         })

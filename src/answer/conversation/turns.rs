@@ -110,8 +110,7 @@ impl Conversation<'_> {
                 }
             }
             TurnOutcome::NoStructure { reason, .. } if may_decline => {
-                let error = Error::Answer(format!("the local model's answers are not of the form: {reason}"));
-                self.state = State::Declined(error);
+                self.state = State::Declined(Error::NotOfSchema { reason });
                 return;
             }
             TurnOutcome::Failed(error) if may_decline => {
