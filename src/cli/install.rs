@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::claude_code::locate::FileId;
 use crate::error::{Error, Result};
 use crate::names::{NAMES, OWN_NAME};
+use crate::os::file_id::FileId;
 use crate::os::process::current_exe;
 
 /// Makes the links in `dir`, which is made too if it is missing. Links that are already right are kept, links to

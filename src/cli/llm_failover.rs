@@ -106,12 +106,12 @@ impl Command<'_> {
     }
 
     fn status(&self, json: bool) -> Result<()> {
-        let switch = Flag::new(self.context)?;
-        let (backend, warning) = switch.read();
+        let flag = Flag::new(self.context)?;
+        let (backend, warning) = flag.read();
         if let Some(warning) = warning {
             warn(NAME, &warning);
         }
-        let status = Status::look(self.context, &switch, backend).inspect_err(|_| {
+        let status = Status::look(self.context, &flag, backend).inspect_err(|_| {
             if !json {
                 print(&status::backend_line(backend));
             }

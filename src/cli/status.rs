@@ -57,7 +57,7 @@ impl Status {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) fn look(context: &Context, switch: &Flag, backend: Backend) -> Result<Status> {
+    pub(crate) fn look(context: &Context, flag: &Flag, backend: Backend) -> Result<Status> {
         let server = Server::new(context)?;
         let (state, detail) = match server.state() {
             State::Down => ("down", None),
@@ -67,7 +67,7 @@ impl Status {
             State::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
             State::Foreign(what) => ("foreign", Some(what)),
         };
-        let since_time = switch.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
+        let since_time = flag.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {
             backend,
             since: since_time.map(|time| time.to_string()),

@@ -156,7 +156,7 @@ fn result(message: &Value) -> (Answer, String) {
 
 /// Stops the server that the drill has started. The user's own switch may have sent others there meanwhile.
 fn is_stopped_again(context: &Context) -> bool {
-    let is_wanted = Flag::new(context).is_ok_and(|switch| switch.read().0 == Backend::Local);
+    let is_wanted = Flag::new(context).is_ok_and(|flag| flag.read().0 == Backend::Local);
     let is_down = || Server::new(context).is_ok_and(|server| server.state() == State::Down);
     !is_wanted && !is_down() && unload::unload(context).is_ok() && is_down()
 }

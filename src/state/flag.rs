@@ -132,5 +132,5 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Whether the switch says `auto`.
 pub(crate) fn is_auto(context: &Context) -> bool {
-    Flag::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
+    Flag::new(context).is_ok_and(|flag| flag.read().0 == Backend::Auto)
 }

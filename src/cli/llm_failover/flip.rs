@@ -45,9 +45,9 @@ impl Command<'_> {
 
     /// What was learned of Claude is forgotten: whoever sets the switch knows better.
     fn flip(&self, backend: Backend) -> Result<()> {
-        let switch = Flag::new(self.context)?;
-        let (before, _) = switch.read();
-        switch.write(backend)?;
+        let flag = Flag::new(self.context)?;
+        let (before, _) = flag.read();
+        flag.write(backend)?;
         if let Ok(breaker) = Breaker::new(self.context) {
             breaker.reset();
         }

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::claude_code::locate::FileId;
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::private_file;
+use crate::os::file_id::FileId;
 
 /// A file that is larger is set aside.
 const SIZE_LIMIT: u64 = 1 << 20;
