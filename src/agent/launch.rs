@@ -25,7 +25,7 @@ use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::process::own_path;
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
@@ -93,7 +93,7 @@ fn has_stored_key(context: &Context) -> bool {
 fn find_model(context: &Context, server: &Server, settings: &RequestSettings) -> Model {
     let hub_cache = HubCache::new(context);
     let known = by_settings(settings, server.endpoint(), &hub_cache, true);
-    let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
+    let told = || (server.state() == ServerState::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
     let unknown = || {
         let name = settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown);
         Model { name, window: settings.window, is_checked: false }

@@ -75,7 +75,7 @@ fn log(context: &Context, options: &Log) -> Result<String> {
     if lines.is_empty() {
         error::say(&format!("{NAME}: no calls in the ledger yet"));
     }
-    let is_wanted = |line: &&ledger::Line| options.since.is_none_or(|since| line.entry.time >= since);
+    let is_wanted = |line: &&ledger::LedgerLine| options.since.is_none_or(|since| line.entry.time >= since);
     Ok(match options.since {
         Some(since) if !options.json => {
             let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();

@@ -20,13 +20,13 @@ pub(crate) enum CompletionError {
     /// The server lives and will never answer: its generation thread has died (mlx-lm).
     Dead(String),
     /// The server does not know the model's name.
-    UnknownModel(Refusal),
+    UnknownModel(ServerRefusal),
     /// The server's template takes no system message.
-    NoSystemRole(Refusal),
+    NoSystemRole(ServerRefusal),
     /// The server cannot hold answers to the form that was asked for.
-    NoResponseFormat(Refusal),
+    NoResponseFormat(ServerRefusal),
     /// The model sees no images.
-    NoImages(Refusal),
+    NoImages(ServerRefusal),
     TooLong {
         /// In tokens, if the server says it.
         prompt: Option<u64>,
@@ -35,7 +35,7 @@ pub(crate) enum CompletionError {
     /// The connection broke before anything of an answer came.
     Broken(String),
     /// The server refused for another reason.
-    Refusal(Refusal),
+    Refusal(ServerRefusal),
     /// Nothing came for the idle time.
     Stalled { idle: Duration, partial: String },
     /// The stream ended before its end.
@@ -55,7 +55,7 @@ pub(crate) enum CompletionError {
 
 /// The server's refusal.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ServerRefusal {
     pub status: u16,
     /// The server's message, with the status before it.
     pub line: String,
@@ -123,7 +123,7 @@ pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) 
     let status = status.as_u16();
     if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
         let line = format!("HTTP {status}: it redirects to {}: set LOCAL_LLM_URL to that", without_secrets(&location));
-        return CompletionError::Refusal(Refusal { status, line });
+        return CompletionError::Refusal(ServerRefusal { status, line });
     }
     if status == 503 && says(&["loading"]) {
         CompletionError::Loading
@@ -133,16 +133,16 @@ pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) 
         let error = &serde_json::from_str::<Value>(body).unwrap_or_default()["error"];
         CompletionError::TooLong { prompt: error["n_prompt_tokens"].as_u64(), window: error["n_ctx"].as_u64() }
     } else if says(&["model", "not found"]) || says(&["model", "does not exist"]) || says(&["model name is missing"]) {
-        CompletionError::UnknownModel(Refusal { status, line })
+        CompletionError::UnknownModel(ServerRefusal { status, line })
     } else if says(&["system", "role", "not supported"]) {
-        CompletionError::NoSystemRole(Refusal { status, line })
+        CompletionError::NoSystemRole(ServerRefusal { status, line })
     } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
-        CompletionError::NoResponseFormat(Refusal { status, line })
+        CompletionError::NoResponseFormat(ServerRefusal { status, line })
     } else if ["image", "content type", "multimodal", "vision"].iter().any(|word| lower.contains(word)) {
         // llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
-        CompletionError::NoImages(Refusal { status, line })
+        CompletionError::NoImages(ServerRefusal { status, line })
     } else {
-        CompletionError::Refusal(Refusal { status, line })
+        CompletionError::Refusal(ServerRefusal { status, line })
     }
 }
 

@@ -9,8 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::drill::scenario::{Refusal, Reply, Scenario};
-use crate::drill::{Event, PROMPT};
+use crate::drill::scenario::{ApiRefusal, ApiReply, Scenario};
+use crate::drill::{DrillEvent, PROMPT};
 use crate::error::{Error, Result};
 
 /// The API. It ends with this process.
@@ -36,7 +36,7 @@ impl Api {
     }
 
     /// Serves as one in `scenario`, and tells what it is asked and does.
-    pub(crate) fn serve(self, scenario: Scenario, events: Sender<Event>) {
+    pub(crate) fn serve(self, scenario: Scenario, events: Sender<DrillEvent>) {
         let asked = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
@@ -51,7 +51,7 @@ impl Api {
 }
 
 /// Serves one request.
-fn serve(mut stream: &TcpStream, scenario: Scenario, asked: &AtomicUsize, events: &Sender<Event>) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, scenario: Scenario, asked: &AtomicUsize, events: &Sender<DrillEvent>) -> io::Result<()> {
     let (line, body) = read(stream)?;
     if line.contains("count_tokens") {
         return stream.write_all(whole(200, &[], &json!({"input_tokens": 1})).as_bytes());
@@ -61,17 +61,17 @@ fn serve(mut stream: &TcpStream, scenario: Scenario, asked: &AtomicUsize, events
     }
     let (reply, words) = scenario.reply(if is_call(&body) { asked.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
     if is_call(&body) {
-        let _ = events.send(Event::Asked(words));
+        let _ = events.send(DrillEvent::Asked(words));
     }
     match reply {
-        Reply::Cut => Ok(()),
+        ApiReply::Cut => Ok(()),
         // Until who has asked goes away.
-        Reply::Silence => stream.read(&mut [0]).map(|_| ()),
-        Reply::Refuse(Refusal { status, kind, message, headers }) => {
+        ApiReply::Silence => stream.read(&mut [0]).map(|_| ()),
+        ApiReply::Refuse(ApiRefusal { status, kind, message, headers }) => {
             let error = json!({"type": "error", "error": {"type": kind, "message": message}});
             stream.write_all(whole(status, &headers, &error).as_bytes())
         }
-        Reply::Text(text) => stream.write_all(answer(&body, text).as_bytes()),
+        ApiReply::Text(text) => stream.write_all(answer(&body, text).as_bytes()),
     }
 }
 

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::drill::scenario::Scenario;
-use crate::drill::{Event, PROMPT};
+use crate::drill::{DrillEvent, PROMPT};
 use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, STATE_DIR};
 use crate::os::process::own_path;
@@ -59,7 +59,7 @@ impl Drop for Folder {
 }
 
 /// The call.
-pub(crate) struct Call {
+pub(crate) struct DrillCall {
     process: Child,
     lines: BufReader<PipeReader>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Call {
 ///
 /// # Errors
 /// If it cannot be started.
-pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &Folder) -> Result<Call> {
+pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &Folder) -> Result<DrillCall> {
     let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
@@ -101,23 +101,23 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &F
     // One pipe for both, so that what is written is told in its order.
     let (reader, writer) = io::pipe().map_err(wrap)?;
     command.current_dir(place("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrap)?).stderr(writer);
-    Ok(Call { process: command.spawn().map_err(wrap)?, lines: BufReader::new(reader) })
+    Ok(DrillCall { process: command.spawn().map_err(wrap)?, lines: BufReader::new(reader) })
 }
 
-impl Call {
+impl DrillCall {
     /// Its process.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
     /// Tells what it writes, and its end after that.
-    pub(crate) fn follow(mut self, events: Sender<Event>) {
+    pub(crate) fn follow(mut self, events: Sender<DrillEvent>) {
         thread::spawn(move || {
             for line in self.lines.split(b'\n').map_while(std::result::Result::ok) {
-                let _ = events.send(Event::Wrote(String::from_utf8_lossy(&line).into_owned()));
+                let _ = events.send(DrillEvent::Wrote(String::from_utf8_lossy(&line).into_owned()));
             }
             if let Ok(status) = self.process.wait() {
-                let _ = events.send(Event::Ended(status));
+                let _ = events.send(DrillEvent::Ended(status));
             }
         });
     }

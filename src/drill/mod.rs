@@ -23,7 +23,7 @@ use crate::local_model::unload;
 use crate::names::OWN_NAME;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::state::flag::{Backend, Flag};
 
 /// What the played call asks.
@@ -33,7 +33,7 @@ const PROMPT: &str = "Say hello in one word.";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// What happens in a drill.
-pub(crate) enum Event {
+pub(crate) enum DrillEvent {
     /// Anthropic was asked, and did this.
     Asked(String),
     /// The call wrote a line on stdout or stderr.
@@ -43,7 +43,7 @@ pub(crate) enum Event {
 }
 
 /// Who answered the call.
-enum Answer {
+enum CallResult {
     Local,
     Claude,
     Failure,
@@ -62,7 +62,7 @@ pub(crate) enum Ending {
 /// If the call did not end as it should, or the drill could not be held.
 pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) -> Result<Ending> {
     let server = Server::new(context)?;
-    let was_down = server.state() == State::Down;
+    let was_down = server.state() == ServerState::Down;
     let claude = locate::find(context)?;
     let begun = Instant::now();
     let step = |text: &str| tell(&format!("{:>6.1} s  {}", begun.elapsed().as_secs_f64(), one_line(text)));
@@ -93,17 +93,19 @@ pub(crate) fn run(context: &Context, scenario: Scenario, tell: &dyn Fn(&str)) ->
     let (was_asked, answer) = played?;
     match answer {
         _ if !was_asked => fail("the real Claude did not ask the Anthropic of this drill"),
-        Some(Answer::Local) if scenario != Scenario::SignIn => {
+        Some(CallResult::Local) if scenario != Scenario::SignIn => {
             tell("answered locally, as it should be");
             Ok(Ending::AnsweredLocally)
         }
-        Some(Answer::Claude) if scenario == Scenario::Throttle => {
+        Some(CallResult::Claude) if scenario == Scenario::Throttle => {
             Ok(Ending::LeftToClaude("Claude Code waits out a short throttle by itself"))
         }
-        Some(Answer::Failure) if scenario == Scenario::SignIn => Ok(Ending::LeftToClaude("who is not signed in has to be told")),
-        Some(Answer::Local) => fail("the call was answered locally, and should not have been"),
-        Some(Answer::Claude) => fail("Claude's own answer came, and should not have"),
-        Some(Answer::Failure) => fail("the call failed"),
+        Some(CallResult::Failure) if scenario == Scenario::SignIn => {
+            Ok(Ending::LeftToClaude("who is not signed in has to be told"))
+        }
+        Some(CallResult::Local) => fail("the call was answered locally, and should not have been"),
+        Some(CallResult::Claude) => fail("Claude's own answer came, and should not have"),
+        Some(CallResult::Failure) => fail("the call failed"),
         None => fail("the call ended without a result"),
     }
 }
@@ -113,15 +115,15 @@ fn fail<T>(reason: &str) -> Result<T> {
 }
 
 /// Follows the call to its end: whether Anthropic was asked, and who answered.
-fn play(events: &Receiver<Event>, deadline: Instant, step: &dyn Fn(&str)) -> Result<(bool, Option<Answer>)> {
+fn play(events: &Receiver<DrillEvent>, deadline: Instant, step: &dyn Fn(&str)) -> Result<(bool, Option<CallResult>)> {
     let (mut was_asked, mut answer) = (false, None);
     loop {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Event::Asked(what)) => {
+            Ok(DrillEvent::Asked(what)) => {
                 was_asked = true;
                 step(&format!("Anthropic is asked, and {what}"));
             }
-            Ok(Event::Wrote(line)) => match serde_json::from_str::<Value>(&line) {
+            Ok(DrillEvent::Wrote(line)) => match serde_json::from_str::<Value>(&line) {
                 Ok(message) if message["type"] == "result" => {
                     let (who, what) = result(&message);
                     answer = Some(who);
@@ -130,7 +132,7 @@ fn play(events: &Receiver<Event>, deadline: Instant, step: &dyn Fn(&str)) -> Res
                 Ok(_) => {}
                 Err(_) => step(&format!("stderr: {line}")),
             },
-            Ok(Event::Ended(status)) => {
+            Ok(DrillEvent::Ended(status)) => {
                 step(&format!("the call ends with {}", status.to_string().replace("exit status:", "exit code")));
                 return Ok((was_asked, answer));
             }
@@ -140,24 +142,24 @@ fn play(events: &Receiver<Event>, deadline: Instant, step: &dyn Fn(&str)) -> Res
 }
 
 /// Who answered, and that in words.
-fn result(message: &Value) -> (Answer, String) {
+fn result(message: &Value) -> (CallResult, String) {
     let text = message["result"].as_str().unwrap_or_default();
     let model = message["modelUsage"].as_object().and_then(|models| models.keys().next());
     let is_local = message["failover"]["backend"] == "local";
     match message["is_error"] != false {
-        true if is_local => (Answer::Failure, format!("the local model fails: {text}")),
-        true => (Answer::Failure, format!("Claude fails: {text}")),
+        true if is_local => (CallResult::Failure, format!("the local model fails: {text}")),
+        true => (CallResult::Failure, format!("Claude fails: {text}")),
         false if is_local => {
-            (Answer::Local, format!("answered locally by {}: {text}", model.map_or("the local model", String::as_str)))
+            (CallResult::Local, format!("answered locally by {}: {text}", model.map_or("the local model", String::as_str)))
         }
-        false => (Answer::Claude, format!("answered by Claude: {text}")),
+        false => (CallResult::Claude, format!("answered by Claude: {text}")),
     }
 }
 
 /// Stops the server that the drill has started. The user's own switch may have sent others there meanwhile.
 fn is_stopped_again(context: &Context) -> bool {
     let is_wanted = Flag::new(context).is_ok_and(|flag| flag.read().0 == Backend::Local);
-    let is_down = || Server::new(context).is_ok_and(|server| server.state() == State::Down);
+    let is_down = || Server::new(context).is_ok_and(|server| server.state() == ServerState::Down);
     !is_wanted && !is_down() && unload::unload(context).is_ok() && is_down()
 }
 

@@ -26,11 +26,11 @@ pub(crate) enum Scenario {
 }
 
 /// What Anthropic does with a question.
-pub(crate) enum Reply {
+pub(crate) enum ApiReply {
     /// It answers.
     Text(&'static str),
     /// It refuses.
-    Refuse(Refusal),
+    Refuse(ApiRefusal),
     /// The connection is cut before a word.
     Cut,
     /// Nothing comes.
@@ -38,7 +38,7 @@ pub(crate) enum Reply {
 }
 
 /// How it refuses.
-pub(crate) struct Refusal {
+pub(crate) struct ApiRefusal {
     /// The HTTP status.
     pub status: u16,
     /// The error's type.
@@ -71,21 +71,21 @@ impl FromStr for Scenario {
 
 impl Scenario {
     /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
-    pub(crate) fn reply(self, nth: usize) -> (Reply, String) {
+    pub(crate) fn reply(self, nth: usize) -> (ApiReply, String) {
         let hours = SignedDuration::from_hours;
-        let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
+        let refuse = |status, kind, message, headers| ApiReply::Refuse(ApiRefusal { status, kind, message, headers });
         match self {
             Scenario::Limit => limit("five_hour", "5-hour", hours(3)),
             Scenario::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
             Scenario::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
-            Scenario::Down => (Reply::Cut, "cuts the connection".into()),
-            Scenario::Hang => (Reply::Silence, "says nothing".into()),
+            Scenario::Down => (ApiReply::Cut, "cuts the connection".into()),
+            Scenario::Hang => (ApiReply::Silence, "says nothing".into()),
             Scenario::Throttle if nth < THROTTLED => {
                 let message = "Number of requests has exceeded your per-minute rate limit";
                 let headers = vec![("retry-after", "1".into())];
                 (refuse(429, "rate_limit_error", message, headers), "says 429: too many requests, again in 1 s".into())
             }
-            Scenario::Throttle => (Reply::Text("Hello."), "answers".into()),
+            Scenario::Throttle => (ApiReply::Text("Hello."), "answers".into()),
             Scenario::SignIn => {
                 let message = "OAuth token has expired. Please obtain a new token or refresh your existing token.";
                 (refuse(401, "authentication_error", message, vec![]), "says 401: the sign-in has expired".into())
@@ -95,7 +95,7 @@ impl Scenario {
 }
 
 /// The headers are those from which Claude Code 1.0 to 2.1 knows a plan's limit.
-fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
+fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (ApiReply, String) {
     let now = Timestamp::now();
     let end = now + lasts;
     let end = end.round(Unit::Minute).unwrap_or(end);
@@ -107,6 +107,6 @@ fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
         ("anthropic-ratelimit-unified-fallback", "unavailable".into()),
     ];
     let message = "This request would exceed your account's rate limit. Please try again later.";
-    let refusal = Refusal { status: 429, kind: "rate_limit_error", message, headers };
-    (Reply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
+    let refusal = ApiRefusal { status: 429, kind: "rate_limit_error", message, headers };
+    (ApiReply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
 }

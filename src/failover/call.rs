@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::answer::request::{Handover, InputSource};
 use crate::claude_code::refusal::Verdict;
 use crate::error::report;
-use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
+use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::local_model::unload;
 use crate::os::exit::Exit;
 use crate::routing::reason::{Reason, Refusal};
@@ -21,7 +21,7 @@ use crate::watch::{Mode, Start, Step, Watch};
 
 impl Failover<'_> {
     /// Runs the real Claude, and answers in its place if it refuses.
-    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> Tried {
+    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> TryOutcome {
         let mode = match on_refusal {
             OnRefusal::Decide => Mode::Watched,
             OnRefusal::PassOn => Mode::PassedOn,
@@ -31,7 +31,7 @@ impl Failover<'_> {
         let start = Start { mode, give_up: self.give_up_after(), limits_retries, local: None };
         let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), start) {
             Ok(watch) => watch,
-            Err(error) => return Tried::Ended(report(self.applet, &error)),
+            Err(error) => return TryOutcome::Ended(report(self.applet, &error)),
         };
         loop {
             match watch.run() {
@@ -46,12 +46,12 @@ impl Failover<'_> {
                     drop(permit.take());
                     let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
                     match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
-                        Route::Wait(refusal) => return Tried::MustWait(watch.end().into(), refusal),
+                        Route::Wait(refusal) => return TryOutcome::MustWait(watch.end().into(), refusal),
                         Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
                         Route::Answer(_) => {
                             if let Some(code) = self.take_over(&mut watch, &verdict) {
                                 watch.end();
-                                return Tried::Ended(code);
+                                return TryOutcome::Ended(code);
                             }
                         }
                         _ => watch.pass_on_refusal(HashSet::new()),
@@ -61,7 +61,7 @@ impl Failover<'_> {
                 Step::Interrupted(verdict) => {
                     self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
                     drop(permit.take());
-                    return Tried::Ended(self.resume(watch, &verdict));
+                    return TryOutcome::Ended(self.resume(watch, &verdict));
                 }
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
@@ -74,7 +74,7 @@ impl Failover<'_> {
                         }
                     }
                     self.record_claude(&watch, exit);
-                    return Tried::Ended(exit.end_process());
+                    return TryOutcome::Ended(exit.end_process());
                 }
             }
         }
@@ -83,8 +83,8 @@ impl Failover<'_> {
     /// Passes on what Claude says: nobody else could answer.
     pub(super) fn pass_on(&self, next: NextTry) -> ExitCode {
         match self.watch(next, OnRefusal::PassOn, None) {
-            Tried::Ended(code) => code,
-            Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+            TryOutcome::Ended(code) => code,
+            TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
         }
     }
 

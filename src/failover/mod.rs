@@ -53,7 +53,7 @@ struct Failover<'a> {
 }
 
 /// How a try with Claude ended.
-enum Tried {
+enum TryOutcome {
     Ended(ExitCode),
     /// Claude refused, and the call is to wait; with its stdin for the next try.
     MustWait(Box<NextTry>, Refusal),
@@ -115,10 +115,10 @@ pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode
     Ok(None)
 }
 
-fn after(call: &mut Call, tried: Tried) -> Result<Option<ExitCode>> {
+fn after(call: &mut Call, tried: TryOutcome) -> Result<Option<ExitCode>> {
     match tried {
-        Tried::Ended(code) => Ok(Some(code)),
-        Tried::MustWait(next, refusal) => {
+        TryOutcome::Ended(code) => Ok(Some(code)),
+        TryOutcome::MustWait(next, refusal) => {
             call.give_back(*next);
             // Where the breaker cannot be kept, nothing else would slow this down.
             wait(call, &refusal)

@@ -7,7 +7,7 @@ use crate::agent::launch;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
-use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
+use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::routing::reason::Refusal;
 use crate::routing::route::OnRefusal;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
@@ -17,9 +17,9 @@ use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 impl Failover<'_> {
     /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> Tried {
+    pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> TryOutcome {
         match self.run_on_local_model(refusal, next, self.renderer(), None) {
-            Ok(code) => Tried::Ended(code),
+            Ok(code) => TryOutcome::Ended(code),
             Err(left) => self.watch(left.0, OnRefusal::PassOn, None),
         }
     }
@@ -46,8 +46,8 @@ impl Failover<'_> {
                 // The turn has its end. What the caller says next is for Claude again.
                 next.stdin.drop_answered_line();
                 match self.watch(next, OnRefusal::Decide, None) {
-                    Tried::Ended(code) => code,
-                    Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+                    TryOutcome::Ended(code) => code,
+                    TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
             }
         }

@@ -59,7 +59,7 @@ pub(crate) enum ClientError {
 }
 
 /// An answer whose body is still on its way.
-pub(crate) struct Answer {
+pub(crate) struct ClientResponse {
     response: Response<Incoming>,
     idle: Duration,
     /// Drives the connection. Dropping it closes the connection.
@@ -91,12 +91,12 @@ impl Client {
 
     /// POSTs `body` as JSON. An HTTP status is not an error here, and no redirect is followed: that could carry the key and the
     /// prompt elsewhere.
-    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<Answer, ClientError> {
+    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<ClientResponse, ClientError> {
         let idle = self.timeouts.idle;
         timeout(idle, self.send(body)).await.unwrap_or(Err(ClientError::Idle))
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<Answer, ClientError> {
+    async fn send(&self, body: Vec<u8>) -> Result<ClientResponse, ClientError> {
         let broken = |error: hyper::Error| ClientError::Broken(reason(&error));
         let io = match timeout(self.timeouts.connect, self.connect()).await {
             Ok(io) => io.map_err(|error| ClientError::Connect(reason(&*error)))?,
@@ -106,7 +106,7 @@ impl Client {
         let mut task = JoinSet::new();
         task.spawn(connection);
         let response = sender.send_request(self.request(body)).await.map_err(broken)?;
-        Ok(Answer { response, idle: self.timeouts.idle, _connection: task })
+        Ok(ClientResponse { response, idle: self.timeouts.idle, _connection: task })
     }
 
     async fn connect(&self) -> Result<Box<dyn Io>, BoxError> {
@@ -136,7 +136,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl ClientResponse {
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
     }

@@ -11,7 +11,7 @@ use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result, warn};
 use crate::gateway::api_error::ApiError;
-use crate::gateway::client::{Answer, Client, ClientError};
+use crate::gateway::client::{Client, ClientError, ClientResponse};
 use crate::gateway::conversation::{drop_images, has_images};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
@@ -104,7 +104,7 @@ impl Upstream {
     pub(crate) async fn ask(
         self: &Arc<Upstream>,
         request: &MessagesRequest,
-    ) -> std::result::Result<(MessagesRequest, Answer), ApiError> {
+    ) -> std::result::Result<(MessagesRequest, ClientResponse), ApiError> {
         let (mut size, mut sized) = (Size::Full, request.clone());
         let mut limited = self.limit(&mut sized).await;
         let (mut tried, mut model) = (Tried::default(), None);
@@ -218,7 +218,7 @@ impl Upstream {
         Value::from(body).to_string().into_bytes()
     }
 
-    async fn send(&self, body: Vec<u8>) -> std::result::Result<Answer, CompletionError> {
+    async fn send(&self, body: Vec<u8>) -> std::result::Result<ClientResponse, CompletionError> {
         let mut answer = self.client.post(body).await.map_err(|error| match error {
             ClientError::Connect(reason) => CompletionError::Refused(reason),
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial: String::new() },

@@ -83,7 +83,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::completions::failure::Refusal;
+    use crate::completions::failure::ServerRefusal;
 
     const ALL: Possible =
         Possible { start: true, fold_system: true, drop_response_format: true, drop_images: true, shrink: true };
@@ -92,8 +92,8 @@ mod tests {
     const START: Remedy = Remedy::StartServer { is_last: false };
     const LAST_START: Remedy = Remedy::StartServer { is_last: true };
 
-    fn refusal() -> Refusal {
-        Refusal { status: 400, line: "HTTP 400: no".into() }
+    fn refusal() -> ServerRefusal {
+        ServerRefusal { status: 400, line: "HTTP 400: no".into() }
     }
 
     fn after(remedies: &[Remedy]) -> Tried {

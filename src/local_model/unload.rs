@@ -18,7 +18,7 @@ use crate::names::OWN_NAME;
 use crate::os::atomic_file::private_file;
 use crate::os::process::{close_inherited_files, own_path};
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::state::breaker::Breaker;
 use crate::state::flag::is_auto;
 
@@ -80,7 +80,7 @@ pub(crate) fn prewarm(applet: &str, context: &Context) {
 
 /// Has a server that runs already unloaded in time, too.
 pub(crate) fn adopt(context: &Context) {
-    if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != State::Down) {
+    if Server::new(context).is_ok_and(|server| server.is_ours() && server.state() != ServerState::Down) {
         mark_warmed(context);
         when_idle(context);
     }

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::server::supervisor::Running;
 use crate::server::{POLL, Server};
 
@@ -29,11 +29,11 @@ impl Server {
     pub(super) fn bring_up(&self, lock: &File, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut()) -> Result<()> {
         let runs = self.supervisor.running() == Running::Yes;
         let mut must_start = match self.state() {
-            State::Up => return Ok(()),
-            State::Foreign(what) | State::Dead(what) if !runs => return Err(self.port_taken(&what)),
-            State::Foreign(_) | State::Dead(_) => true,
-            State::Down => !runs,
-            State::Loading | State::Hung => false,
+            ServerState::Up => return Ok(()),
+            ServerState::Foreign(what) | ServerState::Dead(what) if !runs => return Err(self.port_taken(&what)),
+            ServerState::Foreign(_) | ServerState::Dead(_) => true,
+            ServerState::Down => !runs,
+            ServerState::Loading | ServerState::Hung => false,
         };
         loop {
             if must_start {
@@ -85,16 +85,16 @@ impl Server {
                 return Err(Fault::Other(Error::SwitchedBack));
             }
             let state = self.state();
-            if state != State::Hung {
+            if state != ServerState::Hung {
                 hung_since = None;
             }
             match &state {
-                State::Up => return Ok(()),
+                ServerState::Up => return Ok(()),
                 // One that dies under our eyes resets its connections; the next looks find it gone.
-                State::Foreign(_) if is_known && foreign_looks < 3 => foreign_looks += 1,
-                State::Foreign(what) if is_known => return Err(Fault::OfNoUse(self.port_taken(what))),
-                State::Foreign(what) => return Err(Fault::Other(self.port_taken(what))),
-                State::Dead(why) => {
+                ServerState::Foreign(_) if is_known && foreign_looks < 3 => foreign_looks += 1,
+                ServerState::Foreign(what) if is_known => return Err(Fault::OfNoUse(self.port_taken(what))),
+                ServerState::Foreign(what) => return Err(Fault::Other(self.port_taken(what))),
+                ServerState::Dead(why) => {
                     dead_looks += 1;
                     if dead_looks > 2 {
                         sleep(LAST_WORDS);
@@ -102,18 +102,18 @@ impl Server {
                         return of_no_use(&reason, "check the model's name or path: see `llm-failover logs`");
                     }
                 }
-                State::Hung if hung_since.get_or_insert_with(Instant::now).elapsed() < HUNG_AFTER => {}
-                State::Hung if is_known => return of_no_use("it listens, but does not answer", "see `llm-failover logs`"),
-                State::Hung => return Err(Fault::Other(self.port_taken("it listens, but does not answer"))),
-                State::Down | State::Loading => match self.supervisor.running() {
-                    Running::No(how) if is_known || state == State::Down => {
+                ServerState::Hung if hung_since.get_or_insert_with(Instant::now).elapsed() < HUNG_AFTER => {}
+                ServerState::Hung if is_known => return of_no_use("it listens, but does not answer", "see `llm-failover logs`"),
+                ServerState::Hung => return Err(Fault::Other(self.port_taken("it listens, but does not answer"))),
+                ServerState::Down | ServerState::Loading => match self.supervisor.running() {
+                    Running::No(how) if is_known || state == ServerState::Down => {
                         let how = how.unwrap_or_else(|| "it ended while starting".into());
                         return of_no_use(&how, "check the server's command and its model: see `llm-failover logs`");
                     }
                     _ => {}
                 },
             }
-            if begun.elapsed() > self.start_timeout && state == State::Hung && !is_known {
+            if begun.elapsed() > self.start_timeout && state == ServerState::Hung && !is_known {
                 return Err(Fault::Other(self.port_taken("it listens, but does not answer")));
             }
             if begun.elapsed() > self.start_timeout {

@@ -33,7 +33,7 @@ pub(crate) const RUN_OPTION: &str = "--run-server";
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The server as a child of nobody.
-pub(crate) struct Child {
+pub(crate) struct ChildServer {
     command: Option<OsString>,
     port: u16,
     state_dir: PathBuf,
@@ -41,13 +41,18 @@ pub(crate) struct Child {
     started: Mutex<Option<std::process::Child>>,
 }
 
-impl Child {
+impl ChildServer {
     /// The child that the settings describe, to listen on `port`.
     ///
     /// # Errors
     /// If there is no home folder.
-    pub(crate) fn new(context: &Context, port: u16) -> Result<Child> {
-        Ok(Child { command: context.settings.server_command(), port, state_dir: context.server_dir()?, started: None.into() })
+    pub(crate) fn new(context: &Context, port: u16) -> Result<ChildServer> {
+        Ok(ChildServer {
+            command: context.settings.server_command(),
+            port,
+            state_dir: context.server_dir()?,
+            started: None.into(),
+        })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -69,7 +74,7 @@ impl Child {
     }
 }
 
-impl Supervisor for Child {
+impl Supervisor for ChildServer {
     fn name(&self) -> &'static str {
         "child"
     }
@@ -144,7 +149,7 @@ impl Supervisor for Child {
     }
 }
 
-impl Child {
+impl ChildServer {
     fn started(&self) -> MutexGuard<'_, Option<std::process::Child>> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::os::atomic_file::private_file;
 use crate::os::process;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::server::supervisor::{Running, SOMEBODY_ELSE, Supervisor};
 
 /// How often a server that is coming up is looked at.
@@ -92,8 +92,8 @@ impl Server {
     }
 
     /// What a look at its port tells.
-    pub(crate) fn state(&self) -> State {
-        probe::state(&self.endpoint)
+    pub(crate) fn state(&self) -> ServerState {
+        probe::probe(&self.endpoint)
     }
 
     /// The server's log.
@@ -110,7 +110,7 @@ impl Server {
     /// [`Error::NotInstalled`] if there is nothing to start, [`Error::DidNotComeUp`] with the reason if it failed,
     /// [`Error::SwitchedBack`] if it is not wanted any more.
     pub(crate) fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
-        if self.state() == State::Up {
+        if self.state() == ServerState::Up {
             return Ok(());
         }
         let (asked, begun) = (SystemTime::now(), Instant::now());
@@ -132,13 +132,13 @@ impl Server {
             self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor { reason: format!("{BUSY}: try again") })?;
         if self.supervisor.running() != Running::Yes {
             self.supervisor.stop()?;
-            return Ok(if self.state() == State::Down { Stopped::WasDown } else { Stopped::NotOurs });
+            return Ok(if self.state() == ServerState::Down { Stopped::WasDown } else { Stopped::NotOurs });
         }
         let memory = self.listener().and_then(process::group_memory);
         self.supervisor.stop()?;
         // The last threads of a process that has ended may hold its port a little longer.
         let begun = Instant::now();
-        while self.state() != State::Down && begun.elapsed() < PORT_LIMIT {
+        while self.state() != ServerState::Down && begun.elapsed() < PORT_LIMIT {
             sleep(POLL);
         }
         match self.supervisor.running() {

@@ -14,7 +14,7 @@ use crate::completions::failure::transport_line;
 
 /// How the server is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ServerState {
     /// Nothing listens.
     Down,
     /// It listens and is loading its model.
@@ -30,7 +30,7 @@ pub(crate) enum State {
 }
 
 /// Looks once, for at most a few seconds.
-pub(crate) fn state(endpoint: &Endpoint) -> State {
+pub(crate) fn probe(endpoint: &Endpoint) -> ServerState {
     let timeouts =
         Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
     let mut response = match endpoint.health(timeouts) {
@@ -41,14 +41,14 @@ pub(crate) fn state(endpoint: &Endpoint) -> State {
     let body = short_body(&mut response);
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
     match status {
-        503 if json["status"] == "unavailable" => State::Dead("it says `unavailable`".into()),
-        503 if json.is_object() => State::Loading,
-        200 if json.is_object() || body.is_empty() => State::Up,
+        503 if json["status"] == "unavailable" => ServerState::Dead("it says `unavailable`".into()),
+        503 if json.is_object() => ServerState::Loading,
+        200 if json.is_object() || body.is_empty() => ServerState::Up,
         _ => by_models(endpoint, timeouts),
     }
 }
 
-fn by_models(endpoint: &Endpoint, timeouts: Timeouts) -> State {
+fn by_models(endpoint: &Endpoint, timeouts: Timeouts) -> ServerState {
     let mut response = match endpoint.models(timeouts) {
         Ok(response) => response,
         Err(error) => return unanswered(&error),
@@ -56,25 +56,25 @@ fn by_models(endpoint: &Endpoint, timeouts: Timeouts) -> State {
     let status = response.status().as_u16();
     let json: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
     match status {
-        200 if json["data"].is_array() || json["models"].is_array() => State::Up,
-        401 | 403 if json.is_object() => State::Up,
-        503 if json.is_object() => State::Loading,
-        _ => State::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
+        200 if json["data"].is_array() || json["models"].is_array() => ServerState::Up,
+        401 | 403 if json.is_object() => ServerState::Up,
+        503 if json.is_object() => ServerState::Loading,
+        _ => ServerState::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
     }
 }
 
-fn unanswered(error: &Transport) -> State {
+fn unanswered(error: &Transport) -> ServerState {
     use std::io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
     match error {
-        Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => State::Down,
-        Transport::Timeout(_) => State::Hung,
+        Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => ServerState::Down,
+        Transport::Timeout(_) => ServerState::Hung,
         Transport::Io(io) if matches!(io.kind(), ConnectionReset | UnexpectedEof) => {
-            State::Foreign("it closes the connection without an answer".into())
+            ServerState::Foreign("it closes the connection without an answer".into())
         }
         // What rustls says of a certificate comes as this kind.
-        Transport::Io(io) if io.kind() == InvalidData => State::Foreign(transport_line(error)),
-        Transport::Io(_) => State::Down,
-        Transport::Protocol(_) => State::Foreign(transport_line(error)),
-        other => State::Foreign(other.to_string()),
+        Transport::Io(io) if io.kind() == InvalidData => ServerState::Foreign(transport_line(error)),
+        Transport::Io(_) => ServerState::Down,
+        Transport::Protocol(_) => ServerState::Foreign(transport_line(error)),
+        other => ServerState::Foreign(other.to_string()),
     }
 }

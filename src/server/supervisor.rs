@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::server::child::Child;
+use crate::server::child::ChildServer;
 use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
 use crate::settings::Setting;
@@ -47,7 +47,7 @@ pub(crate) fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn S
     Ok(match wanted.as_deref() {
         Some("launchd") => Box::new(Launchd::new(context)),
         Some("systemd") => Box::new(Systemd::new(context)),
-        Some("child") => Box::new(Child::new(context, endpoint.port())?),
+        Some("child") => Box::new(ChildServer::new(context, endpoint.port())?),
         Some("none") => Box::new(Nobody::is_asked(endpoint)),
         Some("auto") | None => by_what_is_there(context, endpoint)?,
         Some(other) => {
@@ -61,7 +61,7 @@ fn by_what_is_there(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Su
     if !endpoint.is_loopback() {
         return Ok(Box::new(Nobody::is_asked(endpoint)));
     }
-    let child = Child::new(context, endpoint.port())?;
+    let child = ChildServer::new(context, endpoint.port())?;
     if child.running() == Running::Yes {
         return Ok(Box::new(child));
     }

@@ -100,7 +100,7 @@ impl Attempt {
 const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
 
 #[derive(Default, Serialize, Deserialize)]
-struct State {
+struct BreakerFile {
     conditions: Vec<Condition>,
 }
 
@@ -227,12 +227,12 @@ impl Breaker {
         self.dir.join("breaker.json")
     }
 
-    fn read(&self) -> State {
+    fn read(&self) -> BreakerFile {
         fs::read(self.file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// A change that cannot be kept is one that did not happen: the next call asks Claude.
-    fn change(&self, make: impl FnOnce(&mut State) -> Change) -> Change {
+    fn change(&self, make: impl FnOnce(&mut BreakerFile) -> Change) -> Change {
         let Ok(lock) = private_file(&self.dir.join("breaker.lock")) else { return Change::None };
         if lock.lock().is_err() {
             return Change::None;

@@ -7,7 +7,7 @@ use crate::error::{self, Error, Result, warn};
 use crate::local_model::{ask, unload};
 use crate::os::atomic_file::private_file;
 use crate::os::cleanup::CleanupOnSignal;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::server::progress::Progress;
 use crate::server::{Server, Stopped};
 use crate::state::breaker::Breaker;
@@ -62,7 +62,7 @@ impl Command<'_> {
     /// fail or be interrupted, a server that was not up before is stopped again.
     pub(super) fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
         let server = Server::new(self.context)?;
-        let was_up = server.state() == State::Up;
+        let was_up = server.state() == ServerState::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let context = self.context.for_applet(NAME, &[]);
         let guard = CleanupOnSignal::new(move || {

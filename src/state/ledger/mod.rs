@@ -131,7 +131,7 @@ impl Entry {
 }
 
 /// A line of the ledger, as it is written and as it is meant.
-pub(crate) struct Line {
+pub(crate) struct LedgerLine {
     /// The line without its end.
     pub raw: String,
     /// What it says.
@@ -142,7 +142,7 @@ pub(crate) struct Line {
 ///
 /// # Errors
 /// If there is no home folder.
-pub(crate) fn read(context: &Context) -> Result<Vec<Line>> {
+pub(crate) fn read(context: &Context) -> Result<Vec<LedgerLine>> {
     let path = file(context)?;
     let mut lines = Vec::new();
     for path in [old(&path), path] {
@@ -184,9 +184,9 @@ fn old(path: &Path) -> PathBuf {
 }
 
 /// A line that a full disk has cut has the next one behind it, and only that is lost that was cut.
-fn parse(line: &str) -> Option<Line> {
+fn parse(line: &str) -> Option<LedgerLine> {
     let raw = &line[line.rfind(r#"{"time":"#)?..];
-    Some(Line { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
+    Some(LedgerLine { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
 }
 
 /// Writes a whole line at the end of the file at `path`, whoever else does and whoever renames that file meanwhile.
