@@ -66,7 +66,7 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 /// If there is no local server, or no place for the settings.
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
-    server.installed()?;
+    server.check_installed()?;
     let model = find_model(context, &server, &settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();

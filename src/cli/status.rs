@@ -76,7 +76,7 @@ impl Status {
                 detail,
                 port: server.endpoint().port(),
                 url: server.endpoint().shown(),
-                supervisor: server.supervisor().into(),
+                supervisor: server.supervisor_name().into(),
             },
             model: context.settings.model()?,
             real_claude: locate::find(context).ok(),

@@ -34,7 +34,7 @@ impl Command<'_> {
     pub(super) fn to_auto(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
-        if let Err(error) = Server::new(self.context).and_then(|server| server.installed()) {
+        if let Err(error) = Server::new(self.context).and_then(|server| server.check_installed()) {
             let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
             warn(NAME, &format!("{error}: calls that Claude refuses will fail{hint}"));
         }
