@@ -79,7 +79,7 @@ fn log(context: &Context, options: &Log) -> Result<String> {
     Ok(match options.since {
         Some(since) if !options.json => {
             let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();
-            ledger::summary::sum(&entries, since, Timestamp::now())
+            ledger::summary::summarize(&entries, since, Timestamp::now())
         }
         since => {
             let count = if since.is_some() { usize::MAX } else { options.lines };

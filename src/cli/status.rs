@@ -67,7 +67,7 @@ impl Status {
             ServerState::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
             ServerState::Foreign(what) => ("foreign", Some(what)),
         };
-        let since_time = flag.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
+        let since_time = flag.last_written().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {
             backend,
             since: since_time.map(|time| time.to_string()),
@@ -80,7 +80,7 @@ impl Status {
             },
             model: context.settings.model()?,
             real_claude: locate::find(context).ok(),
-            calls: since_time.map(|since| ledger::counts(context, since)).unwrap_or_default(),
+            calls: since_time.map(|since| ledger::count_since(context, since)).unwrap_or_default(),
             conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
             since_time,
         })

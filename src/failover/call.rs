@@ -36,12 +36,12 @@ impl Failover<'_> {
         loop {
             match watch.run() {
                 Step::Answering => {
-                    self.announce(&self.breaker.answered(&attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_answer(&attempt, Timestamp::now()));
                     permit = None;
                 }
                 Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
-                    self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
                     is_known = true;
                     drop(permit.take());
                     let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
@@ -59,7 +59,7 @@ impl Failover<'_> {
                     attempt = self.attempt();
                 }
                 Step::Interrupted(verdict) => {
-                    self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
                     drop(permit.take());
                     return TryOutcome::Ended(self.resume(watch, &verdict));
                 }
@@ -67,7 +67,7 @@ impl Failover<'_> {
                     let verdict = watch.verdict();
                     if verdict.cause.fails_over() {
                         if !is_known {
-                            self.announce(&self.breaker.refused(verdict, &attempt, Timestamp::now()));
+                            self.announce(&self.breaker.record_refusal(verdict, &attempt, Timestamp::now()));
                         }
                         if mode == Mode::PassedOn && self.policy != RefusalPolicy::Local {
                             exit = Exit::Code(TRY_AGAIN_LATER);

@@ -146,7 +146,7 @@ impl<'a> Failover<'a> {
     }
 
     fn attempt(&self) -> Attempt {
-        Attempt { model: self.model.clone(), at: Timestamp::now() }
+        Attempt { model: self.model.clone(), begun: Timestamp::now() }
     }
 
     fn wants_agent(&self, stdin: &Stdin) -> bool {
@@ -174,13 +174,13 @@ impl<'a> Failover<'a> {
             Change::None => {}
             Change::Opened(condition) => {
                 let description = condition.description(now);
-                notify::tell(self.context, &format!("Claude {description}. The local model answers until it is back."));
+                notify::send(self.context, &format!("Claude {description}. The local model answers until it is back."));
             }
             Change::Added(condition) => {
-                notify::tell(self.context, &format!("Claude {}, too.", condition.description(now)));
+                notify::send(self.context, &format!("Claude {}, too.", condition.description(now)));
             }
             Change::Closed => {
-                notify::tell(self.context, "Claude answers again. Calls go to Claude.");
+                notify::send(self.context, "Claude answers again. Calls go to Claude.");
                 unload::when_idle(self.context);
             }
         }

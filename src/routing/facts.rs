@@ -201,7 +201,7 @@ impl Facts for Call<'_> {
 
     fn is_claude_away(&mut self) -> bool {
         let now = Timestamp::now();
-        let attempt = Attempt { model: self.model(), at: now };
+        let attempt = Attempt { model: self.model(), begun: now };
         Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&attempt, now))
     }
 
@@ -234,8 +234,8 @@ impl Facts for Call<'_> {
     }
 
     fn condition(&mut self) -> Option<Condition> {
-        let attempt = Attempt { model: self.model(), at: Timestamp::now() };
-        match self.breaker.as_ref()?.admit(&attempt, attempt.at) {
+        let attempt = Attempt { model: self.model(), begun: Timestamp::now() };
+        match self.breaker.as_ref()?.admit(&attempt, attempt.begun) {
             Admission::Closed => None,
             Admission::Probe(permit) => {
                 self.permit = Some(permit);

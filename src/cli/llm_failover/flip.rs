@@ -53,7 +53,7 @@ impl Command<'_> {
         }
         self.say(&format!("agent backend now: {}", backend.word()));
         if before != backend {
-            notify::flipped(self.context, backend);
+            notify::send_flip(self.context, backend);
         }
         Ok(())
     }
