@@ -12,7 +12,7 @@ use crate::cli::llm_failover::options::{Action, Log, Options};
 use crate::cli::print;
 use crate::cli::status::{self, Status};
 use crate::context::Context;
-use crate::drill::{self, Ending, Scenario};
+use crate::drill::{self, DrillSuccess, Scenario};
 use crate::error::{self, Result, report, warn};
 use crate::gateway;
 use crate::server::Server;
@@ -62,8 +62,8 @@ fn act(context: &Context, options: &Options) -> Result<ExitCode> {
 /// Success is a local answer.
 fn drill(context: &Context, scenario: Scenario) -> Result<ExitCode> {
     match drill::run(context, scenario, &|line| print(&format!("{line}\n")))? {
-        Ending::AnsweredLocally => Ok(ExitCode::SUCCESS),
-        Ending::LeftToClaude(why) => {
+        DrillSuccess::AnsweredLocally => Ok(ExitCode::SUCCESS),
+        DrillSuccess::LeftToClaude(why) => {
             error::say(&format!("{NAME}: not answered locally, as it should be: {why}"));
             Ok(ExitCode::FAILURE)
         }

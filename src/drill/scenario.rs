@@ -1,4 +1,4 @@
-//! The troubles that a drill plays, as Anthropic's API shows them.
+//! The scenarios of a drill, as Anthropic's API shows them.
 
 use std::str::FromStr;
 
@@ -6,50 +6,41 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 use crate::text::clock;
 
-/// What is wrong with Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// The plan's 5-hour limit.
     Limit,
     /// The plan's weekly limit.
     Weekly,
-    /// Too many requests for Anthropic.
+    /// Anthropic has too many requests.
     Overload,
     /// Anthropic cannot be reached.
     Down,
-    /// Anthropic takes the request and says nothing.
+    /// Anthropic accepts the request and does not answer.
     Hang,
-    /// Too many requests in a short time.
+    /// The user has sent too many requests in a short time.
     Throttle,
-    /// The sign-in is not good any more.
+    /// The sign-in has expired.
     SignIn,
 }
 
-/// What Anthropic does with a question.
 pub(crate) enum ApiReply {
-    /// It answers.
     Text(&'static str),
-    /// It refuses.
     Refuse(ApiRefusal),
-    /// The connection is cut before a word.
+    /// The connection closes without a byte.
     Cut,
     /// Nothing comes.
     Silence,
 }
 
-/// How it refuses.
 pub(crate) struct ApiRefusal {
-    /// The HTTP status.
     pub status: u16,
-    /// The error's type.
     pub kind: &'static str,
-    /// What it says.
     pub message: &'static str,
-    /// What is in the headers.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// One more than Claude Code is given by default before a local model stands in for it.
+/// One more than the default of LLM_FAILOVER_RETRIES: a throttle must not count as an outage.
 const THROTTLED: usize = 3;
 
 impl FromStr for Scenario {
@@ -70,7 +61,7 @@ impl FromStr for Scenario {
 }
 
 impl Scenario {
-    /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
+    /// To the request number `nth`, from 0 on, with a description.
     pub(crate) fn reply(self, nth: usize) -> (ApiReply, String) {
         let hours = SignedDuration::from_hours;
         let refuse = |status, kind, message, headers| ApiReply::Refuse(ApiRefusal { status, kind, message, headers });

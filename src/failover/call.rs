@@ -1,4 +1,4 @@
-//! The real Claude as a child, and who answers in its place if it refuses.
+//! The real Claude as a child, and what answers in its place if it refuses.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -20,13 +20,12 @@ use crate::watch::next_try::NextTry;
 use crate::watch::{Mode, Start, Step, Watch};
 
 impl Failover<'_> {
-    /// Runs the real Claude, and answers in its place if it refuses.
     pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> TryOutcome {
         let mode = match on_refusal {
             OnRefusal::Decide => Mode::Watched,
             OnRefusal::PassOn => Mode::PassedOn,
         };
-        let (mut attempt, mut is_known) = (self.attempt(), false);
+        let (mut attempt, mut is_recorded) = (self.attempt(), false);
         let limits_retries = self.policy == RefusalPolicy::Fail;
         let start = Start { mode, give_up: self.give_up_after(), limits_retries, local: None };
         let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), start) {
@@ -42,7 +41,7 @@ impl Failover<'_> {
                 Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
                     self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
-                    is_known = true;
+                    is_recorded = true;
                     drop(permit.take());
                     let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
                     match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
@@ -66,7 +65,7 @@ impl Failover<'_> {
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
                     if verdict.cause.fails_over() {
-                        if !is_known {
+                        if !is_recorded {
                             self.announce(&self.breaker.record_refusal(verdict, &attempt, Timestamp::now()));
                         }
                         if mode == Mode::PassedOn && self.policy != RefusalPolicy::Local {
@@ -80,15 +79,15 @@ impl Failover<'_> {
         }
     }
 
-    /// Passes on what Claude says: nobody else could answer.
-    pub(super) fn pass_on(&self, next: NextTry) -> ExitCode {
+    /// For a call that the local model failed to answer.
+    pub(super) fn pass_on_claudes_answer(&self, next: NextTry) -> ExitCode {
         match self.watch(next, OnRefusal::PassOn, None) {
             TryOutcome::Ended(code) => code,
             TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
         }
     }
 
-    /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
+    /// Answers a call that the real Claude began and refused. Returns none if the local model failed: Claude goes on with it.
     fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens()) {
             Some(pump) => InputSource::Feed(pump.divert()),
