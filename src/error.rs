@@ -1,4 +1,4 @@
-//! Everything that can go wrong, worded in one place and printed in one place.
+//! Every failure that the user sees: worded in one place and printed in one place.
 
 use std::fmt;
 use std::io;
@@ -12,81 +12,93 @@ use crate::text::plain;
 #[derive(Debug)]
 pub(crate) enum Error {
     /// The real CLI's own wording for a misuse of its command line, printed without our name before it.
-    AsClaude(String),
-    /// `llm-failover` or `claude-failover` was called wrongly.
-    Usage(String),
-    /// The binary was called under a name that is no applet.
-    UnknownApplet(String),
-    /// No real Claude Code on this machine.
-    ClaudeNotFound(Vec<Candidate>),
-    /// A real Claude Code was found, but the system would not run it.
+    AsClaude {
+        text: String,
+    },
+    /// A misuse of `llm-failover` or `claude-failover`.
+    Usage {
+        message: String,
+    },
+    /// The file name of `argv[0]`, or the first argument of `claude-failover`, is no applet.
+    UnknownApplet {
+        name: String,
+    },
+    ClaudeNotFound {
+        candidates: Vec<Candidate>,
+    },
+    /// The search found a real Claude Code, and `execve` failed.
     ClaudeNotRun {
-        /// The file, as found.
         path: PathBuf,
-        /// Why `execve` failed.
         reason: String,
     },
-    /// The search led back to us again and again.
+    /// Wrappers led the search back to this program too often.
     Loop {
-        /// The candidate that the next turn would run.
+        /// The candidate that would run next.
         path: PathBuf,
-        /// How often we have passed here.
         depth: u32,
     },
     /// No home folder: state and settings have no place.
     NoHome,
-    /// A file or folder of ours could not be read, written or made.
+    /// A failure to read, write or make a file or folder.
     File {
-        /// What was tried, as a verb: `read`, `write`, `create`.
+        /// A verb: `read`, `write`, `create`.
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
-    /// The system refused something that is no file: a socket, a signal, a thread.
+    /// A failure of the system with something that is no file: a socket, a signal, a thread.
     System {
-        /// What was tried, as a verb: `listen on`, `take`.
+        /// A verb: `listen on`, `take`.
         action: &'static str,
-        /// With what.
         object: String,
-        /// Why.
         source: io::Error,
     },
-    /// `--install` met a file that is not ours.
-    ForeignFile(PathBuf),
+    /// `--install` found a file of another program under a name of ours.
+    ForeignFile {
+        path: PathBuf,
+    },
     /// A setting has a value that cannot be used.
     Setting {
-        /// Its name.
         key: &'static str,
-        /// Its value.
         value: String,
-        /// What it should be.
         expected: &'static str,
     },
-    /// The local server refused.
+    /// The caller's `--settings` cannot be merged with ours.
+    SettingsOption {
+        reason: String,
+    },
+    /// The local server refused a request.
     Refused {
-        /// The HTTP status.
         status: u16,
-        /// What it said, with the status before it.
+        /// The server's message, with the status before it.
         line: String,
     },
-    /// The prompt alone is longer than the local model's context.
+    /// The local server needs the model's name, and the user gave none or a wrong one.
+    ModelNotNamed {
+        refusal: String,
+        /// The names to choose from.
+        expected: String,
+    },
+    /// The local server answers, and its model has died or never loaded.
+    DeadModel {
+        /// The server's message.
+        line: String,
+    },
+    /// The prompt alone is longer than the local model's context. Both numbers count tokens and may be unknown.
     PromptTooLong {
-        /// How long it is, in tokens, if that is known.
         prompt: Option<u64>,
-        /// How long it may be.
         window: Option<u64>,
     },
     /// The caller interrupted the answer.
     Interrupted,
-    /// What the local server said makes no sense, or it cannot answer.
-    Answer(String),
+    /// The local model's answers do not fit the caller's JSON schema.
+    NotOfSchema {
+        reason: String,
+    },
     /// The local server's answer stopped before its end.
     CutAnswer {
-        /// Why.
         reason: String,
-        /// What had come of it and is not on the terminal yet.
+        /// The part of the answer that came and is not on the terminal yet.
         partial: String,
     },
     /// The local server's answer was empty.
@@ -98,56 +110,66 @@ pub(crate) enum Error {
     Unreachable {
         /// The address, without credentials.
         url: String,
-        /// Why.
+        reason: String,
+    },
+    /// The gateway's client for the local server cannot be made.
+    NoHttpClient {
+        reason: String,
+    },
+    GatewayNotStarted {
+        source: io::Error,
+    },
+    /// The real Claude Code on the local model ended without an answer.
+    AgentFailed {
         reason: String,
     },
     /// The local server has no service, command or engine to start it with.
-    NotInstalled(String),
+    NotInstalled {
+        reason: String,
+    },
     /// The local server was started, or should have been running, and does not answer.
     DidNotComeUp {
-        /// What was seen.
         reason: String,
-        /// The end of its log.
+        /// The end of the server's log.
         log: Vec<String>,
-        /// What to do.
         hint: String,
     },
-    /// The switch went back to Claude while a call waited for the local server.
+    /// The flag went back to Claude while a call waited for the local server.
     SwitchedBack,
-    /// A supervisor's program failed.
-    Supervisor(String),
+    /// A supervisor failed to start or stop the local server.
+    Supervisor {
+        reason: String,
+    },
     /// A drill did not end as it should.
-    DrillFailed(String),
+    DrillFailed {
+        reason: String,
+    },
 }
 
-/// What most of our functions return.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A [`Error::File`] for `action` on `path`, for use with `map_err`.
     pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::File { action, path, source }
     }
 
-    /// An [`Error::System`] for `action` on `object`, for use with `map_err`.
     pub(crate) fn system(action: &'static str, object: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let object = object.into();
         move |source| Error::System { action, object, source }
     }
 
-    /// The exit code that goes with this failure.
-    pub(crate) fn code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Error::NotInstalled(_) => 2,
+            Error::NotInstalled { .. } => 2,
             Error::DidNotComeUp { .. } => 3,
             Error::ClaudeNotRun { .. } | Error::Loop { .. } => 126,
-            Error::ClaudeNotFound(_) | Error::UnknownApplet(_) => 127,
+            Error::ClaudeNotFound { .. } | Error::UnknownApplet { .. } => 127,
             _ => 1,
         }
     }
 
-    /// The same failure without the end of the server's log, for callers who did not ask about the server.
+    /// Takes off the end of the server's log: only a command about the server shows it.
     pub(crate) fn without_log(self) -> Error {
         match self {
             Error::DidNotComeUp { reason, hint, .. } => Error::DidNotComeUp { reason, log: vec![], hint },
@@ -155,23 +177,22 @@ impl Error {
         }
     }
 
-    /// What to do about it.
     pub(crate) fn hint(&self, applet: &str) -> Option<String> {
         Some(match self {
-            Error::Usage(_) => format!("run `{applet} --help`"),
-            Error::UnknownApplet(_) => {
+            Error::Usage { .. } => format!("run `{applet} --help`"),
+            Error::UnknownApplet { .. } => {
                 "call it as `claude-failover APPLET`, or make the links with `claude-failover --install DIR`".into()
             }
-            Error::ClaudeNotFound(_) => {
+            Error::ClaudeNotFound { .. } => {
                 "install it with `npm install -g @anthropic-ai/claude-code`, or set CLAUDE_BIN to its absolute path".into()
             }
             Error::Loop { .. } => "set CLAUDE_BIN to the absolute path of the real Claude Code".into(),
             Error::NoHome => "set HOME to an absolute path".into(),
-            Error::ForeignFile(_) => "choose another folder, or move that file away yourself".into(),
+            Error::ForeignFile { .. } => "choose another folder, or move that file away yourself".into(),
             Error::EmptyAnswer { is_cut_by_limit: true } => "raise LOCAL_LLM_MAX_TOKENS, or turn the model's thinking off".into(),
             Error::SwitchedBack => "run it again".into(),
             Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
-            Error::NotInstalled(_) => {
+            Error::NotInstalled { .. } => {
                 "run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server".into()
             }
             Error::DidNotComeUp { hint, .. } => hint.clone(),
@@ -183,12 +204,23 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::AsClaude(text) => write!(f, "{text}"),
-            Error::Usage(text) | Error::Answer(text) | Error::NotInstalled(text) | Error::Supervisor(text) => write!(f, "{text}"),
-            Error::UnknownApplet(name) => {
+            Error::AsClaude { text } => write!(f, "{text}"),
+            Error::Usage { message } => write!(f, "{message}"),
+            Error::NotInstalled { reason } | Error::Supervisor { reason } | Error::AgentFailed { reason } => {
+                write!(f, "{reason}")
+            }
+            Error::SettingsOption { reason } => write!(f, "`--settings` cannot be used: {reason}"),
+            Error::NoHttpClient { reason } => write!(f, "no HTTP client: {reason}"),
+            Error::GatewayNotStarted { source } => write!(f, "cannot start the gateway: {}", plain(source)),
+            Error::DeadModel { line } => write!(f, "the local server runs, but its model does not ({line}): restart it"),
+            Error::ModelNotNamed { refusal, expected } => {
+                write!(f, "the local server refused: {refusal}; set LOCAL_LLM_MODEL to {expected}")
+            }
+            Error::NotOfSchema { reason } => write!(f, "the local model's answers are not of the form: {reason}"),
+            Error::UnknownApplet { name } => {
                 write!(f, "unknown applet `{name}`; the applets are {}", crate::names::NAMES.join(", "))
             }
-            Error::ClaudeNotFound(candidates) => {
+            Error::ClaudeNotFound { candidates } => {
                 write!(f, "the real Claude Code was not found")?;
                 for Candidate { path, skipped } in candidates {
                     if let Some(reason) = skipped {
@@ -202,10 +234,10 @@ impl fmt::Display for Error {
                 write!(f, "`{}` leads back here: stopped after {depth} turns", path.display())
             }
             Error::NoHome => write!(f, "no home folder"),
-            Error::DrillFailed(reason) => write!(f, "the drill failed: {reason}"),
+            Error::DrillFailed { reason } => write!(f, "the drill failed: {reason}"),
             Error::File { action, path, source } => write!(f, "cannot {action} `{}`: {}", path.display(), plain(source)),
             Error::System { action, object, source } => write!(f, "cannot {action} `{object}`: {}", plain(source)),
-            Error::ForeignFile(path) => write!(f, "`{}` is not ours and is left as it is", path.display()),
+            Error::ForeignFile { path } => write!(f, "`{}` is not ours and is left as it is", path.display()),
             Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),
             Error::Refused { line, .. } => write!(f, "the local server refused: {line}"),
             Error::PromptTooLong { prompt, window } => {
@@ -238,19 +270,18 @@ impl fmt::Display for Error {
     }
 }
 
-/// Prints `error` the one way there is and gives its exit code.
+/// Prints `error` and returns its exit code.
 pub(crate) fn report(applet: &str, error: &Error) -> ExitCode {
     match error {
-        Error::AsClaude(text) => say(text),
+        Error::AsClaude { text } => say(text),
         _ => say(&format!("{applet}: {error}")),
     }
     if let Some(hint) = error.hint(applet) {
         say(&format!("hint: {hint}"));
     }
-    ExitCode::from(error.code())
+    ExitCode::from(error.exit_code())
 }
 
-/// One line on stderr that is no failure.
 pub(crate) fn warn(applet: &str, message: &str) {
     say(&format!("{applet}: warning: {message}"));
 }

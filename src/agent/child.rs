@@ -16,10 +16,7 @@ use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
 use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
-/// Runs the real Claude Code on the local model as a child, for a session whose first line is read already.
-///
-/// # Errors
-/// If it could not be run, with the session's stdin.
+/// For a session whose first line is read already. An error comes with the session's stdin.
 pub(crate) fn run(
     applet: &str,
     context: &Context,
@@ -47,7 +44,7 @@ pub(crate) fn run(
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);
-            return Ok(Exit::Code(error.code()));
+            return Ok(Exit::Code(error.exit_code()));
         }
     };
     loop {

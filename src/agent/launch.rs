@@ -1,4 +1,4 @@
-//! A real Claude Code on the local model, with a gateway of its own: what stands ready for it, and becoming it.
+//! Preparing a real Claude Code for the local model, with a gateway of its own, and becoming it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,9 +25,8 @@ use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::process::own_path;
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
-use crate::text::plain;
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
 /// failed.
@@ -54,26 +53,23 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         true => command_line.replaced_by(&["--settings"], &ready.settings, &context.args),
         false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
     };
-    // How it ends nobody here will know.
+    // This process does not see its own end: the entry has no exit code and no tokens.
     let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local) };
     entry.append(context);
     let error = Command::new(&program).args(args).exec();
     locate::not_run(program, &error)
 }
 
-/// Starts a gateway for this process.
-///
-/// # Errors
-/// If there is no local server, or no place for the settings.
+/// Starts a gateway for this process, and makes the settings and the environment that lead to it.
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
-    server.installed()?;
+    server.check_installed()?;
     let model = find_model(context, &server, &settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
     let local = Local { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
-    remove_stale(&file);
+    remove_stale_settings(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
     let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
     atomic_file::replace_private(&file, merged.as_bytes())?;
@@ -83,23 +79,23 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
 }
 
-/// Whether somebody has signed in at Anthropic's console, which leaves a key for all sessions.
+/// A sign-in at Anthropic's console leaves a key for all sessions.
 fn has_stored_key(context: &Context) -> bool {
     let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
     let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
     memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
 }
 
-/// The model, as far as that is known without waiting for a server.
+/// Does not wait for a server to start.
 fn find_model(context: &Context, server: &Server, settings: &RequestSettings) -> Model {
     let hub_cache = HubCache::new(context);
     let known = by_settings(settings, server.endpoint(), &hub_cache, true);
-    let told = || (server.state() == State::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
+    let served = || (server.state() == ServerState::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
     let unknown = || {
         let name = settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown);
         Model { name, window: settings.window, is_checked: false }
     };
-    known.or_else(told).unwrap_or_else(unknown)
+    known.or_else(served).unwrap_or_else(unknown)
 }
 
 fn start_gateway(
@@ -116,28 +112,28 @@ fn start_gateway(
             command.env_remove(name);
         }
     }
-    // A variable has its limits, and a request that must be short has no room for more.
+    // The system limits the length of a variable, and a request that must be short has no room for more.
     let appended = prompt::appended(command_line).ok().flatten().unwrap_or_default();
     let appended: String = appended.chars().filter(|c| *c != '\0').take(MOST_APPENDED).collect();
     command
         .env(GATEWAY_TOKEN, &local.token)
         .env(GATEWAY_APPENDED, appended)
         .current_dir("/")
-        // A Ctrl-C at the terminal is Claude Code's.
+        // A Ctrl-C at the terminal is for Claude Code.
         .process_group(0)
         .stdin(OwnedFd::from(listener))
         .stdout(Stdio::null())
-        // On a screen that Claude Code draws, nobody else may write.
+        // A line of the gateway would spoil the screen that Claude Code draws.
         .stderr(if is_print { Stdio::inherit() } else { Stdio::null() });
     let started = command.spawn();
-    started.map(|_| ()).map_err(|error| Error::Supervisor(format!("cannot start the gateway: {}", plain(&error))))
+    started.map(|_| ()).map_err(|error| Error::GatewayNotStarted { source: error })
 }
 
-/// How much of what the user adds to the system prompt stays in a request that must be short, in characters.
+/// How much of the appended system prompt stays in a request that must be short, in characters.
 const MOST_APPENDED: usize = 8000;
 
-/// What is left of those whose gateway was killed.
-fn remove_stale(file: &Path) {
+/// A gateway that was killed could not remove the settings of its process.
+fn remove_stale_settings(file: &Path) {
     let files = file.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     for path in files.map(|entry| entry.path()) {
         let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());

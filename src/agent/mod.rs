@@ -1,4 +1,4 @@
-//! Agents keep their tools: the real Claude Code on the local model, by way of a gateway of its own.
+//! Agents keep their tools: the real Claude Code on the local model, through a gateway of its own.
 
 pub(crate) mod child;
 pub(crate) mod launch;

@@ -45,7 +45,7 @@ pub(crate) struct Conversation<'a> {
     sender: Sender<Event>,
     /// The messages that wait for a turn.
     queue: VecDeque<UserMessage>,
-    state: State,
+    state: ConversationState,
     /// How many turns have begun, which is the last one's id.
     turns: u64,
     /// No more input comes, or none is wanted.
@@ -55,7 +55,7 @@ pub(crate) struct Conversation<'a> {
     interrupts: Option<Receiver<()>>,
 }
 
-enum State {
+enum ConversationState {
     Idle,
     Running(RunningTurn),
     /// The first turn failed, and the call is left to Claude.
@@ -146,7 +146,7 @@ impl<'a> Conversation<'a> {
             events,
             sender,
             queue: VecDeque::new(),
-            state: State::Idle,
+            state: ConversationState::Idle,
             turns: 0,
             has_input_ended: false,
             seen: HashSet::new(),
@@ -223,11 +223,11 @@ impl<'a> Conversation<'a> {
         let mut is_interrupted = false;
         loop {
             // Some turns end as soon as they begin.
-            while matches!(self.state, State::Idle) && self.start_next_turn() {}
+            while matches!(self.state, ConversationState::Idle) && self.start_next_turn() {}
             match self.state {
-                State::Declined(error) => return Ok(Outcome::Declined(error)),
-                State::Idle if self.has_input_ended => break,
-                State::Idle | State::Running(_) => {}
+                ConversationState::Declined(error) => return Ok(Outcome::Declined(error)),
+                ConversationState::Idle if self.has_input_ended => break,
+                ConversationState::Idle | ConversationState::Running(_) => {}
             }
             // This cannot fail: the conversation has a sender itself.
             let Ok(event) = self.events.recv() else { break };
@@ -243,7 +243,7 @@ impl<'a> Conversation<'a> {
                 Event::InputEnded(Some(error)) => {
                     // With the reporter locked no other thread is within a line.
                     self.shared.reporter().abandon();
-                    return Err(Error::AsClaude(error));
+                    return Err(Error::AsClaude { text: error });
                 }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
                 Event::Interrupt => {

@@ -18,7 +18,6 @@ use crate::claude_code::prompt;
 use crate::claude_code::protocol::output::Format;
 use crate::context::Context;
 use crate::error::Result;
-use crate::state::sessions::Session;
 
 /// Answers a print-mode call on stdout. An answer that fails is printed there too, as Claude Code prints it.
 ///
@@ -36,11 +35,6 @@ pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, r
         Start::Prompt(prompt) => conversation.answer(prompt),
         Start::Lines(feed) => conversation.listen(feed),
     }
-}
-
-/// Whether this working directory has a session with this id.
-pub(crate) fn session_exists(context: &Context, id: &str) -> bool {
-    Session::exists(context, id)
 }
 
 /// Whether the input of a call is a stream of messages.

@@ -36,7 +36,7 @@ pub(super) fn stated_id(command_line: &CommandLine) -> Option<&str> {
 }
 
 fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Result<Session> {
-    let refuse = |text: String| Err(Error::AsClaude(text));
+    let refuse = |text: String| Err(Error::AsClaude { text });
     for (option, needed) in
         [("--resume-session-at", "--resume"), ("--resume-drops-turn", "--resume-session-at"), ("--rewind-files", "--resume")]
     {

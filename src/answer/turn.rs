@@ -16,7 +16,7 @@ use crate::local_model::model::{HubCache, Model};
 use crate::local_model::request::RequestSettings;
 use crate::local_model::{context, model};
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::server::progress::Progress;
 use crate::state::flag::{Backend, Flag};
 
@@ -122,7 +122,7 @@ impl Turn<'_> {
         if let Some(model) = model::by_settings(settings, server.endpoint(), hub_cache, is_named) {
             return Ok(Some(model));
         }
-        if server.is_ours() || server.state() == State::Loading {
+        if server.is_ours() || server.state() == ServerState::Loading {
             let mut progress = Progress::new(&self.shared.applet, server, false);
             server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
         }

@@ -125,5 +125,5 @@ fn absolute(path: &str) -> String {
 }
 
 fn refuse(text: impl Into<String>) -> Result<()> {
-    Err(Error::AsClaude(text.into()))
+    Err(Error::AsClaude { text: text.into() })
 }

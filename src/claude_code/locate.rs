@@ -8,7 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,32 +19,8 @@ use crate::context::Context;
 use crate::error;
 use crate::error::{Error, Result};
 use crate::names::EXEC_TRAIL;
-use crate::os::process::current_exe;
+use crate::os::file_id::FileId;
 use crate::settings::Setting;
-
-/// Two paths with the same identity lead to the same file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl From<&Metadata> for FileId {
-    fn from(metadata: &Metadata) -> FileId {
-        FileId { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
-
-impl FileId {
-    pub(crate) fn of(path: &Path) -> Option<FileId> {
-        fs::metadata(path).ok().as_ref().map(FileId::from)
-    }
-
-    /// The identity of the running binary. On Linux `/proc/self/exe` holds it even if the file was replaced meanwhile.
-    pub(crate) fn of_this_process() -> Option<FileId> {
-        FileId::of(Path::new("/proc/self/exe")).or_else(|| FileId::of(&current_exe().ok()?))
-    }
-}
 
 /// The first real Claude Code in the order `CLAUDE_BIN`, PATH, the usual places of its installers.
 ///
@@ -198,7 +173,7 @@ impl Trail {
                     || fs::symlink_metadata(&candidate.path).is_ok()
             };
             candidates.retain(is_worth_listing);
-            Error::ClaudeNotFound(candidates)
+            Error::ClaudeNotFound { candidates }
         })
     }
 }

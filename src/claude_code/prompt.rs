@@ -51,13 +51,13 @@ pub(crate) fn check(command_line: &CommandLine, prompt: &str) -> Result<()> {
     if prompt.is_empty() && resumes {
         let text = "Error: No deferred tool marker found in the resumed session. Either the session was not deferred, the marker \
                     is stale (tool already ran), or it exceeds the tail-scan window. Provide a prompt to continue the conversation.";
-        Err(Error::AsClaude(text.into()))
+        Err(Error::AsClaude { text: text.into() })
     } else if prompt.is_empty() {
         Err(missing())
     } else if is_blank(prompt) {
         let text = "Error: Input contained only whitespace. Provide a prompt with text through stdin or as a prompt argument when \
                     using --print";
-        Err(Error::AsClaude(text.into()))
+        Err(Error::AsClaude { text: text.into() })
     } else {
         Ok(())
     }
@@ -65,7 +65,7 @@ pub(crate) fn check(command_line: &CommandLine, prompt: &str) -> Result<()> {
 
 pub(crate) fn missing() -> Error {
     let text = "Error: Input must be provided either through stdin or as a prompt argument when using --print";
-    Error::AsClaude(text.into())
+    Error::AsClaude { text: text.into() }
 }
 
 /// The system prompt of the options, if they have one.
@@ -111,9 +111,9 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let first = what[..1].to_uppercase();
-            Err(Error::AsClaude(format!("Error: {first}{} not found: {}", &what[1..], path.display())))
+            Err(Error::AsClaude { text: format!("Error: {first}{} not found: {}", &what[1..], path.display()) })
         }
-        Err(error) => Err(Error::AsClaude(format!("Error reading {what}: {}", in_words_of_node(&error, path)))),
+        Err(error) => Err(Error::AsClaude { text: format!("Error reading {what}: {}", in_words_of_node(&error, path)) }),
     }
 }
 
@@ -203,7 +203,9 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
 }
 
 fn too_long() -> Error {
-    Error::AsClaude("Error: piped stdin input exceeds 10MB. Pass large content as a file path in your prompt instead.".into())
+    Error::AsClaude {
+        text: "Error: piped stdin input exceeds 10MB. Pass large content as a file path in your prompt instead.".into(),
+    }
 }
 
 /// How many UTF-16 code units a byte of UTF-8 begins.

@@ -218,8 +218,8 @@ pub(crate) fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
     Ok(context.state_dir()?.join("agents").join(format!("{pid}.json")))
 }
 
-fn unusable(why: String) -> Error {
-    Error::Answer(format!("`--settings` cannot be used: {why}"))
+fn unusable(reason: String) -> Error {
+    Error::SettingsOption { reason }
 }
 
 fn read(given: &str) -> Result<Map<String, Value>> {

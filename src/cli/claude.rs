@@ -58,8 +58,8 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     };
     match error {
         // The plain answer says the same, in the format that was asked for.
-        Error::ClaudeNotFound(_) | Error::NotInstalled(_) | Error::Setting { .. } | Error::NoHome => {
-            let lacks_tools = matches!(error, Error::ClaudeNotFound(_));
+        Error::ClaudeNotFound { .. } | Error::NotInstalled { .. } | Error::Setting { .. } | Error::NoHome => {
+            let lacks_tools = matches!(error, Error::ClaudeNotFound { .. });
             answer(call, &command_line, stdin, lacks_tools).map(Some)
         }
         error => Err(error),
@@ -97,7 +97,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
 
 fn become_claude(applet: &str, context: &Context) -> ExitCode {
     let error = locate::become_claude(applet, context);
-    if matches!(error, Error::ClaudeNotFound(_)) && asks_for_version(context) {
+    if matches!(error, Error::ClaudeNotFound { .. }) && asks_for_version(context) {
         let version = env!("CARGO_PKG_VERSION");
         print(&format!("{COMPATIBLE_WITH} (claude-failover {version}; no Claude Code on this machine)\n"));
         return ExitCode::SUCCESS;

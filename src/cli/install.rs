@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::claude_code::locate::FileId;
 use crate::error::{Error, Result};
 use crate::names::{NAMES, OWN_NAME};
+use crate::os::file_id::FileId;
 use crate::os::process::current_exe;
 
 /// Makes the links in `dir`, which is made too if it is missing. Links that are already right are kept, links to
@@ -15,14 +15,15 @@ use crate::os::process::current_exe;
 /// # Errors
 /// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
 pub(crate) fn links(dir: &Path) -> Result<()> {
-    let binary = current_exe().map_err(Error::file("find", OWN_NAME))?;
-    let us = FileId::of_this_process().ok_or_else(|| Error::Usage("cannot look at this program's own file".into()))?;
+    let binary = current_exe().map_err(Error::system("find", OWN_NAME))?;
+    let us =
+        FileId::of_this_process().ok_or_else(|| Error::Usage { message: "cannot look at this program's own file".into() })?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let target = target_from(dir, &binary);
     for name in NAMES {
         let link = dir.join(name);
         if !may_replace(&link, us) {
-            return Err(Error::ForeignFile(link));
+            return Err(Error::ForeignFile { path: link });
         }
     }
     for name in NAMES {
@@ -34,7 +35,7 @@ pub(crate) fn links(dir: &Path) -> Result<()> {
         }
         let opened = fs::File::open(&link).and_then(|file| file.metadata()).map_err(Error::file("open", &link))?;
         if FileId::from(&opened) != us {
-            return Err(Error::ForeignFile(link));
+            return Err(Error::ForeignFile { path: link });
         }
         super::print(&format!("{} -> {}\n", link.display(), target.display()));
     }

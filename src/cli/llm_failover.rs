@@ -12,7 +12,7 @@ use crate::cli::llm_failover::options::{Action, Log, Options};
 use crate::cli::print;
 use crate::cli::status::{self, Status};
 use crate::context::Context;
-use crate::drill::{self, Ending, Scenario};
+use crate::drill::{self, DrillSuccess, Scenario};
 use crate::error::{self, Result, report, warn};
 use crate::gateway;
 use crate::server::Server;
@@ -62,8 +62,8 @@ fn act(context: &Context, options: &Options) -> Result<ExitCode> {
 /// Success is a local answer.
 fn drill(context: &Context, scenario: Scenario) -> Result<ExitCode> {
     match drill::run(context, scenario, &|line| print(&format!("{line}\n")))? {
-        Ending::AnsweredLocally => Ok(ExitCode::SUCCESS),
-        Ending::LeftToClaude(why) => {
+        DrillSuccess::AnsweredLocally => Ok(ExitCode::SUCCESS),
+        DrillSuccess::LeftToClaude(why) => {
             error::say(&format!("{NAME}: not answered locally, as it should be: {why}"));
             Ok(ExitCode::FAILURE)
         }
@@ -75,11 +75,11 @@ fn log(context: &Context, options: &Log) -> Result<String> {
     if lines.is_empty() {
         error::say(&format!("{NAME}: no calls in the ledger yet"));
     }
-    let is_wanted = |line: &&ledger::Line| options.since.is_none_or(|since| line.entry.time >= since);
+    let is_wanted = |line: &&ledger::LedgerLine| options.since.is_none_or(|since| line.entry.time >= since);
     Ok(match options.since {
         Some(since) if !options.json => {
             let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();
-            ledger::summary::sum(&entries, since, Timestamp::now())
+            ledger::summary::summarize(&entries, since, Timestamp::now())
         }
         since => {
             let count = if since.is_some() { usize::MAX } else { options.lines };
@@ -106,12 +106,12 @@ impl Command<'_> {
     }
 
     fn status(&self, json: bool) -> Result<()> {
-        let switch = Flag::new(self.context)?;
-        let (backend, warning) = switch.read();
+        let flag = Flag::new(self.context)?;
+        let (backend, warning) = flag.read();
         if let Some(warning) = warning {
             warn(NAME, &warning);
         }
-        let status = Status::look(self.context, &switch, backend).inspect_err(|_| {
+        let status = Status::look(self.context, &flag, backend).inspect_err(|_| {
             if !json {
                 print(&status::backend_line(backend));
             }

@@ -24,7 +24,7 @@ fn run(context: &Context) -> ExitCode {
     match name.to_str() {
         Some(OWN_NAME) => long_form(context),
         Some(name) if NAMES.contains(&name) => run_named(name, context),
-        _ => report(OWN_NAME, &Error::UnknownApplet(name.to_string_lossy().into())),
+        _ => report(OWN_NAME, &Error::UnknownApplet { name: name.to_string_lossy().into() }),
     }
 }
 
@@ -48,15 +48,15 @@ fn long_form(context: &Context) -> ExitCode {
     let outcome = match first.to_str() {
         Some("--install") => match rest {
             [dir] => install::links(Path::new(dir)),
-            _ => Err(Error::Usage("`--install` takes one folder: claude-failover --install DIR".into())),
+            _ => Err(Error::Usage { message: "`--install` takes one folder: claude-failover --install DIR".into() }),
         },
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
         Some(crate::os::guardian::GUARD_OPTION) => crate::os::guardian::main(rest),
         Some(crate::gateway::OPTION) => crate::gateway::main_for_parent(context, rest),
-        Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watch(context, rest),
-        Some(option) if option.starts_with('-') => Err(Error::Usage(format!("unknown option `{option}`"))),
+        Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watcher_main(context, rest),
+        Some(option) if option.starts_with('-') => Err(Error::Usage { message: format!("unknown option `{option}`") }),
         Some(name) if NAMES.contains(&name) => return run_named(name, &context.for_applet(name, rest)),
-        _ => Err(Error::UnknownApplet(first.to_string_lossy().into())),
+        _ => Err(Error::UnknownApplet { name: first.to_string_lossy().into() }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

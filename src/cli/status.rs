@@ -12,7 +12,7 @@ use crate::claude_code::locate;
 use crate::context::Context;
 use crate::error::Result;
 use crate::server::Server;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::state::breaker::{Breaker, Condition};
 use crate::state::flag::{Backend, Flag};
 use crate::state::ledger;
@@ -57,17 +57,17 @@ impl Status {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) fn look(context: &Context, switch: &Flag, backend: Backend) -> Result<Status> {
+    pub(crate) fn look(context: &Context, flag: &Flag, backend: Backend) -> Result<Status> {
         let server = Server::new(context)?;
         let (state, detail) = match server.state() {
-            State::Down => ("down", None),
-            State::Up => ("up", None),
-            State::Loading => ("loading", None),
-            State::Hung => ("hung", Some("it listens, but does not answer".to_string())),
-            State::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
-            State::Foreign(what) => ("foreign", Some(what)),
+            ServerState::Down => ("down", None),
+            ServerState::Up => ("up", None),
+            ServerState::Loading => ("loading", None),
+            ServerState::Hung => ("hung", Some("it listens, but does not answer".to_string())),
+            ServerState::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
+            ServerState::Foreign(what) => ("foreign", Some(what)),
         };
-        let since_time = switch.since().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
+        let since_time = flag.last_written().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {
             backend,
             since: since_time.map(|time| time.to_string()),
@@ -76,11 +76,11 @@ impl Status {
                 detail,
                 port: server.endpoint().port(),
                 url: server.endpoint().shown(),
-                supervisor: server.supervisor().into(),
+                supervisor: server.supervisor_name().into(),
             },
             model: context.settings.model()?,
             real_claude: locate::find(context).ok(),
-            calls: since_time.map(|since| ledger::counts(context, since)).unwrap_or_default(),
+            calls: since_time.map(|since| ledger::count_since(context, since)).unwrap_or_default(),
             conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
             since_time,
         })

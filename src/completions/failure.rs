@@ -68,9 +68,7 @@ impl CompletionError {
         match self {
             CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
             CompletionError::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
-            CompletionError::Dead(line) => {
-                Error::Answer(format!("the local server runs, but its model does not ({line}): restart it"))
-            }
+            CompletionError::Dead(line) => Error::DeadModel { line },
             CompletionError::UnknownModel(refusal)
             | CompletionError::NoSystemRole(refusal)
             | CompletionError::NoResponseFormat(refusal)

@@ -1,4 +1,4 @@
-//! An Anthropic on loopback, as much of its Messages API as Claude Code needs to be refused or answered.
+//! A simulated Anthropic on loopback: as much of its Messages API as Claude Code needs to get an answer or a refusal.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,40 +9,34 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::drill::scenario::{Refusal, Reply, Scenario};
-use crate::drill::{Event, PROMPT};
+use crate::drill::scenario::{ApiRefusal, ApiReply, Scenario};
+use crate::drill::{DrillEvent, PROMPT};
 use crate::error::{Error, Result};
 
-/// The API. It ends with this process.
 pub(crate) struct Api {
     listener: TcpListener,
     port: u16,
 }
 
 impl Api {
-    /// An API that serves nobody yet.
-    ///
-    /// # Errors
-    /// If this machine has no port on loopback for it.
-    pub(crate) fn new() -> Result<Api> {
+    pub(crate) fn listen() -> Result<Api> {
         let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         let (port, listener) = bound.map_err(Error::system("open", "127.0.0.1"))?;
         Ok(Api { listener, port })
     }
 
-    /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Serves as one in `scenario`, and tells what it is asked and does.
-    pub(crate) fn serve(self, scenario: Scenario, events: Sender<Event>) {
-        let asked = Arc::new(AtomicUsize::new(0));
+    /// Until this process ends. Sends each request and the reply to it as an event.
+    pub(crate) fn serve(self, scenario: Scenario, events: Sender<DrillEvent>) {
+        let call_count = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
-                let (events, asked) = (events.clone(), asked.clone());
+                let (events, call_count) = (events.clone(), call_count.clone());
                 thread::spawn(move || {
-                    let _ = serve(&stream, scenario, &asked, &events);
+                    let _ = serve_request(&stream, scenario, &call_count, &events);
                     let _ = stream.shutdown(Shutdown::Both);
                 });
             }
@@ -50,38 +44,44 @@ impl Api {
     }
 }
 
-/// Serves one request.
-fn serve(mut stream: &TcpStream, scenario: Scenario, asked: &AtomicUsize, events: &Sender<Event>) -> io::Result<()> {
-    let (line, body) = read(stream)?;
+fn serve_request(
+    mut stream: &TcpStream,
+    scenario: Scenario,
+    call_count: &AtomicUsize,
+    events: &Sender<DrillEvent>,
+) -> io::Result<()> {
+    let (line, body) = read_request(stream)?;
     if line.contains("count_tokens") {
-        return stream.write_all(whole(200, &[], &json!({"input_tokens": 1})).as_bytes());
+        return stream.write_all(response(200, &[], &json!({"input_tokens": 1})).as_bytes());
     }
     if !line.starts_with("POST /v1/messages") {
-        return stream.write_all(whole(404, &[], &json!({})).as_bytes());
+        return stream.write_all(response(404, &[], &json!({})).as_bytes());
     }
-    let (reply, words) = scenario.reply(if is_call(&body) { asked.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
-    if is_call(&body) {
-        let _ = events.send(Event::Asked(words));
+    let (reply, description) =
+        scenario.reply(if is_drill_prompt(&body) { call_count.fetch_add(1, Ordering::Relaxed) } else { usize::MAX });
+    if is_drill_prompt(&body) {
+        let _ = events.send(DrillEvent::Replied(description));
     }
     match reply {
-        Reply::Cut => Ok(()),
-        // Until who has asked goes away.
-        Reply::Silence => stream.read(&mut [0]).map(|_| ()),
-        Reply::Refuse(Refusal { status, kind, message, headers }) => {
+        ApiReply::Cut => Ok(()),
+        // Until the client closes the connection.
+        ApiReply::Silence => stream.read(&mut [0]).map(|_| ()),
+        ApiReply::Refuse(ApiRefusal { status, kind, message, headers }) => {
             let error = json!({"type": "error", "error": {"type": kind, "message": message}});
-            stream.write_all(whole(status, &headers, &error).as_bytes())
+            stream.write_all(response(status, &headers, &error).as_bytes())
         }
-        Reply::Text(text) => stream.write_all(answer(&body, text).as_bytes()),
+        ApiReply::Text(text) => stream.write_all(answer(&body, text).as_bytes()),
     }
 }
 
-/// Whether it is the call that is played. Older versions ask for more than that: whether there is quota, what it is about.
-fn is_call(body: &Value) -> bool {
+/// Whether the request is the drill's prompt. Older versions of Claude Code send others, too: to check the quota, to name the
+/// conversation.
+fn is_drill_prompt(body: &Value) -> bool {
     body["tools"].as_array().is_some_and(|tools| !tools.is_empty()) && body["messages"].to_string().contains(PROMPT)
 }
 
-/// The request's first line and its body.
-fn read(stream: &TcpStream) -> io::Result<(String, Value)> {
+/// Returns the request's first line and its body.
+fn read_request(stream: &TcpStream) -> io::Result<(String, Value)> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -99,7 +99,7 @@ fn read(stream: &TcpStream) -> io::Result<(String, Value)> {
     Ok((line, serde_json::from_slice(&body).unwrap_or_default()))
 }
 
-fn whole(status: u16, headers: &[(&str, String)], body: &Value) -> String {
+fn response(status: u16, headers: &[(&str, String)], body: &Value) -> String {
     let body = body.to_string();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
@@ -108,15 +108,15 @@ fn whole(status: u16, headers: &[(&str, String)], body: &Value) -> String {
     )
 }
 
-/// An answer in the form that was asked for.
-fn answer(question: &Value, text: &str) -> String {
+/// Streamed, if the request wants that.
+fn answer(request: &Value, text: &str) -> String {
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
     let message = |content: Value, stop: Value| {
-        json!({"id": "msg_1", "type": "message", "role": "assistant", "model": question["model"], "content": content,
+        json!({"id": "msg_1", "type": "message", "role": "assistant", "model": request["model"], "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})
     };
-    if question["stream"] != true {
-        return whole(200, &[], &message(json!([{"type": "text", "text": text}]), json!("end_turn")));
+    if request["stream"] != true {
+        return response(200, &[], &message(json!([{"type": "text", "text": text}]), json!("end_turn")));
     }
     let events = [
         json!({"type": "message_start", "message": message(json!([]), Value::Null)}),

@@ -1,4 +1,4 @@
-//! The call that a drill makes: this binary as `claude`, with a folder of its own in place of the user's state.
+//! The call that a drill makes: this binary as `claude`, with a temporary folder in place of the user's state.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader, PipeReader};
@@ -16,77 +16,69 @@ use nix::unistd::Pid;
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::drill::scenario::Scenario;
-use crate::drill::{Event, PROMPT};
+use crate::drill::{DrillEvent, PROMPT};
 use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, STATE_DIR};
 use crate::os::process::own_path;
 use crate::settings::Setting;
 use crate::text::plain;
 
-/// After this long without a word Claude counts as hung in the drill of that. It takes its time to start, too.
+/// The stall timeout in the drill `hang`, in seconds. Claude Code's start counts, too.
 const STALL: &str = "8";
 
-/// How long a call that is interrupted may take to end.
+/// How long an interrupted call may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A folder that goes with its owner.
-pub(crate) struct Folder(PathBuf);
+/// Removed on drop.
+pub(crate) struct TempFolder(PathBuf);
 
-impl Folder {
-    /// A new one, closed to others.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub(crate) fn new(context: &Context) -> Result<Folder> {
+impl TempFolder {
+    /// Private to this user.
+    pub(crate) fn new(context: &Context) -> Result<TempFolder> {
         let path = context.temp_dir().join(format!("claude-failover-drill-{}", uuid::Uuid::new_v4()));
         let make = |path: &Path| DirBuilder::new().mode(0o700).create(path).map_err(Error::file("create", path));
         make(&path)?;
-        let folder = Folder(path);
+        let folder = TempFolder(path);
         make(&folder.0.join("work"))?;
         Ok(folder)
     }
 
-    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The call.
-pub(crate) struct Call {
+pub(crate) struct DrillCall {
     process: Child,
     lines: BufReader<PipeReader>,
 }
 
 /// Starts the call, with Claude's API at `url`.
-///
-/// # Errors
-/// If it cannot be started.
-pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &Folder) -> Result<Call> {
-    let (flag, place) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
+pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &TempFolder) -> Result<DrillCall> {
+    let (flag, inside) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).args(["claude", "-p", PROMPT, "--output-format", "stream-json", "--verbose"]);
-    // Whoever is signed in and by what means, and how Claude Code is told to behave, is not for the drill.
+    // The drill has a sign-in and settings of its own.
     for name in context.variable_names().filter(|name| is_claudes(name) && name != Setting::ClaudeBin.name()) {
         command.env_remove(name);
     }
     command
         .env("ANTHROPIC_BASE_URL", url)
         .env("CLAUDE_CODE_OAUTH_TOKEN", "drill")
-        .env("CLAUDE_CONFIG_DIR", place("claude"))
+        .env("CLAUDE_CONFIG_DIR", inside("claude"))
         .env("CLAUDE_CODE_TMPDIR", folder.path())
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
         .env(Setting::FlagFile.name(), flag)
-        .env(STATE_DIR, place("state"))
-        // Not empty, for then the settings file would be asked.
+        .env(STATE_DIR, inside("state"))
+        // An empty variable counts as unset: then the settings file would apply.
         .env(Setting::NotifyCommand.name(), "true")
         .env(Setting::Policy.name(), "local");
     if scenario == Scenario::Hang {
@@ -97,34 +89,33 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &F
         hosts.push(if hosts.is_empty() { "127.0.0.1" } else { ",127.0.0.1" });
         command.env(name, hosts);
     }
-    let wrap = |error: io::Error| Error::DrillFailed(format!("cannot run ourselves: {}", plain(&error)));
-    // One pipe for both, so that what is written is told in its order.
-    let (reader, writer) = io::pipe().map_err(wrap)?;
-    command.current_dir(place("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(wrap)?).stderr(writer);
-    Ok(Call { process: command.spawn().map_err(wrap)?, lines: BufReader::new(reader) })
+    let failed = |error: io::Error| Error::DrillFailed { reason: format!("cannot run ourselves: {}", plain(&error)) };
+    // One pipe for both keeps the lines in order.
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    command.current_dir(inside("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    Ok(DrillCall { process: command.spawn().map_err(failed)?, lines: BufReader::new(reader) })
 }
 
-impl Call {
-    /// Its process.
+impl DrillCall {
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
-    /// Tells what it writes, and its end after that.
-    pub(crate) fn follow(mut self, events: Sender<Event>) {
+    /// Each line, then the end.
+    pub(crate) fn send_events(mut self, events: Sender<DrillEvent>) {
         thread::spawn(move || {
             for line in self.lines.split(b'\n').map_while(std::result::Result::ok) {
-                let _ = events.send(Event::Wrote(String::from_utf8_lossy(&line).into_owned()));
+                let _ = events.send(DrillEvent::Wrote(String::from_utf8_lossy(&line).into_owned()));
             }
             if let Ok(status) = self.process.wait() {
-                let _ = events.send(Event::Ended(status));
+                let _ = events.send(DrillEvent::Ended(status));
             }
         });
     }
 }
 
-/// Ends a call that still runs. Whoever follows it has noticed its end then.
-pub(crate) fn end(pid: Pid) {
+/// The thread of [`DrillCall::send_events`] reaps the process.
+pub(crate) fn terminate(pid: Pid) {
     let begun = Instant::now();
     let _ = kill(pid, Signal::SIGTERM);
     while kill(pid, None).is_ok() && begun.elapsed() < GRACE {

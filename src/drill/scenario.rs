@@ -1,4 +1,4 @@
-//! The troubles that a drill plays, as Anthropic's API shows them.
+//! The scenarios of a drill, as Anthropic's API shows them.
 
 use std::str::FromStr;
 
@@ -6,50 +6,41 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 use crate::text::clock;
 
-/// What is wrong with Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// The plan's 5-hour limit.
     Limit,
     /// The plan's weekly limit.
     Weekly,
-    /// Too many requests for Anthropic.
+    /// Anthropic has too many requests.
     Overload,
     /// Anthropic cannot be reached.
     Down,
-    /// Anthropic takes the request and says nothing.
+    /// Anthropic accepts the request and does not answer.
     Hang,
-    /// Too many requests in a short time.
+    /// The user has sent too many requests in a short time.
     Throttle,
-    /// The sign-in is not good any more.
+    /// The sign-in has expired.
     SignIn,
 }
 
-/// What Anthropic does with a question.
-pub(crate) enum Reply {
-    /// It answers.
+pub(crate) enum ApiReply {
     Text(&'static str),
-    /// It refuses.
-    Refuse(Refusal),
-    /// The connection is cut before a word.
+    Refuse(ApiRefusal),
+    /// The connection closes without a byte.
     Cut,
     /// Nothing comes.
     Silence,
 }
 
-/// How it refuses.
-pub(crate) struct Refusal {
-    /// The HTTP status.
+pub(crate) struct ApiRefusal {
     pub status: u16,
-    /// The error's type.
     pub kind: &'static str,
-    /// What it says.
     pub message: &'static str,
-    /// What is in the headers.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// One more than Claude Code is given by default before a local model stands in for it.
+/// One more than the default of LLM_FAILOVER_RETRIES: a throttle must not count as an outage.
 const THROTTLED: usize = 3;
 
 impl FromStr for Scenario {
@@ -70,22 +61,22 @@ impl FromStr for Scenario {
 }
 
 impl Scenario {
-    /// What Anthropic does when it is asked for the `nth` time, from 0 on, and that in words.
-    pub(crate) fn reply(self, nth: usize) -> (Reply, String) {
+    /// To the request number `nth`, from 0 on, with a description.
+    pub(crate) fn reply(self, nth: usize) -> (ApiReply, String) {
         let hours = SignedDuration::from_hours;
-        let refuse = |status, kind, message, headers| Reply::Refuse(Refusal { status, kind, message, headers });
+        let refuse = |status, kind, message, headers| ApiReply::Refuse(ApiRefusal { status, kind, message, headers });
         match self {
             Scenario::Limit => limit("five_hour", "5-hour", hours(3)),
             Scenario::Weekly => limit("seven_day", "weekly", hours(3 * 24)),
             Scenario::Overload => (refuse(529, "overloaded_error", "Overloaded", vec![]), "says 529: overloaded".into()),
-            Scenario::Down => (Reply::Cut, "cuts the connection".into()),
-            Scenario::Hang => (Reply::Silence, "says nothing".into()),
+            Scenario::Down => (ApiReply::Cut, "cuts the connection".into()),
+            Scenario::Hang => (ApiReply::Silence, "says nothing".into()),
             Scenario::Throttle if nth < THROTTLED => {
                 let message = "Number of requests has exceeded your per-minute rate limit";
                 let headers = vec![("retry-after", "1".into())];
                 (refuse(429, "rate_limit_error", message, headers), "says 429: too many requests, again in 1 s".into())
             }
-            Scenario::Throttle => (Reply::Text("Hello."), "answers".into()),
+            Scenario::Throttle => (ApiReply::Text("Hello."), "answers".into()),
             Scenario::SignIn => {
                 let message = "OAuth token has expired. Please obtain a new token or refresh your existing token.";
                 (refuse(401, "authentication_error", message, vec![]), "says 401: the sign-in has expired".into())
@@ -95,7 +86,7 @@ impl Scenario {
 }
 
 /// The headers are those from which Claude Code 1.0 to 2.1 knows a plan's limit.
-fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
+fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (ApiReply, String) {
     let now = Timestamp::now();
     let end = now + lasts;
     let end = end.round(Unit::Minute).unwrap_or(end);
@@ -107,6 +98,6 @@ fn limit(claim: &str, name: &str, lasts: SignedDuration) -> (Reply, String) {
         ("anthropic-ratelimit-unified-fallback", "unavailable".into()),
     ];
     let message = "This request would exceed your account's rate limit. Please try again later.";
-    let refusal = Refusal { status: 429, kind: "rate_limit_error", message, headers };
-    (Reply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
+    let refusal = ApiRefusal { status: 429, kind: "rate_limit_error", message, headers };
+    (ApiReply::Refuse(refusal), format!("says 429: {name} limit, until {}", clock(end, now)))
 }

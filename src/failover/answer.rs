@@ -21,7 +21,7 @@ use crate::stdin::{Pump, Stdin};
 use crate::watch::next_try::NextTry;
 
 impl Failover<'_> {
-    /// Answers a call without asking Claude, and asks it if that fails.
+    /// Without asking Claude, unless the local model fails.
     pub(super) fn answer_first(&self, refusal: &Refusal, mut next: NextTry) -> ExitCode {
         let input = match next.stdin.pump().filter(|_| self.listens()) {
             Some(pump) => InputSource::Feed(pump.divert()),
@@ -44,7 +44,7 @@ impl Failover<'_> {
             Err(error) => {
                 self.say_why_not(&error);
                 next.answered_requests = self.answered_requests();
-                self.pass_on(next)
+                self.pass_on_claudes_answer(next)
             }
         }
     }
@@ -64,10 +64,10 @@ impl Failover<'_> {
         }
     }
 
-    /// Answers locally. None if stdout took no more.
+    /// Returns none if stdout is closed.
     ///
     /// # Errors
-    /// If that failed before anything was printed, and somebody else may still answer.
+    /// If the local model failed before anything was printed: Claude may still answer.
     pub(super) fn answer(
         &self,
         refusal: &Refusal,
@@ -91,7 +91,7 @@ impl Failover<'_> {
         let has_answered = Arc::new(AtomicBool::new(false));
         let on_answer = {
             let has_answered = has_answered.clone();
-            let line = self.line(&format!("Claude {}; the local model answers", refusal.description));
+            let line = self.stderr_line(&format!("Claude {}; the local model answers", refusal.description));
             move || {
                 has_answered.store(true, SeqCst);
                 if let Some(line) = line {

@@ -1,4 +1,4 @@
-//! The real Claude as a child, and who answers in its place if it refuses.
+//! The real Claude as a child, and what answers in its place if it refuses.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::answer::request::{Handover, InputSource};
 use crate::claude_code::refusal::Verdict;
 use crate::error::report;
-use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
+use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::local_model::unload;
 use crate::os::exit::Exit;
 use crate::routing::reason::{Reason, Refusal};
@@ -20,38 +20,37 @@ use crate::watch::next_try::NextTry;
 use crate::watch::{Mode, Start, Step, Watch};
 
 impl Failover<'_> {
-    /// Runs the real Claude, and answers in its place if it refuses.
-    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> Tried {
+    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> TryOutcome {
         let mode = match on_refusal {
             OnRefusal::Decide => Mode::Watched,
             OnRefusal::PassOn => Mode::PassedOn,
         };
-        let (mut attempt, mut is_known) = (self.attempt(), false);
+        let (mut attempt, mut is_recorded) = (self.attempt(), false);
         let limits_retries = self.policy == RefusalPolicy::Fail;
         let start = Start { mode, give_up: self.give_up_after(), limits_retries, local: None };
         let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), start) {
             Ok(watch) => watch,
-            Err(error) => return Tried::Ended(report(self.applet, &error)),
+            Err(error) => return TryOutcome::Ended(report(self.applet, &error)),
         };
         loop {
             match watch.run() {
                 Step::Answering => {
-                    self.announce(&self.breaker.answered(&attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_answer(&attempt, Timestamp::now()));
                     permit = None;
                 }
                 Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
-                    self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
-                    is_known = true;
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
+                    is_recorded = true;
                     drop(permit.take());
                     let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
                     match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
-                        Route::Wait(refusal) => return Tried::MustWait(watch.end().into(), refusal),
+                        Route::Wait(refusal) => return TryOutcome::MustWait(watch.end().into(), refusal),
                         Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
                         Route::Answer(_) => {
                             if let Some(code) = self.take_over(&mut watch, &verdict) {
                                 watch.end();
-                                return Tried::Ended(code);
+                                return TryOutcome::Ended(code);
                             }
                         }
                         _ => watch.pass_on_refusal(HashSet::new()),
@@ -59,36 +58,36 @@ impl Failover<'_> {
                     attempt = self.attempt();
                 }
                 Step::Interrupted(verdict) => {
-                    self.announce(&self.breaker.refused(&verdict, &attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
                     drop(permit.take());
-                    return Tried::Ended(self.resume(watch, &verdict));
+                    return TryOutcome::Ended(self.resume(watch, &verdict));
                 }
                 Step::Ended(mut exit) => {
                     let verdict = watch.verdict();
                     if verdict.cause.fails_over() {
-                        if !is_known {
-                            self.announce(&self.breaker.refused(verdict, &attempt, Timestamp::now()));
+                        if !is_recorded {
+                            self.announce(&self.breaker.record_refusal(verdict, &attempt, Timestamp::now()));
                         }
                         if mode == Mode::PassedOn && self.policy != RefusalPolicy::Local {
                             exit = Exit::Code(TRY_AGAIN_LATER);
                         }
                     }
                     self.record_claude(&watch, exit);
-                    return Tried::Ended(exit.end_process());
+                    return TryOutcome::Ended(exit.end_process());
                 }
             }
         }
     }
 
-    /// Passes on what Claude says: nobody else could answer.
-    pub(super) fn pass_on(&self, next: NextTry) -> ExitCode {
+    /// For a call that the local model failed to answer.
+    pub(super) fn pass_on_claudes_answer(&self, next: NextTry) -> ExitCode {
         match self.watch(next, OnRefusal::PassOn, None) {
-            Tried::Ended(code) => code,
-            Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+            TryOutcome::Ended(code) => code,
+            TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
         }
     }
 
-    /// Answers a call that the real Claude has begun and refused. None if that failed, and Claude goes on with it.
+    /// Answers a call that the real Claude began and refused. Returns none if the local model failed: Claude goes on with it.
     fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
         let input = match watch.stdin().pump().filter(|_| self.listens()) {
             Some(pump) => InputSource::Feed(pump.divert()),

@@ -1,4 +1,4 @@
-//! When Claude is given up: the settings.
+//! The give-up limits, as the settings have them.
 
 use std::ffi::OsStr;
 
@@ -19,7 +19,7 @@ impl Failover<'_> {
     }
 }
 
-/// As Claude Code takes its variables.
+/// As Claude Code reads its variables.
 fn is_yes(value: &OsStr) -> bool {
     matches!(value.to_string_lossy().trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
 }

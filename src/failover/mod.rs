@@ -1,4 +1,4 @@
-//! `auto`: Claude until it refuses, the local model while it does, and back by itself.
+//! `auto`: Claude until it refuses, the local model while it does, and back to Claude without the user.
 
 mod answer;
 mod call;
@@ -31,11 +31,11 @@ use crate::stdin::Stdin;
 use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
 
-/// What a call ends with that Claude refused and nobody else was to answer: `EX_TEMPFAIL` of sysexits(3).
+/// The exit code of a call that Claude refused and that the policy leaves unanswered: `EX_TEMPFAIL` of sysexits(3).
 const TRY_AGAIN_LATER: u8 = 75;
 
-/// How often a waiting call looks whether Claude is back.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a waiting call checks whether Claude is back.
+const POLL: Duration = Duration::from_secs(2);
 
 /// A print-mode call with the flag at `auto`.
 struct Failover<'a> {
@@ -48,54 +48,41 @@ struct Failover<'a> {
     begun: Timestamp,
     policy: RefusalPolicy,
     agent_policy: AgentPolicy,
-    /// The requests that were answered locally.
+    /// The ids of the control requests that were answered locally.
     answered_requests: Arc<Mutex<HashSet<String>>>,
 }
 
-/// How a try with Claude ended.
-enum Tried {
+enum TryOutcome {
     Ended(ExitCode),
-    /// Claude refused, and the call is to wait; with its stdin for the next try.
+    /// Claude refused, and the policy is to wait.
     MustWait(Box<NextTry>, Refusal),
 }
 
-/// Watches the real Claude, and answers in its place if it refuses. None if the route is to be decided anew.
-///
-/// # Errors
-/// If there is no real Claude that could be run.
+/// Runs the real Claude as a child, and answers in its place if it refuses. Returns none if the route must be decided anew.
 pub(crate) fn watch(call: &mut Call, on_refusal: OnRefusal) -> Result<Option<ExitCode>> {
     let (next, permit) = (call.take_next_try()?, call.take_permit());
     let tried = Failover::new(call)?.watch(next, on_refusal, permit);
-    after(call, tried)
+    code_or_wait(call, tried)
 }
 
-/// Runs the real Claude Code on the local model without asking Claude first. None if the route is to be decided anew.
-///
-/// # Errors
-/// If there is no real Claude Code that could be run.
+/// Runs the real Claude Code on the local model, without asking Claude first. Returns none if the route must be decided anew.
 pub(crate) fn run_agent(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
     let next = call.take_next_try()?;
     let tried = Failover::new(call)?.run_agent(refusal, next);
-    after(call, tried)
+    code_or_wait(call, tried)
 }
 
-/// Answers without asking Claude first.
-///
-/// # Errors
-/// If there is no real Claude that could be asked instead.
 pub(crate) fn answer(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
     let next = call.take_next_try()?;
     Ok(Some(Failover::new(call)?.answer_first(refusal, next)))
 }
 
-/// Answers where there is no real Claude Code.
-///
 /// # Errors
-/// That there is none, if the local model does not answer either.
+/// [`Error::ClaudeNotFound`], if the local model does not answer either.
 pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>> {
     match call.take_next_try() {
         Err(error) => Failover::new(call)?.answer_without_claude(error).map(Some),
-        // It has come meanwhile.
+        // It was installed meanwhile.
         Ok(next) => {
             call.give_back(next);
             Ok(None)
@@ -103,24 +90,21 @@ pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>>
     }
 }
 
-/// Waits a moment for Claude; says so the first time. Gives none: the route is decided anew.
-///
-/// # Errors
-/// If there is no home folder.
+/// Waits a moment for Claude, with a line on stderr the first time. Returns none: the route must be decided anew.
 pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
     if call.begins_to_wait() {
         Failover::new(call)?.say(&format!("Claude {}; this call waits for it", refusal.description));
     }
-    sleep(call.time_left().map_or(LOOK, |left| LOOK.min(left)));
+    sleep(call.time_left().map_or(POLL, |left| POLL.min(left)));
     Ok(None)
 }
 
-fn after(call: &mut Call, tried: Tried) -> Result<Option<ExitCode>> {
+fn code_or_wait(call: &mut Call, tried: TryOutcome) -> Result<Option<ExitCode>> {
     match tried {
-        Tried::Ended(code) => Ok(Some(code)),
-        Tried::MustWait(next, refusal) => {
+        TryOutcome::Ended(code) => Ok(Some(code)),
+        TryOutcome::MustWait(next, refusal) => {
             call.give_back(*next);
-            // Where the breaker cannot be kept, nothing else would slow this down.
+            // Where the breaker's file cannot be written, nothing else slows the loop down.
             wait(call, &refusal)
         }
     }
@@ -146,7 +130,7 @@ impl<'a> Failover<'a> {
     }
 
     fn attempt(&self) -> Attempt {
-        Attempt { model: self.model.clone(), at: Timestamp::now() }
+        Attempt { model: self.model.clone(), begun: Timestamp::now() }
     }
 
     fn wants_agent(&self, stdin: &Stdin) -> bool {
@@ -167,39 +151,39 @@ impl<'a> Failover<'a> {
         Renderer::new(format(&self.command_line), self.context.stdout_is_terminal(), limits)
     }
 
-    /// Tells the user's own program, and the process that unloads the server, what has changed.
+    /// Notifies the user's own program, and starts the process that unloads the server.
     fn announce(&self, change: &Change) {
         let now = Timestamp::now();
         match change {
             Change::None => {}
             Change::Opened(condition) => {
                 let description = condition.description(now);
-                notify::tell(self.context, &format!("Claude {description}. The local model answers until it is back."));
+                notify::send(self.context, &format!("Claude {description}. The local model answers until it is back."));
             }
             Change::Added(condition) => {
-                notify::tell(self.context, &format!("Claude {}, too.", condition.description(now)));
+                notify::send(self.context, &format!("Claude {}, too.", condition.description(now)));
             }
             Change::Closed => {
-                notify::tell(self.context, "Claude answers again. Calls go to Claude.");
+                notify::send(self.context, "Claude answers again. Calls go to Claude.");
                 unload::when_idle(self.context);
             }
         }
     }
 
     fn say(&self, line: &str) {
-        if let Some(line) = self.line(line) {
+        if let Some(line) = self.stderr_line(line) {
             say(&line);
         }
     }
 
-    /// A line for stderr, unless the user wants none.
-    fn line(&self, text: &str) -> Option<String> {
+    /// None if the user wants a quiet program.
+    fn stderr_line(&self, text: &str) -> Option<String> {
         (!self.context.settings.is_quiet(self.applet)).then(|| format!("{}: {text}", self.applet))
     }
 
-    /// What Claude Code refuses, too, it says itself.
+    /// Claude Code, which runs next, prints its own refusal of the call itself.
     fn say_why_not(&self, error: &Error) {
-        if matches!(error, Error::AsClaude(_)) {
+        if matches!(error, Error::AsClaude { .. }) {
             return;
         }
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();

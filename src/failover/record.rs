@@ -1,4 +1,4 @@
-//! What the ledger is told.
+//! The ledger's entries.
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ impl Failover<'_> {
         watch.record(Entry { verdict: Some(verdict.cause.word().into()), until: verdict.until, ..entry })
     }
 
-    /// Gives the exit code. `answered` is none if stdout took no more.
+    /// Returns the exit code. `answered` is none if stdout is closed.
     pub(super) fn record_local(&self, route: RouteName, refusal: &Refusal, answered: Option<Answered>) -> ExitCode {
         let Some(answered) = answered else { return ExitCode::FAILURE };
         let entry = Entry { until: refusal.until, ..self.entry(route, AnsweredBy::Local) };

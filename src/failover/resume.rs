@@ -1,5 +1,5 @@
-//! Calls that ask for tools, and sessions that Claude has refused in the middle of their work: the real Claude Code goes on
-//! with them on the local model, as a child, so that Claude can still be asked if that comes to nothing.
+//! Calls that ask for tools, and sessions that Claude refused in the middle of their work: the real Claude Code goes on with
+//! them on the local model. It runs as a child, so that Claude can still be asked if the local model fails.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use crate::agent::launch;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
-use crate::failover::{Failover, TRY_AGAIN_LATER, Tried};
+use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::routing::reason::Refusal;
 use crate::routing::route::OnRefusal;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
@@ -16,15 +16,15 @@ use crate::watch::render::Renderer;
 use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
 
 impl Failover<'_> {
-    /// Answers with tools, and asks Claude if that fails.
-    pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> Tried {
+    /// Without asking Claude, unless the local model fails.
+    pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> TryOutcome {
         match self.run_on_local_model(refusal, next, self.renderer(), None) {
-            Ok(code) => Tried::Ended(code),
-            Err(left) => self.watch(left.0, OnRefusal::PassOn, None),
+            Ok(code) => TryOutcome::Ended(code),
+            Err(failed) => self.watch(failed.0, OnRefusal::PassOn, None),
         }
     }
 
-    /// Goes on with a session in which tools have run.
+    /// For a session in which tools have run.
     pub(super) fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
         let (refusal, claudes_entry) = (Refusal::of(verdict), self.entry_of_claude(&watch));
         let (mut next, out, left) = watch.hand_over();
@@ -43,20 +43,17 @@ impl Failover<'_> {
                 if !self.listens() {
                     return exit.end_process();
                 }
-                // The turn has its end. What the caller says next is for Claude again.
+                // This turn has ended. The caller's next message goes to Claude.
                 next.stdin.drop_answered_line();
                 match self.watch(next, OnRefusal::Decide, None) {
-                    Tried::Ended(code) => code,
-                    Tried::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
+                    TryOutcome::Ended(code) => code,
+                    TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
             }
         }
     }
 
-    /// Runs the real Claude Code on the local model. `prompt`: what it is told instead of the caller's.
-    ///
-    /// # Errors
-    /// If that came to nothing, with what another try needs.
+    /// `prompt` replaces the caller's. An error comes with what the next try needs.
     fn run_on_local_model(
         &self,
         refusal: &Refusal,
@@ -74,7 +71,7 @@ impl Failover<'_> {
         };
         let mut mark = Mark::refused(refusal.cause, refusal.until);
         let (what, route) = if is_resumed {
-            // A summary by the local model would stand in the session for good, and Claude is to go on with all of it.
+            // A summary by the local model would stay in the session, and Claude must be able to go on with the whole of it.
             ready.environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
             mark = mark.resumed();
             ("goes on with the session", RouteName::Resume)
@@ -94,10 +91,10 @@ impl Failover<'_> {
                 Step::Answering => self.say(&line),
                 Step::NearLimit => {}
                 Step::Refused(_) | Step::Interrupted(_) => {
-                    let description = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
+                    let reason = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
                     let (next, mut out, _) = watch.hand_over();
                     out.set_mark(None);
-                    self.say_why_not(&Error::Answer(description));
+                    self.say_why_not(&Error::AgentFailed { reason });
                     return Err((next, out).into());
                 }
                 Step::Ended(exit) => {

@@ -54,11 +54,12 @@ pub(crate) fn token() -> String {
 /// # Errors
 /// If it was called wrongly, or a setting cannot be used.
 pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()> {
-    let misused = || Error::Usage(format!("`{OPTION}` is for claude-failover itself"));
+    let misused = || Error::Usage { message: format!("`{OPTION}` is for claude-failover itself") };
     let parent: u32 = args.first().and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| args.len() == 1).ok_or_else(misused)?;
     let token = context.env(GATEWAY_TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
     close_inherited_files();
-    let listener = std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(Error::file("take", "stdin"))?;
+    let listener =
+        std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(Error::system("take", "stdin"))?;
     let outcome = Gateway::new(context, token, &listener, true).and_then(|gateway| {
         server::run(gateway, listener, async move {
             // Also ends at once if the parent has ended before.
@@ -77,7 +78,7 @@ pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()
 /// If it cannot listen there, or a setting cannot be used.
 pub(crate) fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(u16)) -> Result<()> {
     let place = format!("127.0.0.1:{port}");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Error::file("listen on", place))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Error::system("listen on", place))?;
     let gateway = Gateway::new(context, token, &listener, false)?;
     on_ready(gateway.port);
     server::run(gateway, listener, std::future::pending())
@@ -85,7 +86,7 @@ pub(crate) fn serve(context: &Context, port: u16, token: String, on_ready: impl 
 
 impl Gateway {
     fn new(context: &Context, token: String, listener: &TcpListener, for_claude_code: bool) -> Result<Gateway> {
-        let port = listener.local_addr().map_err(Error::file("read the address of", "the gateway"))?.port();
+        let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
         let upstream = Arc::new(Upstream::new(context, for_claude_code)?);
         Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, for_claude_code })
     }

@@ -21,7 +21,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Output = ()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Error::file("start", "the gateway"))?;
+    let runtime = runtime.map_err(Error::system("start", "the gateway"))?;
     let outcome = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -33,7 +33,7 @@ pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Outp
     });
     // Does not wait for other threads, which may wait for the local server.
     runtime.shutdown_background();
-    outcome.map_err(Error::file("serve", "the gateway"))
+    outcome.map_err(Error::system("serve", "the gateway"))
 }
 
 async fn accept(listener: tokio::net::TcpListener, gateway: Arc<Gateway>) -> std::io::Result<()> {

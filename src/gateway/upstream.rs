@@ -59,7 +59,7 @@ impl Upstream {
         let server = Server::new(context)?;
         let settings = RequestSettings::new(context)?;
         let client = Client::new(server.endpoint(), settings.timeouts);
-        let client = client.map_err(|error| Error::Answer(format!("no HTTP client: {error}")))?;
+        let client = client.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
         Ok(Upstream {
             client,
             server,

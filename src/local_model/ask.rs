@@ -28,7 +28,7 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress)
     let question = vec![Message { role: "user", content: "Hi".into() }];
     match ask_with_recovery(server, &settings, settings.request(question, 1), &|| true, progress, &mut ()) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
-        Err(error @ (Error::NotInstalled(_) | Error::DidNotComeUp { .. })) => Err(error),
+        Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
             Err(server.did_not_come_up(&error.to_string(), "see `llm-failover logs`; check LOCAL_LLM_MODEL and LOCAL_LLM_URL"))
         }
@@ -82,8 +82,8 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
         return Ok((*only).into());
     }
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let what = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
-    Err(Error::Answer(format!("the local server refused: {refusal}; set LOCAL_LLM_MODEL to {what}")))
+    let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
+    Err(Error::ModelNotNamed { refusal: refusal.into(), expected })
 }
 
 /// The models that the server lists, with their properties.

@@ -66,7 +66,7 @@ impl Guardian {
 /// What the guardian's process does from beginning to end.
 pub(crate) fn main(args: &[OsString]) -> Result<()> {
     if !args.is_empty() {
-        return Err(Error::Usage(format!("`{GUARD_OPTION}` is for claude-failover itself")));
+        return Err(Error::Usage { message: format!("`{GUARD_OPTION}` is for claude-failover itself") });
     }
     close_inherited_files();
     let mut guarded = None;

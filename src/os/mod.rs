@@ -4,6 +4,7 @@ pub(crate) mod atomic_file;
 pub(crate) mod blocking;
 pub(crate) mod cleanup;
 pub(crate) mod exit;
+pub(crate) mod file_id;
 pub(crate) mod guardian;
 pub(crate) mod process;
 pub(crate) mod signals;

@@ -37,7 +37,7 @@ pub(crate) fn current_exe() -> io::Result<PathBuf> {
 /// # Errors
 /// If that cannot be found out.
 pub(crate) fn own_path() -> Result<PathBuf> {
-    let path = current_exe().map_err(Error::file("find", OWN_NAME))?;
+    let path = current_exe().map_err(Error::system("find", OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }
 

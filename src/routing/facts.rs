@@ -27,26 +27,26 @@ pub(crate) struct Call<'a> {
     pub context: &'a Context,
     pub begun: Timestamp,
     backend: Option<Backend>,
-    parsed: Option<Parsed>,
+    parsed: Option<ParsedCall>,
     breaker: Option<Breaker>,
     /// The right to ask Claude while the breaker is half-open.
     permit: Option<Permit>,
     real_claude: Option<Result<PathBuf>>,
-    input: Input,
+    input: CallInput,
     refusal_policy: Option<RefusalPolicy>,
     agent_policy: Option<AgentPolicy>,
     deadline: Option<Instant>,
     has_waited: bool,
 }
 
-enum Parsed {
+enum ParsedCall {
     NeedsNoModel,
     Prompt(Rc<CommandLine>),
     Malformed(Error),
 }
 
 /// Where stdin is.
-enum Input {
+enum CallInput {
     Untouched,
     Stdin(Stdin),
     /// With what else a try with the real Claude has left for the next.
@@ -64,7 +64,7 @@ impl<'a> Call<'a> {
             breaker: None,
             permit: None,
             real_claude: None,
-            input: Input::Untouched,
+            input: CallInput::Untouched,
             refusal_policy: None,
             agent_policy: None,
             deadline: None,
@@ -79,28 +79,28 @@ impl<'a> Call<'a> {
     pub(crate) fn command_line(&mut self) -> Result<Rc<CommandLine>> {
         self.parsed();
         match self.parsed.take() {
-            Some(Parsed::Malformed(error)) => Err(error),
-            Some(Parsed::Prompt(command_line)) => {
-                self.parsed = Some(Parsed::Prompt(command_line.clone()));
+            Some(ParsedCall::Malformed(error)) => Err(error),
+            Some(ParsedCall::Prompt(command_line)) => {
+                self.parsed = Some(ParsedCall::Prompt(command_line.clone()));
                 Ok(command_line)
             }
-            Some(Parsed::NeedsNoModel) | None => Err(Error::Usage("this call needs no model".into())),
+            Some(ParsedCall::NeedsNoModel) | None => Err(Error::Usage { message: "this call needs no model".into() }),
         }
     }
 
     /// The same, if the decision has needed it.
     fn known_command_line(&self) -> Option<&Rc<CommandLine>> {
         match &self.parsed {
-            Some(Parsed::Prompt(command_line)) => Some(command_line),
+            Some(ParsedCall::Prompt(command_line)) => Some(command_line),
             _ => None,
         }
     }
 
-    fn parsed(&mut self) -> &Parsed {
+    fn parsed(&mut self) -> &ParsedCall {
         self.parsed.get_or_insert_with(|| match command_line::parse(&self.context.args) {
-            Ok(command_line::Parsed::NeedsNoModel) => Parsed::NeedsNoModel,
-            Ok(command_line::Parsed::Prompt(command_line)) => Parsed::Prompt(Rc::new(command_line)),
-            Err(error) => Parsed::Malformed(error),
+            Ok(command_line::Parsed::NeedsNoModel) => ParsedCall::NeedsNoModel,
+            Ok(command_line::Parsed::Prompt(command_line)) => ParsedCall::Prompt(Rc::new(command_line)),
+            Err(error) => ParsedCall::Malformed(error),
         })
     }
 
@@ -117,21 +117,21 @@ impl<'a> Call<'a> {
 
     /// The call's stdin, for a decision or for whoever answers.
     pub(crate) fn take_stdin(&mut self) -> Stdin {
-        match std::mem::replace(&mut self.input, Input::Untouched) {
-            Input::Stdin(stdin) => stdin,
-            Input::NextTry(next) => next.stdin,
-            Input::Untouched => self.stdin_of_process(),
+        match std::mem::replace(&mut self.input, CallInput::Untouched) {
+            CallInput::Stdin(stdin) => stdin,
+            CallInput::NextTry(next) => next.stdin,
+            CallInput::Untouched => self.stdin_of_process(),
         }
     }
 
     fn stdin(&mut self) -> &Stdin {
-        if matches!(self.input, Input::Untouched) {
-            self.input = Input::Stdin(self.stdin_of_process());
+        if matches!(self.input, CallInput::Untouched) {
+            self.input = CallInput::Stdin(self.stdin_of_process());
         }
         match &self.input {
-            Input::NextTry(next) => &next.stdin,
-            Input::Stdin(stdin) => stdin,
-            Input::Untouched => &Stdin::Inherited(None),
+            CallInput::NextTry(next) => &next.stdin,
+            CallInput::Stdin(stdin) => stdin,
+            CallInput::Untouched => &Stdin::Inherited(None),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// If there is no real Claude that could be run.
     pub(crate) fn take_next_try(&mut self) -> Result<NextTry> {
-        if let Input::NextTry(next) = std::mem::replace(&mut self.input, Input::Untouched) {
+        if let CallInput::NextTry(next) = std::mem::replace(&mut self.input, CallInput::Untouched) {
             return Ok(*next);
         }
         let program = self.take_real_claude()?;
@@ -163,7 +163,7 @@ impl<'a> Call<'a> {
 
     /// What a try has left for the next.
     pub(crate) fn give_back(&mut self, next: NextTry) {
-        self.input = Input::NextTry(Box::new(next));
+        self.input = CallInput::NextTry(Box::new(next));
     }
 
     /// The real Claude Code, for a child of this process.
@@ -201,17 +201,17 @@ impl Facts for Call<'_> {
 
     fn is_claude_away(&mut self) -> bool {
         let now = Timestamp::now();
-        let attempt = Attempt { model: self.model(), at: now };
+        let attempt = Attempt { model: self.model(), begun: now };
         Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&attempt, now))
     }
 
     fn kind(&mut self) -> Kind {
         match self.parsed() {
-            Parsed::NeedsNoModel => Kind::NoModel,
-            Parsed::Malformed(_) => Kind::Malformed,
-            Parsed::Prompt(command_line) if CLAUDE_ONLY.iter().any(|option| command_line.has(option)) => Kind::Elsewhere,
-            Parsed::Prompt(command_line) if !command_line.formats_fit() => Kind::MismatchedFormats,
-            Parsed::Prompt(_) => Kind::Prompt,
+            ParsedCall::NeedsNoModel => Kind::NoModel,
+            ParsedCall::Malformed(_) => Kind::Malformed,
+            ParsedCall::Prompt(command_line) if CLAUDE_ONLY.iter().any(|option| command_line.has(option)) => Kind::Elsewhere,
+            ParsedCall::Prompt(command_line) if !command_line.formats_fit() => Kind::MismatchedFormats,
+            ParsedCall::Prompt(_) => Kind::Prompt,
         }
     }
 
@@ -225,17 +225,17 @@ impl Facts for Call<'_> {
     }
 
     fn has_claude(&mut self) -> bool {
-        if matches!(self.input, Input::NextTry(_)) {
+        if matches!(self.input, CallInput::NextTry(_)) {
             return true;
         }
         let (applet, context) = (self.applet, self.context);
         let found = self.real_claude.get_or_insert_with(|| locate::announce(applet, context));
-        !matches!(found, Err(Error::ClaudeNotFound(_)))
+        !matches!(found, Err(Error::ClaudeNotFound { .. }))
     }
 
     fn condition(&mut self) -> Option<Condition> {
-        let attempt = Attempt { model: self.model(), at: Timestamp::now() };
-        match self.breaker.as_ref()?.admit(&attempt, attempt.at) {
+        let attempt = Attempt { model: self.model(), begun: Timestamp::now() };
+        match self.breaker.as_ref()?.admit(&attempt, attempt.begun) {
             Admission::Closed => None,
             Admission::Probe(permit) => {
                 self.permit = Some(permit);

@@ -30,7 +30,7 @@ impl RefusalPolicy {
     /// How long a call waits; none if that is no question of time.
     pub(crate) fn longest_wait(self) -> Option<Duration> {
         match self {
-            RefusalPolicy::Wait(patience) => patience,
+            RefusalPolicy::Wait(limit) => limit,
             RefusalPolicy::Local | RefusalPolicy::Fail => None,
         }
     }

@@ -1,7 +1,7 @@
-//! A plain detached child: the command of `LLM_SERVER_CMD` in a session of its own, with a file that says who it is.
+//! A plain detached child: the command of `LLM_SERVER_CMD` in a session of its own, with a pid file.
 //!
-//! The child itself writes that file before it becomes the server, so that there is no moment in which a server runs
-//! and nobody knows it, whoever is killed.
+//! The child itself writes the pid file before it becomes the server. So no server ever runs without one, whichever process
+//! is killed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -26,86 +26,88 @@ use crate::server::supervisor::{Running, Supervisor};
 use crate::settings::Setting;
 use crate::text::plain;
 
-/// The long option under which the binary runs itself as the server's first moment.
+/// The long option under which the binary runs itself to become the server.
 pub(crate) const RUN_OPTION: &str = "--run-server";
 
-/// Between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
+/// The pause between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The server as a child of nobody.
-pub(crate) struct Child {
+pub(crate) struct ChildServer {
     command: Option<OsString>,
     port: u16,
     state_dir: PathBuf,
-    /// The process that was started here, to notice its end, which others see by its number.
+    /// The child of this process, if it started the server: its end shows here at once.
     started: Mutex<Option<std::process::Child>>,
 }
 
-impl Child {
-    /// The child that the settings describe, to listen on `port`.
-    ///
-    /// # Errors
-    /// If there is no home folder.
-    pub(crate) fn new(context: &Context, port: u16) -> Result<Child> {
-        Ok(Child { command: context.settings.server_command(), port, state_dir: context.server_dir()?, started: None.into() })
+impl ChildServer {
+    pub(crate) fn new(context: &Context, port: u16) -> Result<ChildServer> {
+        Ok(ChildServer {
+            command: context.settings.server_command(),
+            port,
+            state_dir: context.server_dir()?,
+            started: None.into(),
+        })
     }
 
     fn pid_file(&self) -> PathBuf {
         self.state_dir.join("server.pid")
     }
 
-    /// The server's number and port, if the file names a process that is still the same.
-    fn pid_and_port(&self) -> Option<(Pid, u16)> {
+    /// From the pid file, if its process still runs and is no later one with the same number.
+    fn living_pid_and_port(&self) -> Option<(Pid, u16)> {
         let text = fs::read_to_string(self.pid_file()).ok()?;
         let mut words = text.split_whitespace();
         let pid = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
         let (mark, port) = (words.next()?, words.next()?.parse().ok()?);
         let is_ours = match start_mark(pid) {
-            Some(present) => present == mark,
-            // The shell has ended before what it had started.
+            Some(current) => current == mark,
+            // The shell has ended before the programs that it started.
             None => group_members(pid)?.into_iter().any(|member| has_variable(member, SERVER_ID, text.trim())),
         };
         is_ours.then_some((pid, port))
     }
 }
 
-impl Supervisor for Child {
+impl Supervisor for ChildServer {
     fn name(&self) -> &'static str {
         "child"
     }
 
-    fn installed(&self) -> Result<()> {
+    fn check_installed(&self) -> Result<()> {
         match self.command {
             Some(_) => Ok(()),
-            None => Err(Error::NotInstalled("no local server is installed: LLM_SERVER_CMD is not set".into())),
+            None => Err(Error::NotInstalled { reason: "no local server is installed: LLM_SERVER_CMD is not set".into() }),
         }
     }
 
     fn start(&self, lock: &File) -> Result<()> {
-        self.installed()?;
+        self.check_installed()?;
         if self.running() == Running::Yes {
             return Ok(());
         }
-        // One on another port, from before a change of the settings.
+        // A server on another port, from before a change of the settings.
         self.stop()?;
         let log_path = log_file(&self.state_dir);
         let log = private_file(&log_path)?;
-        let second = log.try_clone().map_err(Error::file("open", &log_path))?;
-        // As its stdin, until it has written who it is: were we killed before that, the next one would start a second.
-        let held = lock.try_clone().map_err(Error::file("open", "server.lock"))?;
-        let us = own_path()?;
+        let log_for_stderr = log.try_clone().map_err(Error::file("open", &log_path))?;
+        // The child holds the lock as its stdin until its pid file is written: if this process is killed before that, no other
+        // process starts a second server.
+        let held_lock = lock.try_clone().map_err(Error::file("open", "server.lock"))?;
+        let binary = own_path()?;
         let _ = fs::remove_file(self.pid_file());
-        let child = Command::new(us)
+        let child = Command::new(binary)
             .arg0(OWN_NAME)
             .arg(RUN_OPTION)
             .arg(self.pid_file())
             .env(Setting::Port.name(), self.port.to_string())
-            .stdin(held)
+            .stdin(held_lock)
             .stdout(log)
-            .stderr(second)
+            .stderr(log_for_stderr)
             .spawn();
-        *self.started() =
-            Some(child.map_err(|error| Error::Supervisor(format!("cannot start the local server: {}", plain(&error))))?);
+        *self.started() = Some(
+            child.map_err(|error| Error::Supervisor { reason: format!("cannot start the local server: {}", plain(&error)) })?,
+        );
         Ok(())
     }
 
@@ -116,24 +118,24 @@ impl Supervisor for Child {
                 _ => Running::Yes,
             };
         }
-        match self.pid_and_port() {
+        match self.living_pid_and_port() {
             Some((_, port)) if port == self.port => Running::Yes,
             _ => Running::No(None),
         }
     }
 
     fn stop(&self) -> Result<()> {
-        if let Some((pid, _)) = self.pid_and_port() {
+        if let Some((pid, _)) = self.living_pid_and_port() {
             let group = NixPid::from_raw(pid);
             let is_gone = [Some(Signal::SIGTERM), Some(Signal::SIGTERM), Some(Signal::SIGKILL)].into_iter().any(|signal| {
                 let _ = killpg(group, signal);
                 is_gone_within(GRACE, || self.is_gone(pid, group))
             });
             if !is_gone {
-                return Err(Error::Supervisor(format!("the local server (pid {pid}) does not end")));
+                return Err(Error::Supervisor { reason: format!("the local server (pid {pid}) does not end") });
             }
         }
-        // One that was started a moment ago may not have written who it is.
+        // A server that was started a moment ago may have no pid file yet.
         if let Some(mut child) = self.started().take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -143,7 +145,7 @@ impl Supervisor for Child {
     }
 }
 
-impl Child {
+impl ChildServer {
     fn started(&self) -> MutexGuard<'_, Option<std::process::Child>> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,7 +158,7 @@ impl Child {
     }
 }
 
-/// Whether the group has a member that is not merely waiting to be noticed by its parent.
+/// Zombies do not count.
 fn has_living_member(group: NixPid) -> bool {
     if kill(NixPid::from_raw(-group.as_raw()), None).is_err() {
         return false;
@@ -175,15 +177,15 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
     is_gone()
 }
 
-/// Becomes the server: a session of its own, its number in `pid_file`, then the command of `LLM_SERVER_CMD` by `/bin/sh`.
-/// Claude's credentials are taken out of its environment. The hub is closed, so that a wrong model name cannot download.
-///
-/// # Errors
-/// If that cannot be done; otherwise it does not return.
+/// Becomes the server: makes a session, writes the pid file, then runs the command of `LLM_SERVER_CMD` by `/bin/sh`, without
+/// Claude's credentials in its environment. The model hub is offline, so that a wrong model name downloads nothing. Returns
+/// only if that failed.
 pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
-    let [pid_file] = args else { return Err(Error::Usage(format!("`{RUN_OPTION}` is for claude-failover itself"))) };
-    let command = context.settings.server_command().ok_or_else(|| Error::NotInstalled("LLM_SERVER_CMD is not set".into()))?;
-    setsid().map_err(|errno| Error::Supervisor(format!("cannot make a session for the local server: {}", errno.desc())))?;
+    let [pid_file] = args else { return Err(Error::Usage { message: format!("`{RUN_OPTION}` is for claude-failover itself") }) };
+    let command =
+        context.settings.server_command().ok_or_else(|| Error::NotInstalled { reason: "LLM_SERVER_CMD is not set".into() })?;
+    setsid()
+        .map_err(|errno| Error::Supervisor { reason: format!("cannot make a session for the local server: {}", errno.desc()) })?;
     close_inherited_files();
     let _ = SigSet::all().thread_unblock();
     let id = write_pid_file(Path::new(pid_file), context.settings.port()?)?;
@@ -199,12 +201,12 @@ pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> 
     if context.env("HF_HUB_OFFLINE").is_none() {
         shell.env("HF_HUB_OFFLINE", "1");
     }
-    Err(Error::Supervisor(format!("cannot run `/bin/sh`: {}", plain(&shell.exec()))))
+    Err(Error::Supervisor { reason: format!("cannot run `/bin/sh`: {}", plain(&shell.exec())) })
 }
 
 fn write_pid_file(path: &Path, port: u16) -> Result<String> {
     let pid = std::process::id().cast_signed();
-    let mark = start_mark(pid).ok_or_else(|| Error::Supervisor("cannot read when this process started".into()))?;
+    let mark = start_mark(pid).ok_or_else(|| Error::Supervisor { reason: "cannot read when this process started".into() })?;
     let id = format!("{pid} {mark} {port}");
     replace_private(path, format!("{id}\n").as_bytes())?;
     Ok(id)

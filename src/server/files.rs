@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The local server's log.
 pub(crate) fn log_file(state_dir: &Path) -> PathBuf {
     state_dir.join("server.log")
 }
 
-/// The longest line that is shown, in characters.
+/// In characters.
 const LINE_LIMIT: usize = 400;
 
-/// The last lines of a file that may be large or missing.
+/// The last lines of a file that may be large or missing, without control characters.
 pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let Ok(mut file) = File::open(path) else { return vec![] };
     let length = file.metadata().map_or(0, |metadata| metadata.len());

@@ -17,7 +17,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// for one that is on its way out (36).
 const GONE_OR_GOING: [i32; 3] = [3, 113, 36];
 
-/// A LaunchAgent.
 pub(crate) struct Launchd {
     launchctl: Option<PathBuf>,
     plist: Option<PathBuf>,
@@ -25,7 +24,6 @@ pub(crate) struct Launchd {
 }
 
 impl Launchd {
-    /// The agent that the settings name.
     pub(crate) fn new(context: &Context) -> Launchd {
         let label = context.settings.service_label();
         let plist = context.home().ok().map(|home| home.join(format!("Library/LaunchAgents/{label}.plist")));
@@ -33,33 +31,33 @@ impl Launchd {
     }
 
     fn plist(&self) -> Result<&PathBuf> {
-        let missing = |plist: &PathBuf| Error::NotInstalled(format!("`{}` is missing", plist.display()));
+        let missing = |plist: &PathBuf| Error::NotInstalled { reason: format!("`{}` is missing", plist.display()) };
         match (&self.launchctl, &self.plist) {
             (Some(_), Some(plist)) if plist.is_file() => Ok(plist),
             (Some(_), Some(plist)) => Err(missing(plist)),
-            _ => Err(Error::NotInstalled("`launchctl` is not on PATH".into())),
+            _ => Err(Error::NotInstalled { reason: "`launchctl` is not on PATH".into() }),
         }
     }
 
     fn launchctl(&self, args: &[&str]) -> Result<Output> {
-        let program = self.launchctl.as_deref().ok_or_else(|| Error::NotInstalled("`launchctl` is not on PATH".into()))?;
+        let program =
+            self.launchctl.as_deref().ok_or_else(|| Error::NotInstalled { reason: "`launchctl` is not on PATH".into() })?;
         run(Command::new(program).args(args))
     }
 
-    /// The domains that may hold the user's agent: that of the screen session, and that of the user alone, which it is
-    /// over ssh with nobody logged in at the screen.
+    /// The domains that may hold the user's agent: that of the login at the screen, and that of the user, which holds it
+    /// where nobody is logged in at the screen (over ssh).
     fn domains(&self) -> [String; 2] {
         let uid = nix::unistd::getuid();
         [format!("gui/{uid}"), format!("user/{uid}")]
     }
 
-    /// The domain to load the agent into.
-    fn domain(&self) -> Result<String> {
+    fn domain_to_load_into(&self) -> Result<String> {
         let [screen, user] = self.domains();
         Ok(if self.launchctl(&["print", &screen])?.status.success() { screen } else { user })
     }
 
-    /// Where the agent is loaded, and what `print` says of it there.
+    /// The targets under which the agent is loaded, each with what `print` shows of it.
     fn loaded(&self) -> Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         for domain in self.domains() {
@@ -85,11 +83,11 @@ impl Launchd {
 
     fn load(&self) -> Result<()> {
         let plist = self.plist()?.to_string_lossy().into_owned();
-        let bootstrap = self.launchctl(&["bootstrap", &self.domain()?, &plist])?;
+        let bootstrap = self.launchctl(&["bootstrap", &self.domain_to_load_into()?, &plist])?;
         if bootstrap.status.success() || self.is_loaded()? {
             return Ok(());
         }
-        // The old command reports success whatever happens: what counts is whether the agent is there.
+        // The old command reports success whatever happens: only a loaded agent proves it.
         self.launchctl(&["load", &plist])?;
         if self.is_loaded()? { Ok(()) } else { Err(failed("launchctl bootstrap", &bootstrap)) }
     }
@@ -100,17 +98,17 @@ impl Supervisor for Launchd {
         "launchd"
     }
 
-    fn installed(&self) -> Result<()> {
+    fn check_installed(&self) -> Result<()> {
         self.plist().map(|_| ())
     }
 
     fn start(&self, _: &File) -> Result<()> {
-        self.installed()?;
+        self.check_installed()?;
         if !self.is_loaded()? {
             self.load()?;
         }
         let target = self.loaded()?.into_iter().next().map(|(target, _)| target);
-        let target = target.map_or_else(|| Ok(format!("{}/{}", self.domain()?, self.label)), Ok)?;
+        let target = target.map_or_else(|| Ok(format!("{}/{}", self.domain_to_load_into()?, self.label)), Ok)?;
         let kickstart = self.launchctl(&["kickstart", &target])?;
         if kickstart.status.success() || self.launchctl(&["start", &self.label])?.status.success() {
             return Ok(());
@@ -136,7 +134,7 @@ impl Supervisor for Launchd {
         }
     }
 
-    /// Unloads the agent, wherever it is.
+    /// Unloads the agent from every domain.
     fn stop(&self) -> Result<()> {
         if self.launchctl.is_none() {
             return Ok(());
@@ -153,7 +151,9 @@ impl Supervisor for Launchd {
         while self.is_loaded()? {
             if begun.elapsed() > STOP_LIMIT {
                 let error = refusal.map(|bootout| failed("launchctl bootout", &bootout));
-                return Err(error.unwrap_or_else(|| Error::Supervisor(format!("`{}` does not end under launchd", self.label))));
+                return Err(
+                    error.unwrap_or_else(|| Error::Supervisor { reason: format!("`{}` does not end under launchd", self.label) })
+                );
             }
             if let (true, Ok(plist)) = (refusal.is_some() || self.loaded()?.is_empty(), self.plist()) {
                 self.launchctl(&["unload", &plist.to_string_lossy()])?;

@@ -1,11 +1,11 @@
-//! Which process listens on a port of this machine, where that can be found out: for messages and for counting memory.
+//! Which process listens on a port of this machine: for messages and for counting memory.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::os::process::Pid;
 
-/// The process that listens on `port`, if it can be seen by this user.
+/// The process that listens on `port`, if this user may see it.
 pub(crate) fn pid(port: u16) -> Option<Pid> {
     by_proc(port).or_else(|| by_lsof(port))
 }

@@ -1,4 +1,4 @@
-//! What a look at the local server's port tells.
+//! The state of the local server, by one probe of its port.
 //!
 //! llama.cpp answers `/health` with 503 until its model is loaded. mlx-lm 0.32 says 200 before that, and 503
 //! `unavailable` when its model could not be loaded, while the process lives on. Other servers have no `/health`; the
@@ -12,69 +12,67 @@ use ureq::Error as Transport;
 use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::transport_line;
 
-/// How the server is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ServerState {
     /// Nothing listens.
     Down,
-    /// It listens and is loading its model.
     Loading,
-    /// It answers. Its model may still be on the way, in which case the first question waits for it.
+    /// The server answers. Its model may still be loading: then the first request waits for it.
     Up,
-    /// It listens and does not answer.
+    /// The server listens and does not answer.
     Hung,
-    /// It answers, but its model is gone or never came.
+    /// The server answers, and its model has died or never loaded.
     Dead(String),
-    /// Something else listens there.
+    /// Something that is no model server listens there.
     Foreign(String),
 }
 
-/// Looks once, for at most a few seconds.
-pub(crate) fn state(endpoint: &Endpoint) -> State {
+/// Takes at most a few seconds.
+pub(crate) fn probe(endpoint: &Endpoint) -> ServerState {
     let timeouts =
         Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(3), whole: Some(Duration::from_secs(5)) };
     let mut response = match endpoint.health(timeouts) {
         Ok(response) => response,
-        Err(error) => return unanswered(&error),
+        Err(error) => return without_response(&error),
     };
     let status = response.status().as_u16();
     let body = short_body(&mut response);
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
     match status {
-        503 if json["status"] == "unavailable" => State::Dead("it says `unavailable`".into()),
-        503 if json.is_object() => State::Loading,
-        200 if json.is_object() || body.is_empty() => State::Up,
-        _ => by_models(endpoint, timeouts),
+        503 if json["status"] == "unavailable" => ServerState::Dead("it says `unavailable`".into()),
+        503 if json.is_object() => ServerState::Loading,
+        200 if json.is_object() || body.is_empty() => ServerState::Up,
+        _ => by_list_of_models(endpoint, timeouts),
     }
 }
 
-fn by_models(endpoint: &Endpoint, timeouts: Timeouts) -> State {
+fn by_list_of_models(endpoint: &Endpoint, timeouts: Timeouts) -> ServerState {
     let mut response = match endpoint.models(timeouts) {
         Ok(response) => response,
-        Err(error) => return unanswered(&error),
+        Err(error) => return without_response(&error),
     };
     let status = response.status().as_u16();
     let json: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
     match status {
-        200 if json["data"].is_array() || json["models"].is_array() => State::Up,
-        401 | 403 if json.is_object() => State::Up,
-        503 if json.is_object() => State::Loading,
-        _ => State::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
+        200 if json["data"].is_array() || json["models"].is_array() => ServerState::Up,
+        401 | 403 if json.is_object() => ServerState::Up,
+        503 if json.is_object() => ServerState::Loading,
+        _ => ServerState::Foreign(format!("it is no model server (HTTP {status} for its list of models)")),
     }
 }
 
-fn unanswered(error: &Transport) -> State {
+fn without_response(error: &Transport) -> ServerState {
     use std::io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
     match error {
-        Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => State::Down,
-        Transport::Timeout(_) => State::Hung,
+        Transport::Timeout(ureq::Timeout::Connect) | Transport::HostNotFound | Transport::ConnectionFailed => ServerState::Down,
+        Transport::Timeout(_) => ServerState::Hung,
         Transport::Io(io) if matches!(io.kind(), ConnectionReset | UnexpectedEof) => {
-            State::Foreign("it closes the connection without an answer".into())
+            ServerState::Foreign("it closes the connection without an answer".into())
         }
-        // What rustls says of a certificate comes as this kind.
-        Transport::Io(io) if io.kind() == InvalidData => State::Foreign(transport_line(error)),
-        Transport::Io(_) => State::Down,
-        Transport::Protocol(_) => State::Foreign(transport_line(error)),
-        other => State::Foreign(other.to_string()),
+        // rustls reports a bad certificate as this kind.
+        Transport::Io(io) if io.kind() == InvalidData => ServerState::Foreign(transport_line(error)),
+        Transport::Io(_) => ServerState::Down,
+        Transport::Protocol(_) => ServerState::Foreign(transport_line(error)),
+        other => ServerState::Foreign(other.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The line on stderr that says why nothing happens yet.
+//! The line on stderr while the local server starts.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::say;
 use crate::server::Server;
 
-/// Says once that the server is being started; on a terminal it counts the seconds too.
+/// Prints one line; on a terminal it counts the seconds too.
 pub(crate) struct Progress {
     line: Option<String>,
     last: Option<u64>,
@@ -14,13 +14,11 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Progress for `applet`, silent until shown, or for good if it `is_quiet`.
     pub(crate) fn new(applet: &str, server: &Server, is_quiet: bool) -> Progress {
         let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
         Progress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
     }
 
-    /// Called while waiting.
     pub(crate) fn show(&mut self, elapsed: Duration) {
         let Some(line) = &self.line else { return };
         let seconds = elapsed.as_secs();
@@ -34,7 +32,6 @@ impl Progress {
         self.last = Some(seconds);
     }
 
-    /// Takes the line from the terminal.
     pub(crate) fn clear(&mut self) {
         if self.last.take().is_some() && self.is_terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -8,7 +8,6 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::server::supervisor::{Running, Supervisor, failed, run};
 
-/// A user unit.
 pub(crate) struct Systemd {
     systemctl: Option<PathBuf>,
     unit_file: Option<PathBuf>,
@@ -17,7 +16,6 @@ pub(crate) struct Systemd {
 }
 
 impl Systemd {
-    /// The unit that the settings name.
     pub(crate) fn new(context: &Context) -> Systemd {
         let unit = format!("{}.service", context.settings.service_label());
         let unit_file = context.home().ok().map(|home| home.join(".config/systemd/user").join(&unit));
@@ -28,7 +26,8 @@ impl Systemd {
     }
 
     fn systemctl(&self, args: &[&str]) -> Result<Output> {
-        let program = self.systemctl.as_deref().ok_or_else(|| Error::NotInstalled("`systemctl` is not on PATH".into()))?;
+        let program =
+            self.systemctl.as_deref().ok_or_else(|| Error::NotInstalled { reason: "`systemctl` is not on PATH".into() })?;
         let mut command = Command::new(program);
         command.arg("--user").args(args).arg(&self.unit);
         if let Some(dir) = &self.runtime_dir {
@@ -43,16 +42,16 @@ impl Supervisor for Systemd {
         "systemd"
     }
 
-    fn installed(&self) -> Result<()> {
+    fn check_installed(&self) -> Result<()> {
         match (&self.systemctl, &self.unit_file) {
             (Some(_), Some(file)) if Path::new(file).is_file() => Ok(()),
-            (Some(_), Some(file)) => Err(Error::NotInstalled(format!("`{}` is missing", file.display()))),
-            _ => Err(Error::NotInstalled("`systemctl` is not on PATH".into())),
+            (Some(_), Some(file)) => Err(Error::NotInstalled { reason: format!("`{}` is missing", file.display()) }),
+            _ => Err(Error::NotInstalled { reason: "`systemctl` is not on PATH".into() }),
         }
     }
 
     fn start(&self, _: &File) -> Result<()> {
-        self.installed()?;
+        self.check_installed()?;
         let _ = self.systemctl(&["reset-failed"])?;
         let start = self.systemctl(&["start"])?;
         if start.status.success() { Ok(()) } else { Err(failed("systemctl --user start", &start)) }

@@ -1,8 +1,8 @@
-//! What is known of Claude's refusals, on disk, shared by many short-lived processes.
+//! The breaker: Claude's refusals, on disk, shared by many short-lived processes.
 //!
 //! Without a condition the breaker is closed: calls go to Claude. With one it is open until a probe is due; then it is
-//! half-open: one call asks Claude, and all others stay local until that has an answer. A file that is torn, lost or
-//! from a clock that has jumped costs one call that asks Claude.
+//! half-open: one call asks Claude, and all others stay local until Claude answers it. A file that is torn, lost or written by
+//! a clock that has jumped costs one call to Claude.
 
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
@@ -20,73 +20,67 @@ use crate::text::clock;
 /// one call 0.3 s.
 const EARLY_PROBE: SignedDuration = SignedDuration::from_mins(30);
 
-/// When Claude is asked after a stated reset; up to twice that.
+/// The probe after a stated reset comes this long after it, and at most twice as long.
 const JUST_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
-/// The waits after failures one after the other, in minutes.
+/// The waits after consecutive failures, in minutes.
 const BACKOFF: [i64; 5] = [1, 2, 4, 8, 15];
 
-/// The breaker of this user.
 pub(crate) struct Breaker {
     dir: PathBuf,
 }
 
-/// Something that stands between a call and Claude.
+/// Why Claude does not answer calls: a limit, an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Condition {
-    /// What it is.
     #[serde(rename = "class")]
     pub cause: Cause,
-    /// The models that it is for, if it is for some: their family, and the names under which calls met it.
+    /// Empty if the condition is for all models: else their family, and the names in the calls that Claude refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// When it was first met.
+    /// The first refusal.
     pub since: Timestamp,
-    /// When it is said to end.
+    /// The stated end.
     pub until: Option<Timestamp>,
-    /// When Claude may be asked again.
     pub next_probe: Timestamp,
-    /// When it was last met.
+    /// The last refusal.
     updated: Timestamp,
-    /// How often it was met, calls at the same time counted once.
+    /// Consecutive refusals. Those of parallel calls count once.
     failures: usize,
 }
 
-/// What a call may do.
 pub(crate) enum Admission {
-    /// Ask Claude.
+    /// The call may ask Claude.
     Closed,
-    /// Ask Claude, alone; nobody else does while the permit lives.
+    /// The call alone may ask Claude: no other call gets a permit while this one lives.
     Probe(Permit),
-    /// Ask the local model, for this reason.
+    /// The call must not ask Claude, for this reason.
     Open(Condition),
 }
 
 /// The right to ask Claude while the breaker is half-open. It ends with the process, however that ends.
 pub(crate) struct Permit {
-    /// None where none can be had: then each call asks, which is better than none.
+    /// None where no lock file can be made: each call asking Claude is better than none.
     _lock: Option<File>,
 }
 
-/// What a call's outcome has changed for everybody. One process alone is told of each change.
+/// What a call's outcome changed for all calls. One process alone gets each change.
 pub(crate) enum Change {
-    /// Nothing.
     None,
-    /// Calls went to Claude before, and do not now.
+    /// The first condition: calls went to Claude before, and do not now.
     Opened(Condition),
-    /// Another condition has come to one that was there.
+    /// Another condition beside those that were there.
     Added(Condition),
     /// Claude answers again.
     Closed,
 }
 
-/// What a call asks for.
+/// A call that goes to Claude.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempt {
     /// The model's name as the caller gave it; empty if none was given.
     pub model: String,
-    /// When the call began.
-    pub at: Timestamp,
+    pub begun: Timestamp,
 }
 
 impl Attempt {
@@ -100,7 +94,7 @@ impl Attempt {
 const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
 
 #[derive(Default, Serialize, Deserialize)]
-struct State {
+struct BreakerFile {
     conditions: Vec<Condition>,
 }
 
@@ -109,18 +103,17 @@ impl Condition {
         self.cause != Cause::Model || attempt.names().iter().any(|name| self.models.contains(name))
     }
 
-    /// Also if a clock has jumped: what lies too far ahead, or begins in the future, was not written by this clock.
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// A probe too far ahead, or a refusal in the future, comes from a clock that has jumped: then a probe is due, too.
+    fn is_probe_due(&self, now: Timestamp) -> bool {
         now >= self.next_probe || now < self.updated || self.next_probe.duration_since(now) > EARLY_PROBE
     }
 
-    /// The models that it is for.
     pub(crate) fn shown_models(&self) -> String {
         let named: Vec<&str> = self.models.iter().map(|name| if name.is_empty() { "default" } else { name }).collect();
         named.join(", ")
     }
 
-    /// As people say it, after "Claude ".
+    /// Completes a sentence that begins with "Claude ".
     pub(crate) fn description(&self, now: Timestamp) -> String {
         match self.until.filter(|until| *until > now) {
             Some(until) => format!("{} until {}", self.cause.description(), clock(until, now)),
@@ -130,47 +123,39 @@ impl Condition {
 }
 
 impl Breaker {
-    /// The breaker in the state folder.
-    ///
-    /// # Errors
-    /// If there is no home folder.
     pub(crate) fn new(context: &Context) -> Result<Breaker> {
         Ok(Breaker { dir: context.state_dir()? })
     }
 
-    /// What a call may do now.
     pub(crate) fn admit(&self, attempt: &Attempt, now: Timestamp) -> Admission {
-        let state = self.read();
-        let in_the_way = state.conditions.into_iter().filter(|condition| condition.concerns(attempt));
-        let Some(last) = in_the_way.max_by_key(|condition| (!condition.is_due(now), condition.next_probe)) else {
+        let conditions = self.conditions().into_iter().filter(|condition| condition.concerns(attempt));
+        let Some(last) = conditions.max_by_key(|condition| (!condition.is_probe_due(now), condition.next_probe)) else {
             return Admission::Closed;
         };
-        if !last.is_due(now) {
+        if !last.is_probe_due(now) {
             return Admission::Open(last);
         }
         match self.permit() {
-            // Whoever had it before may just have been refused.
-            Some(permit) if self.read().conditions.iter().all(|there| !there.concerns(attempt) || there.is_due(now)) => {
+            // Claude may just have refused the call that had the permit before.
+            Some(permit) if self.conditions().iter().all(|other| !other.concerns(attempt) || other.is_probe_due(now)) => {
                 Admission::Probe(permit)
             }
             _ => Admission::Open(last),
         }
     }
 
-    /// Whether Claude is known to be away for a session that cannot try it: a stated end counts, however often others look.
+    /// Whether Claude is away for a session that cannot probe it: until the stated end, even while other calls probe.
     pub(crate) fn is_open(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        let is_on = |condition: &Condition| !condition.is_due(now) || condition.until.is_some_and(|until| until > now);
+        let is_on = |condition: &Condition| !condition.is_probe_due(now) || condition.until.is_some_and(|until| until > now);
         self.read().conditions.iter().any(|condition| condition.concerns(attempt) && is_on(condition))
     }
 
-    /// What stands between calls and Claude.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         self.read().conditions
     }
 
-    /// Claude has refused a call.
-    pub(crate) fn refused(&self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) -> Change {
-        self.change(|state| {
+    pub(crate) fn record_refusal(&self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) -> Change {
+        self.update(|state| {
             let was_closed = state.conditions.is_empty();
             let cause = verdict.cause;
             let mut models = if cause == Cause::Model { attempt.names().to_vec() } else { vec![] };
@@ -181,13 +166,13 @@ impl Breaker {
                 condition.cause == cause && (cause != Cause::Model || condition.models.iter().any(|name| models.contains(name)))
             };
             if let Some(condition) = state.conditions.iter_mut().find(is_same) {
-                condition.meet_again(verdict, attempt, now);
+                condition.record_again(verdict, attempt, now);
                 condition.models.extend(models);
                 condition.models.sort();
                 condition.models.dedup();
                 return Change::None;
             }
-            let until = bounded(cause, verdict.until, now);
+            let until = end_within_window(cause, verdict.until, now);
             let next_probe = next_probe(cause, until, 1, now);
             let condition = Condition { cause, models, since: now, until, next_probe, updated: now, failures: 1 };
             state.conditions.push(condition.clone());
@@ -195,24 +180,22 @@ impl Breaker {
         })
     }
 
-    /// Claude answers a call.
-    pub(crate) fn answered(&self, attempt: &Attempt, now: Timestamp) -> Change {
-        // Almost always: nothing is to be changed, and nothing is to be locked for it.
+    pub(crate) fn record_answer(&self, attempt: &Attempt, now: Timestamp) -> Change {
+        // Almost always there is no condition: then no lock is taken.
         if !self.read().conditions.iter().any(|condition| condition.concerns(attempt)) {
             return Change::None;
         }
-        self.change(|state| {
+        self.update(|state| {
             let before = state.conditions.len();
-            // A call that began before a limit was met says nothing about it, unless the clock has gone back since.
-            let is_older = |condition: &Condition| attempt.at < condition.since && condition.since <= now;
+            // The answer to a call that began before a limit proves nothing about it, unless the clock has gone back since.
+            let is_older = |condition: &Condition| attempt.begun < condition.since && condition.since <= now;
             state.conditions.retain(|condition| !condition.concerns(attempt) || is_older(condition));
             if state.conditions.len() < before { Change::Closed } else { Change::None }
         })
     }
 
-    /// Forgets everything: the user has set the switch.
     pub(crate) fn reset(&self) {
-        let _ = fs::remove_file(self.file());
+        let _ = fs::remove_file(self.path());
     }
 
     fn permit(&self) -> Option<Permit> {
@@ -223,34 +206,34 @@ impl Breaker {
         }
     }
 
-    fn file(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.dir.join("breaker.json")
     }
 
-    fn read(&self) -> State {
-        fs::read(self.file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    fn read(&self) -> BreakerFile {
+        fs::read(self.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// A change that cannot be kept is one that did not happen: the next call asks Claude.
-    fn change(&self, make: impl FnOnce(&mut State) -> Change) -> Change {
+    /// A change that cannot be written did not happen: the next call asks Claude.
+    fn update(&self, change: impl FnOnce(&mut BreakerFile) -> Change) -> Change {
         let Ok(lock) = private_file(&self.dir.join("breaker.lock")) else { return Change::None };
         if lock.lock().is_err() {
             return Change::None;
         }
         let mut state = self.read();
-        let change = make(&mut state);
-        let kept = match state.conditions.is_empty() {
-            true => fs::remove_file(self.file()).is_ok(),
-            false => replace_private(&self.file(), &serde_json::to_vec(&state).unwrap_or_default()).is_ok(),
+        let change = change(&mut state);
+        let is_written = match state.conditions.is_empty() {
+            true => fs::remove_file(self.path()).is_ok(),
+            false => replace_private(&self.path(), &serde_json::to_vec(&state).unwrap_or_default()).is_ok(),
         };
-        if kept { change } else { Change::None }
+        if is_written { change } else { Change::None }
     }
 }
 
 impl Condition {
-    fn meet_again(&mut self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) {
-        // Calls that were under way at the same time tell one thing many times.
-        if attempt.at >= self.updated || now < self.updated {
+    fn record_again(&mut self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) {
+        // The refusals of parallel calls count as one.
+        if attempt.begun >= self.updated || now < self.updated {
             let is_long_ago = now.duration_since(self.updated) > SignedDuration::from_hours(1);
             self.failures = if is_long_ago { 1 } else { self.failures + 1 };
         }
@@ -259,32 +242,32 @@ impl Condition {
             self.since = now;
             self.until = None;
         }
-        self.until = bounded(self.cause, verdict.until, self.since).or(self.until);
+        self.until = end_within_window(self.cause, verdict.until, self.since).or(self.until);
         self.next_probe = next_probe(self.cause, self.until, self.failures, now);
         self.updated = now;
     }
 }
 
-/// A stated end, if it lies within the limit's window from when that was first met. One that moves on with each asking
+/// The stated end, at most a window of the limit after its first refusal. One that moves on with each asking
 /// (claude-code#76486) does not move further.
-fn bounded(cause: Cause, until: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
+fn end_within_window(cause: Cause, until: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
     until.filter(|_| cause.is_limit()).map(|until| until.min(since + cause.window()))
 }
 
 fn next_probe(cause: Cause, until: Option<Timestamp>, failures: usize, now: Timestamp) -> Timestamp {
-    // Many machines must not come back at the same second.
-    let share_of = |span: SignedDuration| span * i32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255;
+    // Many machines must not probe at the same second.
+    let random_share_of = |span: SignedDuration| span * i32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255;
     if cause.is_limit() {
         let early = now + EARLY_PROBE;
         return match until {
-            Some(until) if until > now => early.min(until + JUST_AFTER + share_of(JUST_AFTER)),
-            // Two clocks differ, and what is told to the minute is rounded.
+            Some(until) if until > now => early.min(until + JUST_AFTER + random_share_of(JUST_AFTER)),
+            // The two clocks may differ, and a reset that is stated to the minute is rounded.
             Some(until) if now.duration_since(until) < SignedDuration::from_mins(5) => now + SignedDuration::from_mins(1),
             _ => early,
         };
     }
     let wait = SignedDuration::from_mins(BACKOFF[failures.clamp(1, BACKOFF.len()) - 1]);
-    now + wait - share_of(wait / 4)
+    now + wait - random_share_of(wait / 4)
 }
 
 #[cfg(test)]

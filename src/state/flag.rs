@@ -1,4 +1,4 @@
-//! The switch: one text file that holds one word.
+//! The flag: one text file that holds one word.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -13,20 +13,16 @@ use crate::error::{Error, Result};
 use crate::os::atomic_file::replace_flushed;
 use crate::settings::Setting;
 
-/// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Backend {
-    /// The real Claude Code.
     Claude,
-    /// The local model.
     Local,
-    /// The real Claude Code, and the local model while that is limited or down.
+    /// The real Claude Code, and the local model while Claude is limited or down.
     Auto,
 }
 
 impl Backend {
-    /// The word in the file.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Backend::Claude => "claude",
@@ -36,13 +32,12 @@ impl Backend {
     }
 }
 
-/// Where the switch is and how it stands.
 pub(crate) struct Flag {
     path: PathBuf,
 }
 
 impl Flag {
-    /// The switch of this user: `LLM_BACKEND_FLAG`, or `~/.local/state/llm-backend`.
+    /// `LLM_BACKEND_FLAG`, or `~/.local/state/llm-backend`.
     ///
     /// # Errors
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
@@ -54,14 +49,14 @@ impl Flag {
         Ok(Flag { path })
     }
 
-    /// How the switch stands, and a warning if the file says nothing that is understood. Whatever is wrong with the
-    /// file, the answer is Claude: the shim fails open.
+    /// With a warning if the file cannot be read or understood. Then the backend is Claude: the shim fails open.
     pub(crate) fn read(&self) -> (Backend, Option<String>) {
-        let ignored = |why: String| (Backend::Claude, Some(format!("the switch `{}` {why}: using claude", self.path.display())));
+        let fails_open =
+            |why: String| (Backend::Claude, Some(format!("the switch `{}` {why}: using claude", self.path.display())));
         let text = match read_start(&self.path) {
             Ok(text) => text,
             Err(error) if is_absent(&error) => return (Backend::Claude, None),
-            Err(error) => return ignored(format!("cannot be read ({})", crate::text::plain(&error))),
+            Err(error) => return fails_open(format!("cannot be read ({})", crate::text::plain(&error))),
         };
         let word = String::from_utf8_lossy(&text);
         let word = word.trim_start_matches('\u{feff}').trim();
@@ -71,30 +66,26 @@ impl Flag {
             "auto" => (Backend::Auto, None),
             _ => {
                 let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
-                ignored(format!("says `{shown}`, which is none of `claude`, `local` and `auto`"))
+                fails_open(format!("says `{shown}`, which is none of `claude`, `local` and `auto`"))
             }
         }
     }
 
-    /// Where a link leads that leads to nothing yet; the path itself if it is no link.
+    /// The target of a dangling link; the path itself if it is no link.
     fn link_target(&self) -> PathBuf {
         let target = fs::read_link(&self.path).ok().and_then(|target| Some(self.path.parent()?.join(target)));
         target.unwrap_or_else(|| self.path.clone())
     }
 
-    /// When the switch was last written, if it was.
-    pub(crate) fn since(&self) -> Option<SystemTime> {
+    pub(crate) fn last_written(&self) -> Option<SystemTime> {
         fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
     }
 
-    /// Sets the switch: a new file beside it, flushed, then renamed over it, so that a reader sees the old word or the
-    /// new one and a full disk leaves the old one. A symlink is followed, not replaced.
-    ///
-    /// # Errors
-    /// If the file cannot be written; the old word stands then.
+    /// Renames a new, flushed file over the old one: a reader sees the old word or the new one, and a full disk leaves the old
+    /// one. A symlink is followed, not replaced.
     pub(crate) fn write(&self, backend: Backend) -> Result<()> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.link_target());
-        // A rename would put a file in the place of a device, such as `/dev/null`, for a user who may.
+        // A rename would replace a device, such as `/dev/null`, if the user has the right to.
         if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Error::file("write", path)(io::Error::other("not a regular file")));
         }
@@ -102,7 +93,7 @@ impl Flag {
             fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
         }
         let written = replace_flushed(&path, format!("{}\n", backend.word()).as_bytes());
-        // On a full disk the way back to Claude is still open: no file means Claude.
+        // On a full disk the flag can still go back to Claude: no file means Claude.
         if written.is_err() && backend == Backend::Claude && fs::remove_file(&path).is_ok() {
             return Ok(());
         }
@@ -110,7 +101,7 @@ impl Flag {
     }
 }
 
-/// A relative path would be another switch in every folder.
+/// A relative path would be another flag in every folder.
 fn absolute(path: PathBuf) -> Result<PathBuf> {
     if path.is_absolute() {
         return Ok(path);
@@ -118,7 +109,7 @@ fn absolute(path: PathBuf) -> Result<PathBuf> {
     Err(Setting::FlagFile.error(path.display().to_string(), "an absolute path"))
 }
 
-/// The first bytes of the file. Opening does not block, should it be a pipe.
+/// Opening does not block, even if the file is a pipe.
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let mut text = Vec::with_capacity(64);
@@ -130,7 +121,6 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether the switch says `auto`.
 pub(crate) fn is_auto(context: &Context) -> bool {
-    Flag::new(context).is_ok_and(|switch| switch.read().0 == Backend::Auto)
+    Flag::new(context).is_ok_and(|flag| flag.read().0 == Backend::Auto)
 }

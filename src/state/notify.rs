@@ -1,4 +1,4 @@
-//! Telling the user's own program about a flip.
+//! The user's own program, which hears of flips and of Claude's state.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -9,9 +9,8 @@ use crate::settings::Setting;
 use crate::state::flag::Backend;
 use crate::text::plain;
 
-/// Tells of the switch.
-pub(crate) fn flipped(context: &Context, backend: Backend) {
-    tell(
+pub(crate) fn send_flip(context: &Context, backend: Backend) {
+    send(
         context,
         match backend {
             Backend::Local => "agent backend flipped to LOCAL. claude usage paused. flip back: llm-failover claude",
@@ -21,9 +20,9 @@ pub(crate) fn flipped(context: &Context, backend: Backend) {
     );
 }
 
-/// Runs `LLM_NOTIFY_CMD` with one argument, the message, without a shell, and does not wait for it. A command that
-/// cannot be run is worth a warning and no more.
-pub(crate) fn tell(context: &Context, message: &str) {
+/// Runs `LLM_NOTIFY_CMD` with the message as its one argument, without a shell, and does not wait for it. A command that cannot
+/// be run costs a warning and no more.
+pub(crate) fn send(context: &Context, message: &str) {
     let Some(program) = context.settings.notify_command() else { return };
     let path = context.expand(program);
     let started = Command::new(&path)

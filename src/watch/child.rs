@@ -32,7 +32,7 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 pub(super) type CaughtSignals = (Signals, UnixStream);
 
 pub(super) fn catch_signals(target: Target) -> Result<CaughtSignals> {
-    Signals::catch(target).map_err(Error::file("take", "signals"))
+    Signals::catch(target).map_err(Error::system("take", "signals"))
 }
 
 pub(super) struct WatchedChild {

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use crate::answer;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::version::Version;
 use crate::context::Context;
+use crate::state::sessions::Session;
 use crate::watch::next_try::NextTry;
 use crate::watch::{LocalSetup, Mode, Start};
 
@@ -65,7 +65,7 @@ fn arguments(
         left_out.push("--settings");
     }
     // The first try has made the session.
-    if let Some(id) = session.filter(|id| answer::session_exists(context, id)) {
+    if let Some(id) = session.filter(|id| Session::exists(context, id)) {
         arguments.extend(["--resume".into(), id.into()]);
         left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
     }

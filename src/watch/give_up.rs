@@ -55,7 +55,7 @@ pub(super) enum OnRetry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnRefusal {
+pub(super) enum AfterRefusal {
     /// The local model answers the turn from its beginning.
     AnswerAgain,
     /// The local model goes on with the session.
@@ -74,13 +74,13 @@ impl GiveUpAfter {
         progress.may_go_elsewhere() && (self.replays_always || !(progress.ran_tool || progress.is_printed))
     }
 
-    pub(super) fn on_refusal(&self, progress: Progress, has_transcript: impl FnOnce() -> bool) -> OnRefusal {
+    pub(super) fn on_refusal(&self, progress: Progress, has_transcript: impl FnOnce() -> bool) -> AfterRefusal {
         if self.may_answer_again(progress) {
-            OnRefusal::AnswerAgain
+            AfterRefusal::AnswerAgain
         } else if self.resumes && progress.ran_tool && progress.may_go_elsewhere() && has_transcript() {
-            OnRefusal::Resume
+            AfterRefusal::Resume
         } else {
-            OnRefusal::PassOn
+            AfterRefusal::PassOn
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_becomes_of_a_refused_turn() {
-        use OnRefusal::{AnswerAgain, PassOn, Resume};
+        use AfterRefusal::{AnswerAgain, PassOn, Resume};
         let not_resuming = GiveUpAfter { resumes: false, ..usual() };
         let lost = Progress { is_input_kept: false, ..NOTHING };
         let answered = Progress { has_result: true, ..NOTHING };

@@ -8,7 +8,7 @@ use crate::claude_code::refusal::{self, Cause, Ending, Retry, Verdict};
 use crate::claude_code::version::{self, Version};
 use crate::error::say;
 use crate::stdin::Pump;
-use crate::watch::give_up::{OnRefusal, OnRetry};
+use crate::watch::give_up::{AfterRefusal, OnRetry};
 use crate::watch::turn::Phase;
 use crate::watch::{Mode, Step, Watch};
 
@@ -165,7 +165,7 @@ impl Watch<'_> {
         }
         if verdict.cause.fails_over() && self.withholds_refusals() {
             match self.give_up.on_refusal(self.progress(), || self.has_transcript()) {
-                OnRefusal::AnswerAgain => {
+                AfterRefusal::AnswerAgain => {
                     self.withhold(bytes);
                     // It would go on with what waits, beside whoever answers in its place.
                     let has_more = |pump: &Pump| self.transcript.has_lines_after_turn(pump.lines_received());
@@ -174,11 +174,11 @@ impl Watch<'_> {
                     }
                     return Some(Step::Refused(verdict));
                 }
-                OnRefusal::Resume => {
+                AfterRefusal::Resume => {
                     self.withhold(bytes);
                     return Some(Step::Interrupted(verdict));
                 }
-                OnRefusal::PassOn => self.say_why_not_again(&verdict),
+                AfterRefusal::PassOn => self.say_why_not_again(&verdict),
             }
         }
         if verdict.cause == Cause::SignIn && self.withholds_refusals() {

@@ -19,7 +19,6 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::answer;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::TokenCounts;
@@ -31,6 +30,7 @@ use crate::error::{Result, report};
 use crate::os::exit::Exit;
 use crate::os::signals::Signals;
 use crate::state::ledger::Entry;
+use crate::state::sessions::Session;
 use crate::stdin::{Pump, Stdin};
 use crate::watch::child::WatchedChild;
 pub(crate) use crate::watch::give_up::GiveUpAfter;
@@ -237,7 +237,7 @@ impl<'a> Watch<'a> {
     }
 
     fn has_transcript(&self) -> bool {
-        self.session_id().is_some_and(|id| answer::session_exists(self.context, id))
+        self.session_id().is_some_and(|id| Session::exists(self.context, id))
     }
 
     fn until_stall(&self) -> Option<Duration> {
@@ -275,7 +275,7 @@ impl<'a> Watch<'a> {
         Step::Ended(match self.out.take_error() {
             Some(error) => {
                 report(self.applet, &error);
-                if exit == Exit::Code(0) { Exit::Code(error.code()) } else { exit }
+                if exit == Exit::Code(0) { Exit::Code(error.exit_code()) } else { exit }
             }
             None => exit,
         })

@@ -197,7 +197,7 @@ impl Renderer {
     /// What went wrong with stdout. A reader who has gone is no error: the real CLI goes on silently, too.
     pub(crate) fn take_error(&mut self) -> Option<Error> {
         let error = self.error.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-        Some(Error::file("write", "stdout")(error))
+        Some(Error::system("write", "stdout")(error))
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::answer::conversation::{Conversation, State};
+use crate::answer::conversation::{Conversation, ConversationState};
 use crate::claude_code::json_schema::{Schema, max_attempts};
 use crate::claude_code::protocol::control::{self, ContextTokens, ControlReply};
 use crate::claude_code::protocol::messages;
@@ -81,7 +81,7 @@ impl Conversation<'_> {
         if let Some(title) = request["title"].as_str().map(str::trim).filter(|title| !title.is_empty()) {
             before.push(self.rename(title));
         }
-        let state = if matches!(self.state, State::Running(_)) { "running" } else { "idle" };
+        let state = if matches!(self.state, ConversationState::Running(_)) { "running" } else { "idle" };
         let reporter = self.shared.reporter();
         control::initialized(&reporter.session.model, &reporter.session.permission_mode, state)
     }

@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::answer::attachments::attach;
-use crate::answer::conversation::{Conversation, Event, RunningTurn, State};
+use crate::answer::conversation::{Conversation, ConversationState, Event, RunningTurn};
 use crate::answer::turn::{self, Question, TurnOutcome};
 use crate::claude_code::prompt::is_blank;
 use crate::claude_code::protocol::input::{NO_CONTENT, Role, UserMessage};
@@ -33,7 +33,7 @@ impl Conversation<'_> {
         self.turns += 1;
         let id = self.turns;
         self.begin(id, &messages[..messages.len() - 1], &joined);
-        self.state = State::Running(RunningTurn { id, messages });
+        self.state = ConversationState::Running(RunningTurn { id, messages });
         let text = joined.as_text();
         if !self.needs_model(&joined, &text) {
             return true;
@@ -93,7 +93,7 @@ impl Conversation<'_> {
     }
 
     pub(super) fn end_turn(&mut self, id: u64, outcome: TurnOutcome) {
-        if !matches!(&self.state, State::Running(turn) if turn.id == id) {
+        if !matches!(&self.state, ConversationState::Running(turn) if turn.id == id) {
             return;
         }
         let may_decline = self.shared.reporter().output.is_withheld();
@@ -110,12 +110,11 @@ impl Conversation<'_> {
                 }
             }
             TurnOutcome::NoStructure { reason, .. } if may_decline => {
-                let error = Error::Answer(format!("the local model's answers are not of the form: {reason}"));
-                self.state = State::Declined(error);
+                self.state = ConversationState::Declined(Error::NotOfSchema { reason });
                 return;
             }
             TurnOutcome::Failed(error) if may_decline => {
-                self.state = State::Declined(error);
+                self.state = ConversationState::Declined(error);
                 return;
             }
             TurnOutcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
@@ -125,7 +124,7 @@ impl Conversation<'_> {
     }
 
     pub(super) fn interrupt(&mut self) {
-        if !matches!(self.state, State::Running(_)) {
+        if !matches!(self.state, ConversationState::Running(_)) {
             return;
         }
         let partial = self.shared.reporter().interrupt().unwrap_or_default();
@@ -136,7 +135,7 @@ impl Conversation<'_> {
     }
 
     fn close_turn(&mut self, lifecycle: &str) {
-        if let State::Running(turn) = std::mem::replace(&mut self.state, State::Idle) {
+        if let ConversationState::Running(turn) = std::mem::replace(&mut self.state, ConversationState::Idle) {
             turn.messages.iter().for_each(|message| self.send_lifecycle(message, lifecycle));
         }
         if self.options.announces_idle {

@@ -103,10 +103,12 @@ impl CommandLine {
             return Ok(());
         }
         suggest::command(word, COMMANDS).map_or(Ok(()), |near| {
-            Err(Error::AsClaude(format!(
-                "✘ unknown command \"{word}\"\n  └ Did you mean claude {near}?\n\n\
+            Err(Error::AsClaude {
+                text: format!(
+                    "✘ unknown command \"{word}\"\n  └ Did you mean claude {near}?\n\n\
                  Run claude --help to list commands, or claude -p \"{word}\" to send as a prompt."
-            )))
+                ),
+            })
         })
     }
 }
@@ -139,7 +141,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed> {
     let Parser { values, places, operands, unknown, .. } = parser;
     if let Some(option) = unknown.first() {
         let near = suggest::options(option);
-        return Err(Error::AsClaude(format!("error: unknown option '{option}'{near}")));
+        return Err(Error::AsClaude { text: format!("error: unknown option '{option}'{near}") });
     }
     let swallowed_prompt = swallowed_prompt::warning(&args, &tokens);
     Ok(Parsed::Prompt(CommandLine { values, places, prompt: operands.into_iter().next(), swallowed_prompt }))

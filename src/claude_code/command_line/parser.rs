@@ -127,7 +127,7 @@ impl Parser<'_> {
                 }
             }
             Arity::Required | Arity::Variadic => {
-                let missing = || Error::AsClaude(format!("error: option '{}' argument missing", option.flags));
+                let missing = || Error::AsClaude { text: format!("error: option '{}' argument missing", option.flags) };
                 values.push(self.take().ok_or_else(missing)?);
                 while option.arity() == Arity::Variadic && self.follows() {
                     values.extend(self.take());

@@ -13,7 +13,7 @@ fn command_line(line: &[&str]) -> CommandLine {
 
 fn error(line: &[&str]) -> String {
     match parse(&words(line)) {
-        Err(Error::AsClaude(text)) => text,
+        Err(Error::AsClaude { text }) => text,
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -113,7 +113,7 @@ fn errors_in_the_real_ones_words() {
 #[test]
 fn slips_of_commands() {
     for (word, near) in [("mcpp", "mcp"), ("mpc", "mcp"), ("MCP", "mcp"), ("doctorr", "doctor"), ("updat", "update")] {
-        let Err(Error::AsClaude(text)) = command_line(&[word]).check_command() else { panic!("{word}") };
+        let Err(Error::AsClaude { text }) = command_line(&[word]).check_command() else { panic!("{word}") };
         assert!(text.contains(&format!("Did you mean claude {near}?")), "{text}");
     }
     for word in ["help", "kil", "1mcp", "mcp1", "remote-contro", "hello there"] {

@@ -37,7 +37,8 @@ impl ApiError {
             _ => (format!("API Error: {error}{hint}"), "server_error", "api_error", None),
         };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let has_answered = status.is_some() || matches!(error, Error::EmptyAnswer { .. } | Error::Answer(_));
+        let has_answered = status.is_some()
+            || matches!(error, Error::EmptyAnswer { .. } | Error::DeadModel { .. } | Error::ModelNotNamed { .. });
         let api_error = (!has_answered).then_some("connection_failed");
         ApiError { text, partial, kind, terminal_reason, status, api_error }
     }

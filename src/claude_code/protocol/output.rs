@@ -160,7 +160,7 @@ impl Output {
     /// If stdout could not be written. A closed pipe is no error: the answer goes on to its end, silently, as the real CLI's does.
     pub(crate) fn check_stdout(&mut self) -> Result<()> {
         match self.fault.take() {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::file("write", "stdout")(error)),
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::system("write", "stdout")(error)),
             _ => Ok(()),
         }
     }

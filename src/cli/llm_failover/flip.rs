@@ -7,7 +7,7 @@ use crate::error::{self, Error, Result, warn};
 use crate::local_model::{ask, unload};
 use crate::os::atomic_file::private_file;
 use crate::os::cleanup::CleanupOnSignal;
-use crate::server::probe::State;
+use crate::server::probe::ServerState;
 use crate::server::progress::Progress;
 use crate::server::{Server, Stopped};
 use crate::state::breaker::Breaker;
@@ -34,7 +34,7 @@ impl Command<'_> {
     pub(super) fn to_auto(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
-        if let Err(error) = Server::new(self.context).and_then(|server| server.installed()) {
+        if let Err(error) = Server::new(self.context).and_then(|server| server.check_installed()) {
             let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
             warn(NAME, &format!("{error}: calls that Claude refuses will fail{hint}"));
         }
@@ -45,15 +45,15 @@ impl Command<'_> {
 
     /// What was learned of Claude is forgotten: whoever sets the switch knows better.
     fn flip(&self, backend: Backend) -> Result<()> {
-        let switch = Flag::new(self.context)?;
-        let (before, _) = switch.read();
-        switch.write(backend)?;
+        let flag = Flag::new(self.context)?;
+        let (before, _) = flag.read();
+        flag.write(backend)?;
         if let Ok(breaker) = Breaker::new(self.context) {
             breaker.reset();
         }
         self.say(&format!("agent backend now: {}", backend.word()));
         if before != backend {
-            notify::flipped(self.context, backend);
+            notify::send_flip(self.context, backend);
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Command<'_> {
     /// fail or be interrupted, a server that was not up before is stopped again.
     pub(super) fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
         let server = Server::new(self.context)?;
-        let was_up = server.state() == State::Up;
+        let was_up = server.state() == ServerState::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let context = self.context.for_applet(NAME, &[]);
         let guard = CleanupOnSignal::new(move || {

@@ -129,7 +129,7 @@ fn begin(text: &str) -> std::result::Result<Timestamp, String> {
 pub(super) fn parse(context: &Context) -> Result<Option<Options>> {
     let mut words = Vec::new();
     for arg in &context.args {
-        let word = arg.to_str().ok_or_else(|| Error::Usage(format!("`{}` is not UTF-8", arg.to_string_lossy())))?;
+        let word = arg.to_str().ok_or_else(|| Error::Usage { message: format!("`{}` is not UTF-8", arg.to_string_lossy()) })?;
         match word {
             "gemma" | "qwen" => words.push("local"),
             "help" => words.push("--help"),
@@ -149,7 +149,7 @@ pub(super) fn parse(context: &Context) -> Result<Option<Options>> {
         }
         Err(exit) => {
             let said = exit.output.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Run "));
-            Err(Error::Usage(uncapitalised(&said.collect::<Vec<_>>().join(" "))))
+            Err(Error::Usage { message: uncapitalised(&said.collect::<Vec<_>>().join(" ")) })
         }
     }
 }

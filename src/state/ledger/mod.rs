@@ -11,69 +11,58 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::claude_code::locate::FileId;
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::private_file;
+use crate::os::file_id::FileId;
 
-/// A file that is larger is set aside.
+/// In bytes. A larger file is set aside.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-/// How often a line is written anew whose file was taken away meanwhile.
+/// How often a line is written again because its file was removed meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// A routed call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// When it began.
+    /// The beginning of the call.
     #[serde(serialize_with = "milliseconds")]
     pub time: Timestamp,
-    /// The name that was called.
     pub applet: String,
     pub route: RouteName,
-    /// What became of Claude's answer, or why Claude was not asked.
+    /// The cause of Claude's answer, or why Claude was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     #[serde(rename = "backend")]
     pub answered_by: AnsweredBy,
-    /// The model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// How long the prompt was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
-    /// How long the answer was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// How long the call took.
     #[serde(serialize_with = "thousandths")]
     pub seconds: f64,
-    /// Its exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<i32>,
-    /// When the limit ends that was met.
+    /// The stated end of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// The route of a call, as the ledger names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RouteName {
-    /// The real Claude was watched.
     Watch,
-    /// A plain answer, without asking Claude.
     Answer,
-    /// The real Claude Code, on the local model.
     Agent,
-    /// The same, with a session that Claude had begun.
+    /// The agent went on with a session that Claude had begun.
     Resume,
-    /// Of a later version of this program.
+    /// A route of a later version of this program.
     #[serde(other)]
     Unknown,
 }
 
-/// Who answered a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AnsweredBy {
@@ -99,7 +88,7 @@ fn thousandths<S: Serializer>(seconds: &f64, serializer: S) -> std::result::Resu
 }
 
 impl Entry {
-    /// Adds it to the ledger. That the ledger cannot be written is not the call's failure, and not worth a word.
+    /// A ledger that cannot be written is not the call's failure.
     pub(crate) fn append(&self, context: &Context) {
         if let (Ok(path), Ok(mut line)) = (file(context), serde_json::to_vec(self)) {
             line.push(b'\n');
@@ -107,7 +96,7 @@ impl Entry {
         }
     }
 
-    /// A call of which no more is known yet, which ends now.
+    /// A call that ends now.
     pub(crate) fn new(applet: &str, time: Timestamp, route: RouteName, answered_by: AnsweredBy) -> Entry {
         Entry {
             time,
@@ -124,45 +113,37 @@ impl Entry {
         }
     }
 
-    /// Whether the local model answered.
     pub(crate) fn is_local(&self) -> bool {
         self.answered_by == AnsweredBy::Local
     }
 }
 
-/// A line of the ledger, as it is written and as it is meant.
-pub(crate) struct Line {
-    /// The line without its end.
+pub(crate) struct LedgerLine {
+    /// As it stands in the file, without the line's end.
     pub raw: String,
-    /// What it says.
     pub entry: Entry,
 }
 
-/// The ledger, in the order of writing. Lines that are torn, or none of ours, are passed over.
-///
-/// # Errors
-/// If there is no home folder.
-pub(crate) fn read(context: &Context) -> Result<Vec<Line>> {
+/// In the order of writing. Torn and foreign lines are skipped.
+pub(crate) fn read(context: &Context) -> Result<Vec<LedgerLine>> {
     let path = file(context)?;
     let mut lines = Vec::new();
-    for path in [old(&path), path] {
+    for path in [set_aside_path(&path), path] {
         let bytes = fs::read(path).unwrap_or_default();
         lines.extend(String::from_utf8_lossy(&bytes).lines().filter_map(parse));
     }
     Ok(lines)
 }
 
-/// How many calls went where.
+/// How many calls each backend answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
-    /// To Claude.
     pub claude: usize,
-    /// To the local model.
     pub local: usize,
 }
 
-/// How many calls went where that began after `since`. Without a ledger: none.
-pub(crate) fn counts(context: &Context, since: Timestamp) -> Counts {
+/// The calls that began after `since`. Without a ledger: none.
+pub(crate) fn count_since(context: &Context, since: Timestamp) -> Counts {
     let lines = read(context).unwrap_or_default();
     count(lines.iter().map(|line| &line.entry).filter(|entry| entry.time >= since))
 }
@@ -179,26 +160,26 @@ fn file(context: &Context) -> Result<PathBuf> {
     Ok(context.state_dir()?.join("ledger.jsonl"))
 }
 
-fn old(path: &Path) -> PathBuf {
+fn set_aside_path(path: &Path) -> PathBuf {
     path.with_extension("jsonl.1")
 }
 
-/// A line that a full disk has cut has the next one behind it, and only that is lost that was cut.
-fn parse(line: &str) -> Option<Line> {
+/// After a line that a full disk has cut, the next one follows without a line's end. Only the cut one is lost.
+fn parse(line: &str) -> Option<LedgerLine> {
     let raw = &line[line.rfind(r#"{"time":"#)?..];
-    Some(Line { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
+    Some(LedgerLine { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
 }
 
-/// Writes a whole line at the end of the file at `path`, whoever else does and whoever renames that file meanwhile.
+/// Appends a whole line, even if other processes append to the file or rename it meanwhile.
 fn append(path: &Path, line: &[u8], size_limit: u64) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let mut file = private_file(path)?;
         let is_full = file.metadata().is_ok_and(|metadata| metadata.len() >= size_limit);
-        if is_full && is_set_aside(&file, path) {
+        if is_full && set_aside(&file, path) {
             continue;
         }
         let is_written = file.write_all(line).is_ok();
-        // The file may have been set aside, and the next one too, since it was opened.
+        // Since it was opened, the file may have been set aside, and then replaced by the next one that was.
         if !is_written || file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) {
             break;
         }
@@ -206,14 +187,14 @@ fn append(path: &Path, line: &[u8], size_limit: u64) -> Result<()> {
     Ok(())
 }
 
-/// Sets the full `file` aside, unless another has; only who has the lock renames, and only what is still in place.
-/// False if the line is best written here: it cannot be renamed, or is being renamed now.
-fn is_set_aside(file: &File, path: &Path) -> bool {
+/// Sets the full `file` aside, unless another process has. Only the holder of the lock renames, and only a file that is still in
+/// place. Returns false if the line belongs into this file: it cannot be renamed, or another process is renaming it now.
+fn set_aside(file: &File, path: &Path) -> bool {
     if file.try_lock().is_err() {
         return false;
     }
     let is_in_place = FileId::of(path) == file.metadata().ok().as_ref().map(FileId::from);
-    !is_in_place || fs::rename(path, old(path)).is_ok()
+    !is_in_place || fs::rename(path, set_aside_path(path)).is_ok()
 }
 
 #[cfg(test)]
@@ -248,7 +229,7 @@ mod tests {
                 });
             }
         });
-        let (first, second) = (lines(&old(&path)), lines(&path));
+        let (first, second) = (lines(&set_aside_path(&path)), lines(&path));
         let whole: BTreeSet<String> = first.iter().chain(&second).cloned().collect();
         let expected = (0..WRITERS).flat_map(|writer| (0..6).map(move |line| format!("{writer:04} {line:04}")));
         assert_eq!(whole, expected.collect());
@@ -264,11 +245,11 @@ mod tests {
         for line in ["one\n", "two\n", "three\n"] {
             append(&path, line.as_bytes(), 8).unwrap();
         }
-        assert_eq!((lines(&old(&path)), lines(&path)), (vec!["one".into(), "two".into()], vec!["three".into()]));
+        assert_eq!((lines(&set_aside_path(&path)), lines(&path)), (vec!["one".into(), "two".into()], vec!["three".into()]));
         let late = private_file(&path).unwrap();
         append(&path, b"more\n", 6).unwrap();
-        assert!(is_set_aside(&late, &path), "another was quicker");
-        assert_eq!((lines(&old(&path)), lines(&path)), (vec!["three".into()], vec!["more".into()]));
+        assert!(set_aside(&late, &path), "another was quicker");
+        assert_eq!((lines(&set_aside_path(&path)), lines(&path)), (vec!["three".into()], vec!["more".into()]));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }

@@ -1,4 +1,4 @@
-//! What the ledger sums up to: how many calls, and when Claude could not answer.
+//! A summary of the ledger: how many calls, and when Claude could not answer.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -9,15 +9,15 @@ use crate::claude_code::refusal::Cause;
 use crate::state::ledger::{Entry, count};
 use crate::text::clock;
 
-/// The calls that began after `since`, and the limits and outages since then, as they are seen at `now`.
-pub(crate) fn sum(entries: &[&Entry], since: Timestamp, now: Timestamp) -> String {
+/// The calls that began after `since`, and Claude's limits and outages since then. Times are shown as from `now`.
+pub(crate) fn summarize(entries: &[&Entry], since: Timestamp, now: Timestamp) -> String {
     let counts = count(entries.iter().copied().filter(|entry| entry.time >= since));
     let calls = counts.claude + counts.local;
     let counted = format!("{calls} call{}, {} answered locally", if calls == 1 { "" } else { "s" }, counts.local);
     let outages = outages(entries);
-    let told: Vec<String> =
+    let shown: Vec<String> =
         outages.iter().filter(|outage| outage.end.is_none_or(|end| end >= since)).map(|outage| outage.text(now)).collect();
-    match told.as_slice() {
+    match shown.as_slice() {
         [] => format!("{counted}\n"),
         [only] => format!("{counted}, {only}\n"),
         several => format!("{counted}\n  {}\n", several.join("\n  ")),
@@ -28,7 +28,7 @@ pub(crate) fn sum(entries: &[&Entry], since: Timestamp, now: Timestamp) -> Strin
 struct Outage {
     cause: Cause,
     begin: Timestamp,
-    /// As it was stated, or as it was found to be over.
+    /// The stated end, or Claude's first answer.
     end: Option<Timestamp>,
     is_over: bool,
 }
@@ -43,13 +43,13 @@ impl Outage {
         }
     }
 
-    /// Another model's success does not end a model's limit.
+    /// An answer of another model does not end a model's limit.
     fn ends_with_an_answer(&self) -> bool {
         !self.is_over && (self.cause != Cause::Model || self.end.is_none())
     }
 }
 
-/// An outage begins with the first call that met it. It ends as stated, or with the first answer of Claude's before that.
+/// An outage begins with the first refusal. It ends at its stated end, or with Claude's first answer before that.
 fn outages(entries: &[&Entry]) -> Vec<Outage> {
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.time);
@@ -57,9 +57,9 @@ fn outages(entries: &[&Entry]) -> Vec<Outage> {
     for entry in entries {
         let Some(cause) = cause(entry.verdict.as_deref()) else { continue };
         if name(cause).is_some() {
-            let goes_on =
+            let continues =
                 |outage: &&mut Outage| outage.cause == cause && !outage.is_over && outage.end.is_none_or(|end| entry.time <= end);
-            match outages.iter_mut().rfind(goes_on) {
+            match outages.iter_mut().rfind(continues) {
                 Some(outage) => outage.end = entry.until.or(outage.end),
                 None => outages.push(Outage { cause, begin: entry.time, end: entry.until, is_over: false }),
             }
@@ -73,13 +73,13 @@ fn outages(entries: &[&Entry]) -> Vec<Outage> {
     outages
 }
 
-/// A verdict's cause, if it is one.
+/// None if the verdict is no cause: the flag, no real Claude.
 fn cause(verdict: Option<&str>) -> Option<Cause> {
     let words: StrDeserializer<'_, serde::de::value::Error> = verdict?.into_deserializer();
     Cause::deserialize(words).ok()
 }
 
-/// What people call it that Claude could not answer.
+/// None if Claude could have answered.
 fn name(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::FiveHour => "limit",

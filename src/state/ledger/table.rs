@@ -17,8 +17,7 @@ pub(crate) fn table(entries: &[&Entry]) -> String {
 
 const COLUMNS: usize = 10;
 
-/// Those that hold numbers.
-const RIGHT: std::ops::Range<usize> = 6..9;
+const RIGHT_ALIGNED: std::ops::Range<usize> = 6..9;
 
 fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
     let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
@@ -37,11 +36,11 @@ fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
     ]
 }
 
-/// A column that nobody fills takes no room.
+/// A column that is empty in all rows takes no room.
 fn line(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
     let filled = (0..COLUMNS).filter(|column| widths[*column] > 0);
     let cells = filled.map(|column| match (&row[column], widths[column]) {
-        (cell, width) if RIGHT.contains(&column) => format!("{cell:>width$}"),
+        (cell, width) if RIGHT_ALIGNED.contains(&column) => format!("{cell:>width$}"),
         (cell, width) => format!("{cell:<width$}"),
     });
     cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
