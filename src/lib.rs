@@ -2,6 +2,11 @@
 //!
 //! One binary under three names. `claude` and `agent-llm` become the real Claude Code, or answer the same call from
 //! a model on the user's own machine; `llm-failover` is the switch between the two.
+//!
+//! The layers, from top to bottom: `cli`, `drill`, `failover`, `agent`, `routing`, `watch`, `gateway` beside `answer`,
+//! `local_model`, `server`, `state`, `stdin`, `claude_code`, `completions`, `os`, and what all of them use: `context`,
+//! `settings`, `error`, `candidate`, `text`, `names`. Each imports from those after it alone. `docs/architecture.md` says
+//! what each is for.
 
 mod agent;
 mod answer;

@@ -1,5 +1,6 @@
 //! The documents are true: settings, commands and dependencies are the program's, links lead somewhere, snippets run.
 
+mod architecture;
 mod links;
 mod snippets;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from top to bottom, as `src/lib.rs` and `docs/architecture.md` show them. Those of one row know nothing of each other.
-const LAYERS: [&[&str]; 15] = [
+pub const LAYERS: [&[&str]; 15] = [
     &["cli"],
     &["drill"],
     &["failover"],
