@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::claude_code::refusal::{Cause, Verdict};
 use crate::context::Context;
 use crate::error::Result;
-use crate::os::atomic_file::{private_file, replace_private};
+use crate::os::atomic_file::{open_private, replace_private};
 use crate::text::clock;
 
 /// A stated reset is a bound, not the truth: access has come back hours before it (claude-code#77469), and asking costs
@@ -199,7 +199,7 @@ impl Breaker {
     }
 
     fn permit(&self) -> Option<Permit> {
-        let lock = private_file(&self.dir.join("probe.lock")).ok();
+        let lock = open_private(&self.dir.join("probe.lock")).ok();
         match lock.as_ref().map(File::try_lock) {
             Some(Err(TryLockError::WouldBlock)) => None,
             _ => Some(Permit { _lock: lock }),
@@ -216,7 +216,7 @@ impl Breaker {
 
     /// A change that cannot be written did not happen: the next call asks Claude.
     fn update(&self, change: impl FnOnce(&mut BreakerFile) -> Change) -> Change {
-        let Ok(lock) = private_file(&self.dir.join("breaker.lock")) else { return Change::None };
+        let Ok(lock) = open_private(&self.dir.join("breaker.lock")) else { return Change::None };
         if lock.lock().is_err() {
             return Change::None;
         }
