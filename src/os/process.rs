@@ -10,7 +10,7 @@ use crate::names::OWN_NAME;
 
 pub(crate) type Pid = i32;
 
-/// When the process started, as a word: it tells the process from an earlier or later one with the same number. `None` if there
+/// When the process started, as a word: it distinguishes the process from an earlier or later one with the same number. `None` if there
 /// is no such process, or only a zombie.
 pub(crate) fn start_mark(pid: Pid) -> Option<String> {
     if has_proc() {

@@ -1,8 +1,8 @@
 //! The breaker: Claude's refusals, on disk, shared by many short-lived processes.
 //!
 //! Without a condition the breaker is closed: calls go to Claude. With one it is open until a probe is due; then it is
-//! half-open: one call asks Claude, and all others stay local until Claude answers it. A file that is torn, lost or written by
-//! a clock that has jumped costs one call to Claude.
+//! half-open: one call asks Claude, and all others stay local until that call has its answer. A file that is torn, lost or
+//! written by a clock that has jumped costs one call to Claude.
 
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
