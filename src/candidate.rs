@@ -1,4 +1,4 @@
-//! Where Claude Code was looked for, and why a place did not have it: the error that it was not found says so.
+//! The places where the search looked for Claude Code, and why it skipped them: an error lists both.
 
 use std::fmt;
 use std::io;
@@ -11,14 +11,12 @@ use crate::text::plain;
 pub(crate) struct Candidate {
     /// The file, as found: never its canonical path, since version managers' links go by their name.
     pub path: PathBuf,
-    /// Why it is not the one.
     pub skipped: Option<Skip>,
 }
 
-/// Why a candidate is not the real Claude Code.
 #[derive(Debug)]
 pub(crate) enum Skip {
-    /// This very binary: a symlink, a hard link, another spelling.
+    /// This binary, through a symlink, a hard link or another spelling.
     Ourselves,
     /// A copy or another version of this binary.
     Copy,
@@ -26,13 +24,11 @@ pub(crate) enum Skip {
     Relative,
     /// No such file, or a link to nothing.
     Missing,
-    /// A folder or another thing that is no regular file.
     NotAFile,
     /// No bytes: what an interrupted update leaves.
     Empty,
-    /// No permission to execute it.
     NotExecutable,
-    /// It cannot be looked at: a loop of links, a closed folder.
+    /// A loop of links, or a folder without permission.
     Unreadable(io::Error),
 }
 

@@ -12,19 +12,17 @@ use crate::error::{Error, Result};
 use crate::names::STATE_DIR;
 use crate::settings::Settings;
 
-/// What a call was given: its arguments and its settings.
+/// A call's arguments, settings and environment.
 pub(crate) struct Context {
     /// `argv[0]`, empty if there was none.
     pub name: OsString,
-    /// The arguments after `argv[0]`.
+    /// Without `argv[0]`.
     pub args: Vec<OsString>,
-    /// The variables of ours.
     pub settings: Settings,
     home: Option<PathBuf>,
 }
 
 impl Context {
-    /// Reads the process's arguments and the settings file.
     pub(crate) fn from_process() -> Context {
         let mut args = env::args_os();
         let name = args.next().unwrap_or_default();
@@ -34,62 +32,54 @@ impl Context {
         Context { name, args: args.collect(), settings, home }
     }
 
-    /// The same context for the applet `name` with fewer arguments: the long form `claude-failover APPLET …`.
+    /// With other arguments and the same settings: for the long form `claude-failover APPLET …`.
     pub(crate) fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
         Context { name: name.into(), args: args.to_vec(), settings: self.settings.clone(), home: self.home.clone() }
     }
 
-    /// An environment variable that is set and not empty.
+    /// None for an empty variable, too.
     pub(crate) fn env(&self, key: &str) -> Option<OsString> {
         env::var_os(key).filter(|value| !value.is_empty())
     }
 
-    /// The names of all environment variables.
     pub(crate) fn variable_names(&self) -> impl Iterator<Item = OsString> + use<> {
         env::vars_os().map(|(name, _)| name)
     }
 
-    /// Sets a variable for this process and for the program that it becomes. A command's own environment would be sorted, and
-    /// what is doubled or odd in it dropped.
+    /// For the program that this process becomes. `Command::env` would sort the environment, and drop doubled and malformed
+    /// variables.
     pub(crate) fn set_variable(&self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
         env::set_var(name, value);
     }
 
-    /// Takes a variable away from this process and from the program that it becomes.
     pub(crate) fn remove_variable(&self, name: impl AsRef<OsStr>) {
         env::remove_var(name);
     }
 
-    /// The working directory.
     pub(crate) fn working_dir(&self) -> io::Result<PathBuf> {
         env::current_dir()
     }
 
-    /// The folder for files that go soon.
     pub(crate) fn temp_dir(&self) -> PathBuf {
         env::temp_dir()
     }
 
-    /// The home folder.
-    ///
     /// # Errors
     /// If there is none, or HOME is a relative path.
     pub(crate) fn home(&self) -> Result<&PathBuf> {
         self.home.as_ref().ok_or(Error::NoHome)
     }
 
-    /// `path` with a leading `~/` replaced by the home folder, as a shell would have done.
-    pub(crate) fn expand(&self, path: OsString) -> PathBuf {
+    /// Replaces a leading `~/` with the home folder, as a shell does.
+    pub(crate) fn expand_home(&self, path: OsString) -> PathBuf {
         match (path.as_bytes().strip_prefix(b"~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(OsStr::from_bytes(rest)),
             _ => path.into(),
         }
     }
 
-    /// The folder for state other than the switch, not made yet. A drill gives its call another.
-    ///
-    /// # Errors
-    /// If there is no home folder: none is made.
+    /// For state other than the flag. A drill gives its call another folder. The folder may be missing; a missing home folder is
+    /// an error, since this program makes none.
     pub(crate) fn state_dir(&self) -> Result<PathBuf> {
         match self.env(STATE_DIR) {
             Some(dir) => Ok(dir.into()),
@@ -98,23 +88,20 @@ impl Context {
         }
     }
 
-    /// Whether this is the call of a drill.
+    /// Whether a drill makes this call.
     pub(crate) fn is_drill(&self) -> bool {
         self.env(STATE_DIR).is_some()
     }
 
-    /// The folder for the local server's state, not made yet: there is one server, in a drill too.
-    ///
-    /// # Errors
-    /// If there is no home folder.
+    /// For the local server's state, which a drill shares. The folder may be missing.
     pub(crate) fn server_dir(&self) -> Result<PathBuf> {
         Ok(self.home()?.join(".local/state/claude-failover"))
     }
 
-    /// The program `name` on PATH as an absolute path, if it is there and executable.
-    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
-        let runs = |path: &PathBuf| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
-        self.path_entries().map(|dir| dir.join(name)).find(runs)
+    /// Executable, and as an absolute path.
+    pub(crate) fn program_on_path(&self, name: &str) -> Option<PathBuf> {
+        let is_executable = |path: &PathBuf| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
+        self.path_entries().map(|dir| dir.join(name)).find(is_executable)
     }
 
     /// The absolute entries of PATH. Empty and relative ones mean the working directory: a shim must not run what lies there.
@@ -124,13 +111,12 @@ impl Context {
         entries.into_iter()
     }
 
-    /// Whether stdout is a terminal.
     pub(crate) fn stdout_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }
 }
 
-/// The assignments in `~/.config/claude-failover/config.env`, if there is one.
+/// Warns of lines that are no assignment, and skips them.
 fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
     let path = home.join(".config/claude-failover/config.env");
     let mut assignments = Vec::new();
@@ -150,7 +136,7 @@ fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        match assignment(line) {
+        match parse_assignment(line) {
             Some((key, value)) => assignments.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
             None => {
                 let place = format!("`{}` line {}", path.display(), number + 1);
@@ -161,8 +147,8 @@ fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
     assignments
 }
 
-/// `KEY=VALUE`, with `export ` before it and quotes around the value allowed, as a shell would read it.
-fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
+/// `KEY=VALUE`, with an optional `export ` and optional quotes around the value, as a shell reads it.
+fn parse_assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii();
     let equals = line.iter().position(|byte| *byte == b'=')?;
     let key = line[..equals].trim_ascii_end();
@@ -178,7 +164,7 @@ fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::assignment;
+    use super::parse_assignment;
 
     #[test]
     fn assignments() {
@@ -198,7 +184,7 @@ mod tests {
         ];
         for (line, expected) in cases {
             let expected = expected.map(|(key, value)| (key.as_bytes(), value.as_bytes()));
-            assert_eq!(assignment(line.as_bytes()), expected, "{line:?}");
+            assert_eq!(parse_assignment(line.as_bytes()), expected, "{line:?}");
         }
     }
 }

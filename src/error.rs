@@ -218,7 +218,7 @@ impl fmt::Display for Error {
             }
             Error::NotOfSchema { reason } => write!(f, "the local model's answers are not of the form: {reason}"),
             Error::UnknownApplet { name } => {
-                write!(f, "unknown applet `{name}`; the applets are {}", crate::names::NAMES.join(", "))
+                write!(f, "unknown applet `{name}`; the applets are {}", crate::names::APPLETS.join(", "))
             }
             Error::ClaudeNotFound { candidates } => {
                 write!(f, "the real Claude Code was not found")?;

@@ -3,10 +3,27 @@
 //! One binary under three names. `claude` and `agent-llm` become the real Claude Code, or answer the same call from
 //! a model on the user's own machine; `llm-failover` is the switch between the two.
 //!
-//! The layers, from top to bottom: `cli`, `drill`, `failover`, `agent`, `routing`, `watch`, `gateway` beside `answer`,
-//! `local_model`, `server`, `state`, `stdin`, `claude_code`, `completions`, `os`, and what all of them use: `context`,
-//! `settings`, `error`, `candidate`, `text`, `names`. Each imports from those after it alone. `docs/architecture.md` says
-//! what each is for.
+//! The layers, from top to bottom. A module imports from the layers below its own, never from above, and never across from a
+//! layer of the same line. `tests/layers.rs` enforces that;
+//! `docs/architecture.md` says what each is for.
+//!
+//! ```text
+//! cli              one file for each command: claude, llm_failover, status, install
+//! drill            a call whose Claude is limited or down: scenario, api, call
+//! failover         `auto`: call, answer, resume, give_up, record
+//! agent            Claude Code on the local model: launch, child
+//! routing          where a call goes: facts, route (pure), the policies
+//! watch            the real Claude as a child: its lines and turns, the give-up limits, the handover, rendering
+//! gateway, answer  the Messages API for Claude Code; the plain answer in Claude Code's formats
+//! local_model      one question to the local model: ask, recovery (pure), model, context, request, unload
+//! server           the local server's life: launchctl, systemctl, child behind one trait; probe, bring_up
+//! state            flag, breaker, ledger, sessions, notify
+//! stdin            pump, feed, kept, child_pipe
+//! claude_code      all that is known of that program: options, command_line, protocol, refusal, locate, settings, version
+//! completions      the OpenAI wire: endpoint, chat, chunk, sse, thinking, failure, dialect
+//! os               process, guardian, signals, exit, cleanup, atomic_file, file_id, blocking
+//! base             context, settings, error, candidate, text, names: each may use those after it
+//! ```
 
 mod agent;
 mod answer;

@@ -1,26 +1,24 @@
-//! The names of this program.
+//! The names of this program, and of the variables that its processes pass on to each other.
 
-/// The applets.
-pub(crate) const NAMES: [&str; 3] = ["claude", "agent-llm", "llm-failover"];
+pub(crate) const APPLETS: [&str; 3] = ["claude", "agent-llm", "llm-failover"];
 
-/// The binary's own name.
 pub(crate) const OWN_NAME: &str = "claude-failover";
 
-/// The variable that names another folder for state.
+/// Another folder for state: a drill sets it for its call.
 pub(crate) const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
-/// The variable with the way that led to the real Claude, so that wrappers which lead back here end.
+/// The candidates that led to the real Claude, so that wrappers which lead back here end.
 pub(crate) const EXEC_TRAIL: &str = "CLAUDE_FAILOVER_EXEC";
 
-/// The variable by which calls from inside a session on the local model are known: its tools, hooks and scripts have the
-/// gateway's address in their environment, and none of Claude's credentials.
+/// Marks calls from inside a session on the local model: its tools, hooks and scripts have the gateway's address in their
+/// environment, and none of Claude's credentials.
 pub(crate) const AGENT_SESSION: &str = "CLAUDE_FAILOVER_AGENT";
 
-/// The variable that the local server's processes carry: the line of its pid file.
+/// The line of the pid file, in the environment of the local server's processes.
 pub(crate) const SERVER_ID: &str = "CLAUDE_FAILOVER_SERVER";
 
-/// The variable with the token of one Claude Code's gateway.
+/// The token of the gateway of one Claude Code.
 pub(crate) const GATEWAY_TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
 
-/// The variable with what the user wants said in a system prompt that is shortened.
+/// What the user appended to the system prompt: the gateway keeps it in a shortened one.
 pub(crate) const GATEWAY_APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";

@@ -1,7 +1,7 @@
-//! Every variable of ours, by its name and as the value it stands for.
+//! Every variable of ours, by name and as a typed value.
 //!
-//! A value is read when it is asked for: one that cannot be used must not disturb a call that does not need it.
-//! One file, so that a name stands once and beside what is made of it.
+//! A value is parsed when a call needs it: an unusable one must not disturb other calls. One file, so that each name stands once,
+//! beside the reading of its value.
 
 #![deny(dead_code, reason = "a setting that nothing reads is none")]
 
@@ -60,12 +60,12 @@ impl Setting {
         SETTINGS[self as usize].0
     }
 
-    /// It has a value that cannot be used.
+    /// The error that its value cannot be used.
     pub(crate) fn error(self, value: impl Into<String>, expected: &'static str) -> Error {
         Error::Setting { key: self.name(), value: value.into(), expected }
     }
 
-    /// Warns that it has a value that cannot be used, and says what is done instead.
+    /// Warns that its value cannot be used, and that `default` applies.
     pub(crate) fn warn(self, applet: &str, value: &str, expected: &'static str, default: impl Display) {
         warn(applet, &format!("{}; using {default}", self.error(value, expected)));
     }
@@ -84,45 +84,39 @@ impl Settings {
         Settings { environment, file }
     }
 
-    /// The names in the settings file that look like ours and are none: slips of the pen.
+    /// Names in the settings file that look like ours and are none: probably typing errors.
     pub(crate) fn unknown_in_file(&self) -> Vec<String> {
         let names = self.file.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
         let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
         names.filter(|name| looks_like_ours(name) && !SETTINGS.iter().any(|(known, _)| known == name)).collect()
     }
 
-    /// The switch's file, as given.
     pub(crate) fn flag_file(&self) -> Option<OsString> {
         self.value(Setting::FlagFile)
     }
 
-    /// The real Claude Code, as given.
     pub(crate) fn claude_bin(&self) -> Option<OsString> {
         self.value(Setting::ClaudeBin)
     }
 
-    /// The local server's address, as given.
     pub(crate) fn url(&self) -> Result<Option<String>> {
         self.trimmed(Setting::Url)
     }
 
-    /// The name of the model to ask for.
     pub(crate) fn model(&self) -> Result<Option<String>> {
         Ok(self.trimmed(Setting::Model)?.filter(|model| !model.is_empty()))
     }
 
-    /// The most tokens of an answer.
     pub(crate) fn max_tokens(&self) -> Result<u32> {
         self.at_least_one(Setting::MaxTokens, 800, "a number of tokens")
     }
 
-    /// The context that the model has, in tokens.
+    /// The model's context, in tokens.
     pub(crate) fn window(&self) -> Result<Option<u32>> {
         let is_given = self.value(Setting::Window).is_some();
         is_given.then(|| self.at_least_one(Setting::Window, 1, "a number of tokens")).transpose()
     }
 
-    /// How freely the model chooses its words.
     pub(crate) fn temperature(&self) -> Result<f64> {
         let expected = "a number that is not negative";
         let temperature: f64 = self.number(Setting::Temperature, 0.2, expected)?;
@@ -179,22 +173,20 @@ impl Settings {
         Ok(self.trimmed(Setting::Supervisor)?.map(|name| name.to_ascii_lowercase()))
     }
 
-    /// The command that starts the server, for a shell.
+    /// For a shell.
     pub(crate) fn server_command(&self) -> Option<OsString> {
         self.value(Setting::ServerCommand)
     }
 
-    /// What the server's command finds in its environment, wherever the user has set it.
+    /// The variables that the server's command gets in its environment, also from the settings file.
     pub(crate) fn for_server_command(&self) -> impl Iterator<Item = (&'static str, OsString)> + '_ {
         [Setting::Model, Setting::ApiKey].into_iter().filter_map(|setting| Some((setting.name(), self.value(setting)?)))
     }
 
-    /// How long the server may take to come up.
     pub(crate) fn start_timeout(&self) -> Result<Duration> {
         self.number(Setting::StartTimeout, 300, "a number of seconds").map(Duration::from_secs)
     }
 
-    /// The program to tell about flips, as given.
     pub(crate) fn notify_command(&self) -> Option<OsString> {
         self.value(Setting::NotifyCommand)
     }
@@ -204,33 +196,32 @@ impl Settings {
         self.is_yes(Setting::Prewarm, applet)
     }
 
-    /// After how long without a local call the server is unloaded, if it is.
+    /// None if the server stays loaded.
     pub(crate) fn idle_unload(&self) -> Option<Duration> {
         let minutes: u64 = self.number(Setting::IdleUnload, 15, "a number of minutes").unwrap_or(15);
         (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
     }
 
-    /// What becomes of a call that Claude refuses, in the user's words.
+    /// Unparsed.
     pub(crate) fn policy(&self) -> Option<String> {
         self.value(Setting::Policy).map(|policy| policy.to_string_lossy().into_owned())
     }
 
-    /// How many retries Claude Code has in an outage.
     pub(crate) fn retries(&self, applet: &str) -> u32 {
         self.number_or(Setting::Retries, applet, 2, "a number of retries").try_into().unwrap_or(u32::MAX)
     }
 
-    /// How long Claude may say nothing before its answer begins; 0 for ever.
+    /// 0 means for ever.
     pub(crate) fn stall(&self, applet: &str) -> Duration {
         Duration::from_secs(self.number_or(Setting::Stall, applet, 120, "a number of seconds"))
     }
 
-    /// Whether a call is answered locally even if something has come of it.
+    /// Whether the local model answers a call again after tools have run or output has reached the caller.
     pub(crate) fn replays_always(&self) -> bool {
         self.value(Setting::Replay).is_some_and(|value| value == "always")
     }
 
-    /// Whether a session goes on locally where Claude was refused in the middle of it.
+    /// Whether the local model goes on with a session that Claude refused in the middle of its work.
     pub(crate) fn resumes(&self, applet: &str) -> bool {
         let word = self.word(Setting::Resume);
         if !matches!(word.as_str(), "" | "auto" | "never") {
@@ -239,12 +230,11 @@ impl Settings {
         word != "never"
     }
 
-    /// Whether the user wants no lines about what happens here.
     pub(crate) fn is_quiet(&self, applet: &str) -> bool {
         self.is_yes(Setting::Quiet, applet)
     }
 
-    /// What the gateway's clients have to show. It stands in a header, and in a line for a shell.
+    /// It must fit into a header, and into a line for a shell.
     pub(crate) fn gateway_token(&self) -> Result<Option<String>> {
         let Some(token) = self.trimmed(Setting::GatewayToken)?.filter(|token| !token.is_empty()) else { return Ok(None) };
         match token.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+/=".contains(c)) {
@@ -269,7 +259,7 @@ impl Settings {
         Ok(self.text(setting)?.map(|text| text.trim().to_string()))
     }
 
-    /// In small letters, and empty if it is unset.
+    /// In lower case; empty if it is unset.
     fn word(&self, setting: Setting) -> String {
         self.value(setting).unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase()
     }
@@ -306,7 +296,7 @@ impl Settings {
     }
 }
 
-/// Nothing means no.
+/// An empty value means no.
 fn parse_yes_or_no(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Some(true),

@@ -42,7 +42,7 @@ pub(crate) fn attach(context: &Context, prompt: String, warn: &mut dyn FnMut(Str
 }
 
 fn absolute(context: &Context, path: &str) -> PathBuf {
-    let path = context.expand(path.into());
+    let path = context.expand_home(path.into());
     std::path::absolute(&path).unwrap_or(path)
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn find(context: &Context) -> Result<PathBuf> {
 
 /// The `claude` that a shell finds, if that is not this program.
 pub(crate) fn before_us_on_path(context: &Context) -> Option<PathBuf> {
-    let path = context.program("claude")?;
+    let path = context.program_on_path("claude")?;
     let metadata = fs::metadata(&path).ok()?;
     let is_us = FileId::of_this_process() == Some(FileId::from(&metadata)) || is_copy_of_us(&path, metadata.len());
     (!is_us).then_some(path)
@@ -75,7 +75,7 @@ fn choose(applet: &str, context: &Context, pid_prefix: &str) -> Result<PathBuf> 
     if trail.depth >= MAX_DEPTH {
         return Err(Error::Loop { path, depth: trail.depth });
     }
-    if context.settings.claude_bin().is_some_and(|wanted| context.expand(wanted) != path) && trail.depth == 0 {
+    if context.settings.claude_bin().is_some_and(|wanted| context.expand_home(wanted) != path) && trail.depth == 0 {
         error::warn(applet, &format!("{} cannot be used; running `{}`", Setting::ClaudeBin.name(), path.display()));
     }
     context.set_variable(EXEC_TRAIL, trail.through(&path, pid_prefix));
@@ -144,7 +144,7 @@ impl Trail {
 
     fn next_claude(&self, context: &Context, looks_inside: bool) -> Result<PathBuf> {
         let us = FileId::of_this_process();
-        let chosen = context.settings.claude_bin().map(|path| context.expand(path));
+        let chosen = context.settings.claude_bin().map(|path| context.expand_home(path));
         let mut candidates = Vec::new();
         let mut first_before_turn = None;
         let mut is_past_turn = self.last.is_none();

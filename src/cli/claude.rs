@@ -1,4 +1,4 @@
-//! `claude` and `agent-llm`: Claude Code, or a local answer, as the route says.
+//! `claude` and `agent-llm`: Claude Code or a local answer, by route.
 
 use std::process::ExitCode;
 
@@ -20,11 +20,11 @@ use crate::routing::route::{Facts, Route, decide};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
 
-/// Takes the call its way. A way may come to nothing: then the route is decided anew.
+/// Decides the route and takes it. Where a route comes to nothing, it is decided anew.
 pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
     let mut call = Call::new(applet, context);
     loop {
-        let ended = match decide(&mut call) {
+        let exit_code = match decide(&mut call) {
             Route::Exec => Ok(Some(become_claude(applet, context))),
             Route::Refuse => call.command_line().map(|_| Some(ExitCode::FAILURE)),
             Route::Answer(Reason::Refused(refusal)) => failover::answer(&mut call, &refusal),
@@ -35,7 +35,7 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
             Route::Watch(on_refusal) => failover::watch(&mut call, on_refusal),
             Route::Wait(refusal) => failover::wait(&mut call, &refusal),
         };
-        match ended {
+        match exit_code {
             Ok(Some(code)) => return code,
             Ok(None) => {}
             Err(error) => return report(applet, &error),
@@ -43,7 +43,7 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
     }
 }
 
-/// The real Claude Code on the local model; in print mode a plain answer if that cannot be.
+/// In print mode a plain answer, where the real Claude Code cannot run on the local model.
 fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
     if !call.is_print() {
@@ -57,7 +57,7 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
         stdin => (launch::become_agent(applet, context, &command_line, true), stdin),
     };
     match error {
-        // The plain answer says the same, in the format that was asked for.
+        // The plain answer reports the same error, in the format that the call asks for.
         Error::ClaudeNotFound { .. } | Error::NotInstalled { .. } | Error::Setting { .. } | Error::NoHome => {
             let lacks_tools = matches!(error, Error::ClaudeNotFound { .. });
             answer(call, &command_line, stdin, lacks_tools).map(Some)
@@ -86,7 +86,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
             answered.record(Mark::by_flag().reason(), entry).append(context);
             Ok(answered.exit_code())
         }
-        // Only a request that somebody else may answer is declined.
+        // Not reached: this request may not be declined.
         Ok(Outcome::Declined(error)) => Err(error),
         Err(error) => {
             report(applet, &error.without_log());
@@ -105,7 +105,7 @@ fn become_claude(applet: &str, context: &Context) -> ExitCode {
     report(applet, &error)
 }
 
-/// As the real CLI takes it before it reads its command line.
+/// As the real CLI checks it, before it parses its command line.
 fn asks_for_version(context: &Context) -> bool {
     let words: Vec<&str> = context.args.iter().filter_map(|arg| arg.to_str()).collect();
     matches!(

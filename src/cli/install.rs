@@ -5,28 +5,25 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::names::{NAMES, OWN_NAME};
+use crate::names::{APPLETS, OWN_NAME};
 use crate::os::file_id::FileId;
 use crate::os::process::current_exe;
 
-/// Makes the links in `dir`, which is made too if it is missing. Links that are already right are kept, links to
-/// another copy of this program are replaced, and nothing is changed if any name belongs to someone else.
-///
-/// # Errors
-/// If a name is taken by a foreign file, or a link cannot be made or does not open this binary.
-pub(crate) fn links(dir: &Path) -> Result<()> {
+/// Makes `dir`, too. Keeps links that are right, replaces links to other copies of this program, and changes nothing if a file
+/// of another program has one of the names.
+pub(crate) fn make_links(dir: &Path) -> Result<()> {
     let binary = current_exe().map_err(Error::system("find", OWN_NAME))?;
     let us =
         FileId::of_this_process().ok_or_else(|| Error::Usage { message: "cannot look at this program's own file".into() })?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
-    let target = target_from(dir, &binary);
-    for name in NAMES {
+    let target = link_target(dir, &binary);
+    for name in APPLETS {
         let link = dir.join(name);
         if !may_replace(&link, us) {
             return Err(Error::ForeignFile { path: link });
         }
     }
-    for name in NAMES {
+    for name in APPLETS {
         let link = dir.join(name);
         if FileId::of(&link) != Some(us) {
             let fresh = dir.join(format!(".{name}.{}", std::process::id()));
@@ -42,8 +39,8 @@ pub(crate) fn links(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A link beside the binary is relative, so that the folder can be moved.
-fn target_from(dir: &Path, binary: &Path) -> PathBuf {
+/// Relative for a link beside the binary, so that the folder can be moved.
+fn link_target(dir: &Path, binary: &Path) -> PathBuf {
     let same_dir = binary.parent().and_then(FileId::of).is_some_and(|parent| FileId::of(dir) == Some(parent));
     match binary.file_name() {
         Some(name) if same_dir => name.into(),

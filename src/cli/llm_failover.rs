@@ -22,7 +22,6 @@ use crate::state::ledger;
 
 const NAME: &str = "llm-failover";
 
-/// Runs the applet.
 pub(crate) fn run(context: &Context) -> ExitCode {
     match options::parse(context).and_then(|options| options.map_or(Ok(ExitCode::SUCCESS), |options| act(context, &options))) {
         Ok(code) => code,
@@ -31,19 +30,19 @@ pub(crate) fn run(context: &Context) -> ExitCode {
 }
 
 fn act(context: &Context, options: &Options) -> Result<ExitCode> {
-    let action = Command { context, is_quiet: options.quiet };
+    let command = Command { context, is_quiet: options.quiet };
     match &options.action {
         _ if options.version => print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))),
-        None => action.status(false)?,
-        Some(Action::Status(options)) => action.status(options.json)?,
-        Some(Action::Local(_)) => action.to_local()?,
-        Some(Action::Claude(_)) => action.to_claude()?,
-        Some(Action::Auto(_)) => action.to_auto()?,
+        None => command.status(false)?,
+        Some(Action::Status(options)) => command.status(options.json)?,
+        Some(Action::Local(_)) => command.to_local()?,
+        Some(Action::Claude(_)) => command.to_claude()?,
+        Some(Action::Auto(_)) => command.to_auto()?,
         Some(Action::Start(_)) => {
-            let port = action.start(|| Ok(()))?;
-            action.say(&format!("local server: UP (port {port})"));
+            let port = command.start(|| Ok(()))?;
+            command.say(&format!("local server: UP (port {port})"));
         }
-        Some(Action::Stop(_)) => action.stop("local server: down (lazy)")?,
+        Some(Action::Stop(_)) => command.stop("local server: down (lazy)")?,
         Some(Action::Logs(options)) => {
             let log = Server::new(context)?.log_file();
             let lines = last_lines(&log, options.lines);
@@ -53,13 +52,13 @@ fn act(context: &Context, options: &Options) -> Result<ExitCode> {
             print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
         Some(Action::Drill(options)) => return drill(context, options.trouble),
-        Some(Action::Gateway(options)) => action.gateway(options.port)?,
+        Some(Action::Gateway(options)) => command.gateway(options.port)?,
         Some(Action::Log(options)) => print(&log(context, options)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Success is a local answer.
+/// The exit code is 0 for a local answer alone.
 fn drill(context: &Context, scenario: Scenario) -> Result<ExitCode> {
     match drill::run(context, scenario, &|line| print(&format!("{line}\n")))? {
         DrillSuccess::AnsweredLocally => Ok(ExitCode::SUCCESS),
@@ -111,7 +110,7 @@ impl Command<'_> {
         if let Some(warning) = warning {
             warn(NAME, &warning);
         }
-        let status = Status::look(self.context, &flag, backend).inspect_err(|_| {
+        let status = Status::read(self.context, &flag, backend).inspect_err(|_| {
             if !json {
                 print(&status::backend_line(backend));
             }
@@ -124,16 +123,16 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// Two lines for a shell say where it is and how to be let in.
+    /// Prints two lines for a shell: the gateway's address and its token.
     fn gateway(&self, port: u16) -> Result<()> {
         let token = self.context.settings.gateway_token()?.unwrap_or_else(gateway::token);
-        let shown = token.clone();
+        let printed_token = token.clone();
         gateway::serve(self.context, port, token, |port| {
-            print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={shown}\n"));
+            print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={printed_token}\n"));
         })
     }
 
-    /// A `claude` that a shell finds before ours makes the switch mean nothing, without a word.
+    /// Calls of a `claude` that is earlier on PATH than ours ignore the flag, and nothing else shows it.
     fn warn_of_another_claude(&self) {
         if let Some(path) = locate::before_us_on_path(self.context) {
             warn(

@@ -1,4 +1,4 @@
-//! The names of the one binary and what each of them runs, as busybox does.
+//! One binary under several names, as busybox: what each name runs.
 
 pub(crate) mod claude;
 pub(crate) mod install;
@@ -11,19 +11,18 @@ use std::process::ExitCode;
 
 use crate::context::Context;
 use crate::error::{Error, report};
-use crate::names::{NAMES, OWN_NAME};
+use crate::names::{APPLETS, OWN_NAME};
 
-/// Runs the applet that this process was called by.
 pub fn main() -> ExitCode {
     run(&Context::from_process())
 }
 
-/// Runs the applet that the file name of `argv[0]` says. An absent or empty `argv[0]` means the binary itself.
+/// The file name of `argv[0]` names the applet. An absent or empty `argv[0]` means the binary itself.
 fn run(context: &Context) -> ExitCode {
     let name = Path::new(&context.name).file_name().unwrap_or(OsStr::new(OWN_NAME));
     match name.to_str() {
         Some(OWN_NAME) => long_form(context),
-        Some(name) if NAMES.contains(&name) => run_named(name, context),
+        Some(name) if APPLETS.contains(&name) => run_named(name, context),
         _ => report(OWN_NAME, &Error::UnknownApplet { name: name.to_string_lossy().into() }),
     }
 }
@@ -40,14 +39,14 @@ fn long_form(context: &Context) -> ExitCode {
         print(HELP);
         return ExitCode::SUCCESS;
     };
-    if let Some(text) = first.to_str().and_then(about_us) {
+    if let Some(text) = first.to_str().and_then(informational) {
         print(&text);
         return ExitCode::SUCCESS;
     }
     let rest = &context.args[1..];
     let outcome = match first.to_str() {
         Some("--install") => match rest {
-            [dir] => install::links(Path::new(dir)),
+            [dir] => install::make_links(Path::new(dir)),
             _ => Err(Error::Usage { message: "`--install` takes one folder: claude-failover --install DIR".into() }),
         },
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
@@ -55,7 +54,7 @@ fn long_form(context: &Context) -> ExitCode {
         Some(crate::gateway::OPTION) => crate::gateway::main_for_parent(context, rest),
         Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watcher_main(context, rest),
         Some(option) if option.starts_with('-') => Err(Error::Usage { message: format!("unknown option `{option}`") }),
-        Some(name) if NAMES.contains(&name) => return run_named(name, &context.for_applet(name, rest)),
+        Some(name) if APPLETS.contains(&name) => return run_named(name, &context.for_applet(name, rest)),
         _ => Err(Error::UnknownApplet { name: first.to_string_lossy().into() }),
     };
     match outcome {
@@ -64,17 +63,17 @@ fn long_form(context: &Context) -> ExitCode {
     }
 }
 
-/// What an option that only asks about this program is answered with.
-fn about_us(option: &str) -> Option<String> {
+/// The output of an option that only asks about this program.
+fn informational(option: &str) -> Option<String> {
     Some(match option {
         "-h" | "--help" | "help" => HELP.into(),
         "-V" | "-v" | "--version" => format!("{OWN_NAME} {}\n", env!("CARGO_PKG_VERSION")),
-        "--list" => NAMES.join("\n") + "\n",
+        "--list" => APPLETS.join("\n") + "\n",
         _ => return None,
     })
 }
 
-/// Writes `text` to stdout. A closed stdout is not an error.
+/// A closed stdout is not an error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());

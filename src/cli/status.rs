@@ -1,4 +1,4 @@
-//! How things stand, for people and for programs.
+//! `llm-failover status`, for people and for programs.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -19,19 +19,18 @@ use crate::state::ledger;
 use crate::state::ledger::Counts;
 use crate::text::clock;
 
-/// All that `llm-failover status` tells.
 #[derive(Serialize)]
 pub(crate) struct Status {
     backend: Backend,
-    /// When the switch was last set, RFC 3339.
+    /// When the flag was last set, RFC 3339.
     since: Option<String>,
     local_server: LocalServer,
-    /// The model that is asked for; none: the one that is served.
+    /// `LOCAL_LLM_MODEL`; none: the model that the server has loaded.
     model: Option<String>,
     real_claude: Option<PathBuf>,
-    /// Why calls are answered locally in `auto`; empty: they go to Claude.
+    /// Why the local model answers in `auto`; empty: calls go to Claude.
     conditions: Vec<Condition>,
-    /// How many calls went where since the switch was last set.
+    /// Since the flag was last set.
     calls: Counts,
     #[serde(skip)]
     since_time: Option<Timestamp>,
@@ -45,7 +44,7 @@ pub(crate) fn backend_line(backend: Backend) -> String {
 #[derive(Serialize)]
 struct LocalServer {
     state: &'static str,
-    /// What is wrong, if something is.
+    /// Why the server is unusable.
     detail: Option<String>,
     port: u16,
     url: String,
@@ -53,11 +52,7 @@ struct LocalServer {
 }
 
 impl Status {
-    /// Looks at everything once.
-    ///
-    /// # Errors
-    /// If a setting cannot be used.
-    pub(crate) fn look(context: &Context, flag: &Flag, backend: Backend) -> Result<Status> {
+    pub(crate) fn read(context: &Context, flag: &Flag, backend: Backend) -> Result<Status> {
         let server = Server::new(context)?;
         let (state, detail) = match server.state() {
             ServerState::Down => ("down", None),
@@ -86,12 +81,11 @@ impl Status {
         })
     }
 
-    /// As JSON, on one line.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// As people read it. The first two lines are known to scripts.
+    /// Scripts parse the first two lines.
     pub(crate) fn text(&self) -> String {
         let LocalServer { state, detail, port, supervisor, .. } = &self.local_server;
         let server = match *state {

@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&st
     let (pid, path) = (call.pid(), folder.path().to_path_buf());
     let own_context = context.for_applet(OWN_NAME, &[]);
     // The call, which is started before, must not inherit blocked signals; the threads, which come after, must.
-    let guard = CleanupOnSignal::new(move || {
+    let cleanup = CleanupOnSignal::new(move || {
         call::terminate(pid);
         let _ = fs::remove_dir_all(path);
         let _ = was_down && stop_server_again(&own_context);
@@ -80,7 +80,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&st
     if followed.is_err() {
         call::terminate(pid);
     }
-    guard.end();
+    cleanup.end();
     if was_down && stop_server_again(context) {
         step("local server: stopped again");
     }

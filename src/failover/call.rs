@@ -43,7 +43,7 @@ impl Failover<'_> {
                     self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
                     is_recorded = true;
                     drop(permit.take());
-                    let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::of(&verdict));
+                    let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::from_verdict(&verdict));
                     match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
                         Route::Wait(refusal) => return TryOutcome::MustWait(watch.end().into(), refusal),
                         Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
@@ -96,7 +96,7 @@ impl Failover<'_> {
         let session_id = watch.session_id().map(str::to_string);
         let handover = Handover { session_id, transcript: watch.transcript(), is_running: watch.is_session_running() };
         let signals = watch.signals().clone();
-        let refusal = Refusal::of(verdict);
+        let refusal = Refusal::from_verdict(verdict);
         match self.answer(&refusal, input, Some(handover), &signals, Some(Box::new(watch.on_takeover()))) {
             Ok(answered) => Some(self.record_local(RouteName::Watch, &refusal, answered)),
             Err(error) => {

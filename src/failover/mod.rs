@@ -84,7 +84,7 @@ pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>>
         Err(error) => Failover::new(call)?.answer_without_claude(error).map(Some),
         // It was installed meanwhile.
         Ok(next) => {
-            call.give_back(next);
+            call.put_back(next);
             Ok(None)
         }
     }
@@ -92,10 +92,10 @@ pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>>
 
 /// Waits a moment for Claude, with a line on stderr the first time. Returns none: the route must be decided anew.
 pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
-    if call.begins_to_wait() {
+    if call.begin_to_wait() {
         Failover::new(call)?.say(&format!("Claude {}; this call waits for it", refusal.description));
     }
-    sleep(call.time_left().map_or(POLL, |left| POLL.min(left)));
+    sleep(call.time_left_to_wait().map_or(POLL, |left| POLL.min(left)));
     Ok(None)
 }
 
@@ -103,7 +103,7 @@ fn code_or_wait(call: &mut Call, tried: TryOutcome) -> Result<Option<ExitCode>> 
     match tried {
         TryOutcome::Ended(code) => Ok(Some(code)),
         TryOutcome::MustWait(next, refusal) => {
-            call.give_back(*next);
+            call.put_back(*next);
             // Where the breaker's file cannot be written, nothing else slows the loop down.
             wait(call, &refusal)
         }
@@ -137,7 +137,7 @@ impl<'a> Failover<'a> {
         match self.agent_policy {
             AgentPolicy::Always => true,
             AgentPolicy::Never => false,
-            AgentPolicy::Auto => agent_policy::asks_for_tools(self.context, &self.command_line, stdin, false),
+            AgentPolicy::Auto => agent_policy::needs_tools(self.context, &self.command_line, stdin, false),
         }
     }
 

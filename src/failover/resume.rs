@@ -26,7 +26,7 @@ impl Failover<'_> {
 
     /// For a session in which tools have run.
     pub(super) fn resume(&self, watch: Watch, verdict: &Verdict) -> ExitCode {
-        let (refusal, claudes_entry) = (Refusal::of(verdict), self.entry_of_claude(&watch));
+        let (refusal, claudes_entry) = (Refusal::from_verdict(verdict), self.entry_of_claude(&watch));
         let (mut next, out, left) = watch.hand_over();
         let prompt = format!(
             "Claude {} in the middle of this work, and another model goes on with it. What was done so far is done: do not do it \

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::names::OWN_NAME;
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::open_private;
 use crate::os::process::{close_inherited_files, own_path};
 use crate::server::Server;
 use crate::server::probe::ServerState;
@@ -40,7 +40,7 @@ const WARMED: &str = "warmed\n";
 pub(crate) struct InUse(Option<File>);
 
 pub(crate) fn in_use(context: &Context) -> InUse {
-    let file = use_file(context).and_then(|path| private_file(&path).ok()).filter(|file| file.lock_shared().is_ok());
+    let file = use_file(context).and_then(|path| open_private(&path).ok()).filter(|file| file.lock_shared().is_ok());
     if let Some(mut file) = file.as_ref().filter(|_| !uses(context).contains(USED)) {
         let _ = file.write_all(USED.as_bytes());
     }
@@ -84,7 +84,7 @@ pub(crate) fn adopt(context: &Context) {
 }
 
 fn mark_warmed(context: &Context) {
-    if let Some(mut file) = use_file(context).and_then(|path| private_file(&path).ok()) {
+    if let Some(mut file) = use_file(context).and_then(|path| open_private(&path).ok()) {
         let _ = file.write_all(WARMED.as_bytes());
     }
 }
@@ -140,7 +140,7 @@ pub(crate) fn watcher_main(context: &Context, args: &[OsString]) -> Result<()> {
 /// Stops the server unless a call uses it, and returns whether it is stopped. New calls wait for the lock meanwhile.
 pub(crate) fn unload(context: &Context) -> Result<bool> {
     let Some(path) = use_file(context) else { return Ok(true) };
-    let file = private_file(&path)?;
+    let file = open_private(&path)?;
     if file.try_lock().is_err() {
         return Ok(false);
     }
@@ -169,5 +169,5 @@ fn use_file(context: &Context) -> Option<PathBuf> {
 }
 
 fn watcher_lock(context: &Context) -> Option<File> {
-    private_file(&context.state_dir().ok()?.join("unload.lock")).ok()
+    open_private(&context.state_dir().ok()?.join("unload.lock")).ok()
 }

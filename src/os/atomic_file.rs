@@ -1,4 +1,4 @@
-//! Files of ours: closed to others, and replaced as a whole.
+//! Files of this program: private to the user, and replaced as a whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,39 +7,30 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens a file of ours for appending, made with its folders if they are missing, all closed to others.
-///
-/// # Errors
-/// If that cannot be done.
-pub(crate) fn private_file(path: &Path) -> Result<File> {
+/// For appending. Makes the file and its folders if they are missing, all private to the user.
+pub(crate) fn open_private(path: &Path) -> Result<File> {
     make_private_folder(path)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))
 }
 
-/// Puts a new file, closed to others, in the place of an old one: a reader sees the old bytes or the new ones.
-///
-/// # Errors
-/// If it cannot be written; the old one stands then.
+/// A reader sees the old bytes or the new ones; if writing fails, the old file stays. The new file is private to the user.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     make_private_folder(path)?;
     write_and_rename(path, bytes, 0o600, false).map_err(Error::file("write", path))
 }
 
-/// The same with a file that others may read, flushed to the disk before it takes the old one's place.
-///
-/// # Errors
-/// If it cannot be written; the old one stands then.
+/// As [`replace_private`], with a file that others may read, flushed to the disk before it replaces the old one.
 pub(crate) fn replace_flushed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and_rename(path, bytes, 0o644, true)
 }
 
-fn write_and_rename(path: &Path, bytes: &[u8], mode: u32, is_flushed: bool) -> io::Result<()> {
+fn write_and_rename(path: &Path, bytes: &[u8], mode: u32, flush: bool) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_os_string();
     fresh.push(format!(".{}.new", std::process::id()));
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&fresh)?;
         file.write_all(bytes)?;
-        if is_flushed {
+        if flush {
             file.sync_all()?;
         }
         fs::rename(&fresh, path)

@@ -1,4 +1,4 @@
-//! Reads and writes that wait. Another process that shares the terminal or the pipe may have made it non-blocking.
+//! Reads and writes that wait, even if another process that shares the terminal or the pipe has made it non-blocking.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

@@ -14,8 +14,8 @@ pub(crate) struct CleanupOnSignal {
 }
 
 impl CleanupOnSignal {
-    /// Calls `clean_up` in a thread of its own when the first signal comes, then lets the signal do what it does. The
-    /// signals are blocked in this thread and in what it starts; programs that live on must unblock them.
+    /// At the first signal, a thread calls `clean_up`, and then the signal takes its effect. The signals are blocked in this
+    /// thread, in its threads and in its children: programs that outlive this process must unblock them.
     pub(crate) fn new(clean_up: impl FnOnce() + Send + 'static) -> CleanupOnSignal {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         let _ = signals.thread_block();
@@ -39,7 +39,7 @@ impl CleanupOnSignal {
         self.is_caught.load(SeqCst)
     }
 
-    /// Does not return if a signal has come: the process ends by it.
+    /// Does not return after a signal: the process ends by it.
     pub(crate) fn end(self) {
         self.is_armed.store(false, SeqCst);
         while self.is_caught() {

@@ -1,4 +1,4 @@
-//! How the process ends: as the real Claude has ended.
+//! The end of this process, which mirrors the end of the real Claude.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -19,7 +19,7 @@ impl Exit {
         }
     }
 
-    /// The code, as a shell has it.
+    /// As a shell shows it.
     pub(crate) fn code(self) -> i32 {
         match self {
             Exit::Code(code) => code.into(),
@@ -27,7 +27,7 @@ impl Exit {
         }
     }
 
-    /// Ends this process at once if that is by a signal, and otherwise returns the code for `main` to return.
+    /// Ends this process at once if the end is a signal, and otherwise returns the code for `main`.
     pub(crate) fn end_process(self) -> ExitCode {
         match self {
             Exit::Code(code) => ExitCode::from(code),

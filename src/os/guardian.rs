@@ -1,8 +1,8 @@
 //! A process that ends the real Claude if this process is killed.
 //!
 //! Linux could have the kernel do that, macOS could not; this is the same on both, and costs a small process beside a
-//! large one. The guardian reads from a pipe whom to guard, and at the end that all is well. If the pipe closes without that
-//! word, this process is gone.
+//! large one. The guardian reads from a pipe which process to guard, and `done` when that has ended. If the pipe closes without
+//! `done`, this process is gone.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What the operating system has: processes, signals, files, and the end of this process.
+//! The operating system: processes, signals, files, and the end of this process.
 
 pub(crate) mod atomic_file;
 pub(crate) mod blocking;

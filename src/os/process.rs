@@ -1,4 +1,4 @@
-//! What can be known of a process by its number: from `/proc` where there is one, else from `ps`.
+//! Facts about a process, by its number: from `/proc` where there is one, else from `ps`.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result};
 use crate::names::OWN_NAME;
 
-/// A process number.
 pub(crate) type Pid = i32;
 
-/// A word that tells this process from an earlier or later one with the same number: when it started. `None` if there
-/// is no such process, or it has ended and only its parent has not noticed.
+/// When the process started, as a word: it distinguishes the process from an earlier or later one with the same number. `None` if there
+/// is no such process, or only a zombie.
 pub(crate) fn start_mark(pid: Pid) -> Option<String> {
     if has_proc() {
         let stat = Stat::of(pid)?;
@@ -27,21 +26,17 @@ fn start_mark_by_ps(pid: Pid) -> Option<String> {
     (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
 }
 
-/// The file of this process, as the system knows it.
 pub(crate) fn current_exe() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// The path to run ourselves by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
-///
-/// # Errors
-/// If that cannot be found out.
+/// The path to run this binary by. On Linux a replaced binary's own path ends in ` (deleted)`; `/proc/self/exe` still opens it.
 pub(crate) fn own_path() -> Result<PathBuf> {
     let path = current_exe().map_err(Error::system("find", OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }
 
-/// The caller's lock files and pipes must not stay open as long as one of our processes in the background lives.
+/// A process in the background must not keep the caller's lock files and pipes open.
 pub(crate) fn close_inherited_files() {
     let entries = fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -50,7 +45,7 @@ pub(crate) fn close_inherited_files() {
     }
 }
 
-/// Whether a process is stopped, by SIGSTOP or Ctrl-Z.
+/// By SIGSTOP or Ctrl-Z.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
     if has_proc() {
         return Stat::of(pid).is_some_and(|stat| stat.state == "T");
@@ -58,19 +53,18 @@ pub(crate) fn is_stopped(pid: Pid) -> bool {
     ps(&["-o", "stat=", "-p", &pid.to_string()]).is_some_and(|state| state.trim_start().starts_with('T'))
 }
 
-/// The memory of a process and its process group that would come back if they ended, in bytes: the resident sets.
+/// The resident sets of all processes in the group of `pid`, in bytes.
 pub(crate) fn group_memory(pid: Pid) -> Option<u64> {
     let table = table()?;
     let group = table.iter().find(|row| row.pid == pid)?.group;
     Some(table.iter().filter(|row| row.group == group).map(|row| row.resident).sum())
 }
 
-/// The processes of a process group. `None` if that cannot be found out.
 pub(crate) fn group_members(group: Pid) -> Option<Vec<Pid>> {
     Some(table()?.iter().filter(|row| row.group == group).map(|row| row.pid).collect())
 }
 
-/// Whether a living process was given this variable by whoever started it, as far as that can be seen.
+/// Whether a living process started with this variable. False where the system does not show that.
 pub(crate) fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
     let variable = format!("{name}={value}");
     if has_proc() {
@@ -80,10 +74,10 @@ pub(crate) fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
     ps(&["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).is_some_and(|line| line.contains(&variable))
 }
 
-/// A line of the table of processes, with its resident set in bytes.
 struct Row {
     pid: Pid,
     group: Pid,
+    /// In bytes.
     resident: u64,
 }
 
@@ -105,8 +99,7 @@ fn table_by_ps() -> Option<Vec<Row>> {
     Some(ps(&["-A", "-o", "pid=", "-o", "pgid=", "-o", "rss="])?.lines().filter_map(row).collect())
 }
 
-/// The process's program, for messages.
-pub(crate) fn name(pid: Pid) -> Option<String> {
+pub(crate) fn program_name(pid: Pid) -> Option<String> {
     if has_proc() {
         return fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_string());
     }
@@ -117,7 +110,7 @@ fn has_proc() -> bool {
     Path::new("/proc/self/stat").exists()
 }
 
-/// The fields of `/proc/PID/stat` (proc(5)) that matter here.
+/// From `/proc/PID/stat`: see proc(5).
 struct Stat {
     state: String,
     group: Pid,
@@ -138,8 +131,8 @@ fn resident(pid: Pid) -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
-/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading. Times are told in one
-/// zone for every caller.
+/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading. The zone is fixed, so that all
+/// callers see the same times.
 fn ps(args: &[&str]) -> Option<String> {
     let output = Command::new("/bin/ps")
         .args(args)

@@ -1,7 +1,7 @@
-//! The signals of a call whose work another process does.
+//! The signals of a call that another process answers.
 //!
-//! What a person types at the terminal reaches the whole process group, so the real Claude has it already. What another
-//! program sends reaches this process alone and is passed on.
+//! A signal from the terminal's keyboard reaches the whole process group, so the real Claude gets it, too. A signal that another
+//! program sends reaches this process alone, and this process passes it on.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -18,15 +18,14 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
-/// Who gets the signals.
 pub(crate) enum Target {
-    /// Nobody yet: they are kept, each with whether a program sent it.
+    /// The signals are kept for the next target, each with whether a program sent it.
     Next(Vec<(i32, bool)>),
-    /// The real Claude, which runs.
+    /// The running real Claude.
     Child(Pid),
-    /// This process: they do what they do by themselves.
+    /// This process: each signal takes its default effect.
     Us,
-    /// This process, which takes an interrupt to be the end of the turn.
+    /// This process: an interrupt ends the turn.
     Conversation(Sender<()>),
 }
 
@@ -36,25 +35,22 @@ pub(crate) struct Signals(Arc<Mutex<SignalState>>);
 
 struct SignalState {
     target: Target,
-    /// A process that is stopped and is to stay so.
+    /// A process that must stay stopped.
     stopped: Option<Pid>,
     is_end_requested: bool,
 }
 
 impl Signals {
-    /// Catches signals from now on. Returns also a stream on which a byte arrives for each child that ends.
-    ///
-    /// # Errors
-    /// If the system has no means left for it.
+    /// Also returns a stream on which a byte arrives for each child that ends.
     pub(crate) fn catch(target: Target) -> io::Result<(Signals, UnixStream)> {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let ignored = ignored();
-        // Without the end of its child nobody would know of it.
+        let ignored = ignored_at_start();
+        // SIGCHLD is caught even if it was ignored: it alone announces the end of the child.
         let is_caught = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
-        let wanted = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-        let mut origins = SignalsInfo::<WithOrigin>::new(wanted.iter().filter(|signal| is_caught(**signal)))?;
+        let to_catch = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+        let mut origins = SignalsInfo::<WithOrigin>::new(to_catch.iter().filter(|signal| is_caught(**signal)))?;
         let signals = Signals(Arc::new(Mutex::new(SignalState { target, stopped: None, is_end_requested: false })));
         let handler = signals.clone();
         thread::spawn(move || {
@@ -71,7 +67,7 @@ impl Signals {
         Ok((signals, ended))
     }
 
-    /// Gives the target the signals from now on, and those that were kept.
+    /// Gives `target` the kept signals, too.
     pub(crate) fn give_to(&self, target: Target) {
         let before = std::mem::replace(&mut self.state().target, target);
         if let Target::Next(kept) = before {
@@ -79,12 +75,12 @@ impl Signals {
         }
     }
 
-    /// Keeps a stopped process stopped, whoever wakes the process group up; none does so no longer.
+    /// Keeps a stopped process stopped when something continues the process group. None ends that.
     pub(crate) fn keep_stopped(&self, pid: Option<Pid>) {
         self.state().stopped = pid;
     }
 
-    /// Whether a signal has asked the real Claude to end: then nobody waits for another answer.
+    /// Whether a signal has asked the real Claude to end: then the caller wants no other answer.
     pub(crate) fn is_end_requested(&self) -> bool {
         self.state().is_end_requested
     }
@@ -105,7 +101,7 @@ impl Signals {
         if signal == SIGHUP && !is_by_program && state.stopped.is_some() {
             return;
         }
-        // A terminal that hangs up tells its session's leader alone.
+        // A terminal that hangs up signals its session's leader alone.
         let is_for_us = is_by_program || signal == SIGHUP;
         state.is_end_requested |= matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM);
         match &mut state.target {
@@ -121,9 +117,8 @@ impl Signals {
     }
 }
 
-/// The signals that whoever started us has ignored (nohup(1)), a bit for each: they stay ignored. As `/proc` tells; where
-/// there is none: none.
-fn ignored() -> u64 {
+/// A bit for each signal that this process was started to ignore (nohup(1)): it stays ignored. None on a system without `/proc`.
+fn ignored_at_start() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
     u64::from_str_radix(mask.trim(), 16).unwrap_or_default()

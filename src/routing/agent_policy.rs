@@ -1,4 +1,4 @@
-//! Which calls get tools from the local model: `LOCAL_LLM_AGENT`, and what a call asks for.
+//! Which calls get tools on the local model: `LOCAL_LLM_AGENT`, and what the call itself asks for.
 
 use serde_json::Value;
 
@@ -8,20 +8,17 @@ use crate::settings::Setting;
 use crate::state::sessions::Session;
 use crate::stdin::Stdin;
 
-/// When the local model gets tools: `LOCAL_LLM_AGENT`.
+/// `LOCAL_LLM_AGENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AgentPolicy {
-    /// For calls that ask for them, and for people at a terminal.
+    /// Tools for calls that ask for them, and for people at a terminal.
     Auto,
-    /// For each call.
     Always,
-    /// For none.
     Never,
 }
 
 impl AgentPolicy {
-    /// As the user has set it.
-    pub(crate) fn of(applet: &str, context: &Context) -> AgentPolicy {
+    pub(crate) fn from_settings(applet: &str, context: &Context) -> AgentPolicy {
         let word = context.settings.agent();
         match word.as_str() {
             "" | "auto" => AgentPolicy::Auto,
@@ -35,14 +32,14 @@ impl AgentPolicy {
     }
 }
 
-/// Whether a call asks for what only Claude Code itself has: by its options, its sessions, or the request that its stdin begins
-/// with. `waits`: for the first line of stdin, if none has come.
-pub(crate) fn asks_for_tools(context: &Context, command_line: &CommandLine, stdin: &Stdin, waits: bool) -> bool {
-    asks_by_options(context, command_line)
+/// Whether a call needs what only Claude Code itself has: by its options, its session, or the request at the beginning of its
+/// stdin. `waits` says whether to wait for the first line of stdin.
+pub(crate) fn needs_tools(context: &Context, command_line: &CommandLine, stdin: &Stdin, waits: bool) -> bool {
+    needs_tools_by_options(context, command_line)
         || stdin.initialize(waits && command_line.formats_fit()).is_some_and(|request| registers_tools(&request))
 }
 
-fn asks_by_options(context: &Context, command_line: &CommandLine) -> bool {
+fn needs_tools_by_options(context: &Context, command_line: &CommandLine) -> bool {
     const OPTIONS: [&str; 8] = [
         "--dangerously-skip-permissions",
         "--permission-prompt-tool",
@@ -70,7 +67,7 @@ fn registers_tools(initialize: &Value) -> bool {
     })
 }
 
-/// `/review`, but no path.
+/// True for `/review`, false for a path.
 fn is_slash_command(prompt: &str) -> bool {
     let Some(word) = prompt.trim_start().strip_prefix('/').and_then(|rest| rest.split_whitespace().next()) else { return false };
     word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(['/', '.'])

@@ -1,4 +1,4 @@
-//! The facts about the call that this process is, found out when they are asked for, and once.
+//! The facts about this process's call, each found out when the decision needs it, and only once.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::state::flag::{Backend, Flag};
 use crate::stdin::Stdin;
 use crate::watch::next_try::NextTry;
 
-/// The call that this process is.
+/// The call of this process.
 pub(crate) struct Call<'a> {
     pub applet: &'a str,
     pub context: &'a Context,
@@ -29,7 +29,6 @@ pub(crate) struct Call<'a> {
     backend: Option<Backend>,
     parsed: Option<ParsedCall>,
     breaker: Option<Breaker>,
-    /// The right to ask Claude while the breaker is half-open.
     permit: Option<Permit>,
     real_claude: Option<Result<PathBuf>>,
     input: CallInput,
@@ -45,11 +44,10 @@ enum ParsedCall {
     Malformed(Error),
 }
 
-/// Where stdin is.
 enum CallInput {
     Untouched,
     Stdin(Stdin),
-    /// With what else a try with the real Claude has left for the next.
+    /// A try with the real Claude left its stdin, and more, for the next try.
     NextTry(Box<NextTry>),
 }
 
@@ -72,8 +70,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The command line of a prompt or a session.
-    ///
     /// # Errors
     /// Claude Code's own, if it refuses the command line.
     pub(crate) fn command_line(&mut self) -> Result<Rc<CommandLine>> {
@@ -88,8 +84,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The same, if the decision has needed it.
-    fn known_command_line(&self) -> Option<&Rc<CommandLine>> {
+    /// None unless the decision has parsed it.
+    fn parsed_command_line(&self) -> Option<&Rc<CommandLine>> {
         match &self.parsed {
             Some(ParsedCall::Prompt(command_line)) => Some(command_line),
             _ => None,
@@ -104,18 +100,17 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The right to ask Claude that [`Facts::condition`] has got, if the breaker is half-open.
+    /// The permit that [`Facts::condition`] got from the breaker, if that is half-open.
     pub(crate) fn take_permit(&mut self) -> Option<Permit> {
         self.permit.take()
     }
 
     /// The model's name as the caller gave it; empty if none was given.
     pub(crate) fn model(&self) -> String {
-        let given = self.known_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
+        let given = self.parsed_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
         given.or_else(|| self.context.env("ANTHROPIC_MODEL")?.into_string().ok()).unwrap_or_default()
     }
 
-    /// The call's stdin, for a decision or for whoever answers.
     pub(crate) fn take_stdin(&mut self) -> Stdin {
         match std::mem::replace(&mut self.input, CallInput::Untouched) {
             CallInput::Stdin(stdin) => stdin,
@@ -136,13 +131,10 @@ impl<'a> Call<'a> {
     }
 
     fn stdin_of_process(&self) -> Stdin {
-        Stdin::of_process(self.known_command_line().is_some_and(|command_line| answer::listens(command_line)))
+        Stdin::of_process(self.parsed_command_line().is_some_and(|command_line| answer::listens(command_line)))
     }
 
-    /// What a try with the real Claude needs of this process.
-    ///
-    /// # Errors
-    /// If there is no real Claude that could be run.
+    /// For a try with the real Claude. Fails if there is none.
     pub(crate) fn take_next_try(&mut self) -> Result<NextTry> {
         if let CallInput::NextTry(next) = std::mem::replace(&mut self.input, CallInput::Untouched) {
             return Ok(*next);
@@ -151,26 +143,22 @@ impl<'a> Call<'a> {
         Ok(NextTry::first(program, self.take_stdin()))
     }
 
-    /// Whether the call begins to wait now.
-    pub(crate) fn begins_to_wait(&mut self) -> bool {
+    /// True the first time.
+    pub(crate) fn begin_to_wait(&mut self) -> bool {
         !std::mem::replace(&mut self.has_waited, true)
     }
 
-    /// How long the call may still wait; none if for ever.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
+    /// None if the call may wait for ever.
+    pub(crate) fn time_left_to_wait(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// What a try has left for the next.
-    pub(crate) fn give_back(&mut self, next: NextTry) {
+    pub(crate) fn put_back(&mut self, next: NextTry) {
         self.input = CallInput::NextTry(Box::new(next));
     }
 
-    /// The real Claude Code, for a child of this process.
-    ///
-    /// # Errors
-    /// If there is none that could be run.
-    pub(crate) fn take_real_claude(&mut self) -> Result<PathBuf> {
+    /// For a child of this process.
+    fn take_real_claude(&mut self) -> Result<PathBuf> {
         self.real_claude.take().unwrap_or_else(|| locate::announce(self.applet, self.context))
     }
 }
@@ -248,24 +236,24 @@ impl Facts for Call<'_> {
     fn refusal_policy(&mut self) -> RefusalPolicy {
         let (applet, context) = (self.applet, self.context);
         *self.refusal_policy.get_or_insert_with(|| {
-            let policy = RefusalPolicy::of(applet, context);
+            let policy = RefusalPolicy::from_settings(applet, context);
             self.deadline = policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
             policy
         })
     }
 
-    fn is_late(&mut self) -> bool {
-        self.time_left() == Some(Duration::ZERO)
+    fn has_waited_long_enough(&mut self) -> bool {
+        self.time_left_to_wait() == Some(Duration::ZERO)
     }
 
     fn agent_policy(&mut self) -> AgentPolicy {
         let (applet, context) = (self.applet, self.context);
-        *self.agent_policy.get_or_insert_with(|| AgentPolicy::of(applet, context))
+        *self.agent_policy.get_or_insert_with(|| AgentPolicy::from_settings(applet, context))
     }
 
-    fn asks_for_tools(&mut self) -> bool {
-        let Some(command_line) = self.known_command_line().cloned() else { return false };
+    fn needs_tools(&mut self) -> bool {
+        let Some(command_line) = self.parsed_command_line().cloned() else { return false };
         let context = self.context;
-        agent_policy::asks_for_tools(context, &command_line, self.stdin(), true)
+        agent_policy::needs_tools(context, &command_line, self.stdin(), true)
     }
 }

@@ -1,4 +1,4 @@
-//! Where a call goes.
+//! Where a call goes: the facts, and the decision.
 
 pub(crate) mod agent_policy;
 pub(crate) mod facts;

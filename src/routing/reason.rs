@@ -6,23 +6,21 @@ use crate::claude_code::refusal::{Cause, Verdict};
 use crate::state::breaker::Condition;
 use crate::text::clock;
 
-/// Why the local model answers a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The flag says so.
+    /// The flag is at `local`.
     Flag,
-    /// Claude is known to be away, and a person is at the terminal.
+    /// The breaker is open, and a person is at the terminal.
     Away,
-    /// There is no real Claude Code on this machine.
     NotInstalled,
-    /// Claude has refused this call, or others before it.
+    /// Claude refused this call, or others before it.
     Refused(Refusal),
 }
 
-/// What Claude has refused with.
+/// A refusal by Claude.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// As people say it, after "Claude ".
+    /// Completes a sentence that begins with "Claude ".
     pub description: String,
     pub cause: Cause,
     /// The stated end.
@@ -30,14 +28,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Others have been refused.
-    pub(crate) fn met(condition: &Condition) -> Refusal {
+    /// Of other calls.
+    pub(crate) fn from_condition(condition: &Condition) -> Refusal {
         let description = condition.description(Timestamp::now());
         Refusal { description, cause: condition.cause, until: condition.until }
     }
 
-    /// This call has been refused.
-    pub(crate) fn of(verdict: &Verdict) -> Refusal {
+    /// Of this call.
+    pub(crate) fn from_verdict(verdict: &Verdict) -> Refusal {
         let description = match verdict.until {
             Some(until) => format!("{} until {}", verdict.cause.description(), clock(until, Timestamp::now())),
             None => verdict.cause.description().into(),

@@ -1,24 +1,23 @@
-//! What is done with a call that Claude refuses.
+//! What becomes of a call that Claude refuses: `LLM_FAILOVER_POLICY`.
 
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::settings::Setting;
 
-/// What is done with a call that Claude refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusalPolicy {
     /// The local model answers.
     Local,
-    /// It waits until Claude is back, for so long if that was said.
+    /// The call waits until Claude is back, at most for this long.
     Wait(Option<Duration>),
-    /// It fails as it would without us, with an exit code of its own.
+    /// The call fails with Claude's refusal, and with an exit code of its own.
     Fail,
 }
 
 impl RefusalPolicy {
-    /// What `LLM_FAILOVER_POLICY` says: `local`, `wait`, `wait:2h`, `fail`.
-    pub(crate) fn of(applet: &str, context: &Context) -> RefusalPolicy {
+    /// `local`, `wait`, `wait:2h`, `fail`.
+    pub(crate) fn from_settings(applet: &str, context: &Context) -> RefusalPolicy {
         let Some(value) = context.settings.policy() else { return RefusalPolicy::Local };
         RefusalPolicy::parse(&value).unwrap_or_else(|| {
             let expected = "`local`, `wait`, `wait:2h` or `fail`";
@@ -27,7 +26,7 @@ impl RefusalPolicy {
         })
     }
 
-    /// How long a call waits; none if that is no question of time.
+    /// None without a limit.
     pub(crate) fn longest_wait(self) -> Option<Duration> {
         match self {
             RefusalPolicy::Wait(limit) => limit,

@@ -1,4 +1,4 @@
-//! The decision that this program is about: facts in, a route out. Nothing is read or done here.
+//! The decision that this program is about: facts in, a route out. This file reads nothing and does nothing.
 
 use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::reason::{Reason, Refusal};
@@ -6,7 +6,6 @@ use crate::routing::refusal_policy::RefusalPolicy;
 use crate::state::breaker::Condition;
 use crate::state::flag::Backend;
 
-/// Where a call goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// Become the real Claude.
@@ -15,7 +14,7 @@ pub(crate) enum Route {
     Refuse,
     /// A plain answer from the local model, in Claude Code's format.
     Answer(Reason),
-    /// The real Claude as a child; what becomes of a refusal depends.
+    /// The real Claude as a child.
     Watch(OnRefusal),
     /// The real Claude Code, with its tools, on the local model.
     Agent(Reason),
@@ -26,58 +25,57 @@ pub(crate) enum Route {
 /// What becomes of a refusal by Claude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRefusal {
-    /// It is withheld, and the route is decided anew: see [`after_refusal`].
+    /// The refusal is withheld, and [`after_refusal`] decides the route.
     Decide,
-    /// It is passed on.
+    /// The caller gets the refusal.
     PassOn,
 }
 
-/// What kind of call a command line is.
+/// What a command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It needs no model: a subcommand, `--version`, `--help`.
+    /// Something that needs no model: a subcommand, `--version`, `--help`.
     NoModel,
-    /// It asks for a session that is not this process's: `--cloud`, `--teleport`.
+    /// A session on another machine: `--cloud`, `--teleport`.
     Elsewhere,
     /// A prompt, or a session.
     Prompt,
-    /// The same, with formats that Claude Code does not take together.
+    /// A prompt, with input and output formats that Claude Code does not accept together.
     MismatchedFormats,
     /// Claude Code refuses it.
     Malformed,
 }
 
-/// What the decision rests on. Each is asked for only when it matters, in the order of what it costs.
+/// The inputs of the decision. [`decide`] reads each only when it matters, in the order of cost.
 pub(crate) trait Facts {
-    /// What the flag says: one small file.
+    /// The flag: one small file.
     fn backend(&mut self) -> Backend;
-    /// Whether an agent's own tools have made the call: it has none of Claude's credentials, and the local model's address.
+    /// Whether the call comes from a tool of an agent on the local model. It has the gateway's address, and none of Claude's
+    /// credentials.
     fn is_inside_agent(&mut self) -> bool;
-    /// Whether it is print mode, by its words and stdout.
+    /// By the arguments and stdout, without parsing the command line.
     fn is_print(&mut self) -> bool;
-    /// Whether Claude is known to be away, and it is not time yet to ask it: the breaker's file.
+    /// Whether the breaker is open, for a session at a terminal: the breaker's file.
     fn is_claude_away(&mut self) -> bool;
-    /// What the command line is: the whole of it is parsed.
+    /// By parsing the whole command line.
     fn kind(&mut self) -> Kind;
-    /// Whether a wrapper has led here from one of us that watches the call already.
+    /// Whether a wrapper led here from a process of ours that watches the call already.
     fn is_watched_already(&mut self) -> bool;
-    /// Whether there is a folder for state.
+    /// Whether there is a home folder, or another place for state.
     fn has_state(&mut self) -> bool;
-    /// Whether there is a real Claude Code, or something that stands for one and fails.
+    /// Whether the search found a real Claude Code. Other failures of the search count as found: the child reports them.
     fn has_claude(&mut self) -> bool;
-    /// What stands between this call and Claude. Where it is time to ask Claude again, one call alone hears that there is nothing.
+    /// Why the breaker keeps this call from Claude. When a probe is due, one call alone gets none, and the permit.
     fn condition(&mut self) -> Option<Condition>;
     /// `LLM_FAILOVER_POLICY`.
     fn refusal_policy(&mut self) -> RefusalPolicy;
-    /// Whether the call has waited for as long as it may.
-    fn is_late(&mut self) -> bool;
+    fn has_waited_long_enough(&mut self) -> bool;
     /// `LOCAL_LLM_AGENT`.
     fn agent_policy(&mut self) -> AgentPolicy;
-    /// Whether the call asks for what only Claude Code itself has: its options, a session on disk, the first line of stdin.
-    fn asks_for_tools(&mut self) -> bool;
+    /// Whether the call needs what only Claude Code itself has: by its options, a session on disk, the first line of stdin.
+    fn needs_tools(&mut self) -> bool;
 }
 
-/// Where a call goes.
 pub(crate) fn decide(facts: &mut impl Facts) -> Route {
     match facts.backend() {
         _ if facts.is_inside_agent() => local(facts),
@@ -87,7 +85,7 @@ pub(crate) fn decide(facts: &mut impl Facts) -> Route {
     }
 }
 
-/// Print mode is answered here; what needs no model, or a person at a terminal, is the real Claude Code's.
+/// The local model answers print mode. The real Claude Code gets what needs no model, and people at a terminal.
 fn local(facts: &mut impl Facts) -> Route {
     let is_print = facts.is_print();
     match facts.kind() {
@@ -100,8 +98,8 @@ fn local(facts: &mut impl Facts) -> Route {
     }
 }
 
-/// Print mode is watched; all else is the real Claude's, and so is a command line that it refuses. A person at a terminal gets
-/// the local model while Claude is away.
+/// Print mode is watched. The real Claude gets all else, and each command line that it refuses. A person at a terminal gets the
+/// local model while Claude is away.
 fn auto(facts: &mut impl Facts) -> Route {
     let is_print = facts.is_print();
     if !is_print && !facts.is_claude_away() {
@@ -112,27 +110,27 @@ fn auto(facts: &mut impl Facts) -> Route {
         _ if facts.is_watched_already() => Route::Exec,
         _ if !is_print => interactive(facts, Reason::Away),
         Kind::MismatchedFormats => Route::Exec,
-        // Without a home folder there is no state to go by.
+        // Without a place for state there is no breaker.
         Kind::Prompt if !facts.has_state() => Route::Exec,
         Kind::Prompt if !facts.has_claude() => Route::Answer(Reason::NotInstalled),
-        Kind::Prompt => past_the_breaker(facts),
+        Kind::Prompt => by_breaker_and_policy(facts),
     }
 }
 
-fn past_the_breaker(facts: &mut impl Facts) -> Route {
+fn by_breaker_and_policy(facts: &mut impl Facts) -> Route {
     let condition = facts.condition();
-    match (condition.as_ref().map(Refusal::met), facts.refusal_policy()) {
+    match (condition.as_ref().map(Refusal::from_condition), facts.refusal_policy()) {
         (Some(refusal), RefusalPolicy::Local) if wants_agent(facts) => Route::Agent(Reason::Refused(refusal)),
         (Some(refusal), RefusalPolicy::Local) => Route::Answer(Reason::Refused(refusal)),
-        (Some(refusal), RefusalPolicy::Wait(_)) if !facts.is_late() => Route::Wait(refusal),
+        (Some(refusal), RefusalPolicy::Wait(_)) if !facts.has_waited_long_enough() => Route::Wait(refusal),
         (_, RefusalPolicy::Fail) => Route::Watch(OnRefusal::PassOn),
-        (_, RefusalPolicy::Wait(_)) if facts.is_late() => Route::Watch(OnRefusal::PassOn),
+        (_, RefusalPolicy::Wait(_)) if facts.has_waited_long_enough() => Route::Watch(OnRefusal::PassOn),
         _ => Route::Watch(OnRefusal::Decide),
     }
 }
 
-/// Where a call goes on that Claude has refused before anything came of it. `is_to_end`: whoever has sent a signal wants an end,
-/// and not another answer.
+/// Where a call goes that Claude refused before a byte of an answer or a tool. `is_to_end`: a signal has asked the call to end,
+/// so that another answer is not wanted.
 pub(crate) fn after_refusal(
     policy: RefusalPolicy,
     is_to_end: bool,
@@ -159,7 +157,7 @@ fn wants_agent(facts: &mut impl Facts) -> bool {
     match facts.agent_policy() {
         AgentPolicy::Always => true,
         AgentPolicy::Never => false,
-        AgentPolicy::Auto => facts.asks_for_tools(),
+        AgentPolicy::Auto => facts.needs_tools(),
     }
 }
 

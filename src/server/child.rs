@@ -19,7 +19,7 @@ use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, SERVER_ID};
-use crate::os::atomic_file::{private_file, replace_private};
+use crate::os::atomic_file::{open_private, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
@@ -89,7 +89,7 @@ impl Supervisor for ChildServer {
         // A server on another port, from before a change of the settings.
         self.stop()?;
         let log_path = log_file(&self.state_dir);
-        let log = private_file(&log_path)?;
+        let log = open_private(&log_path)?;
         let log_for_stderr = log.try_clone().map_err(Error::file("open", &log_path))?;
         // The child holds the lock as its stdin until its pid file is written: if this process is killed before that, no other
         // process starts a second server.

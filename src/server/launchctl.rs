@@ -27,7 +27,7 @@ impl Launchd {
     pub(crate) fn new(context: &Context) -> Launchd {
         let label = context.settings.service_label();
         let plist = context.home().ok().map(|home| home.join(format!("Library/LaunchAgents/{label}.plist")));
-        Launchd { launchctl: context.program("launchctl"), plist, label }
+        Launchd { launchctl: context.program_on_path("launchctl"), plist, label }
     }
 
     fn plist(&self) -> Result<&PathBuf> {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::open_private;
 use crate::os::process;
 use crate::server::probe::ServerState;
 use crate::server::supervisor::{NOT_OURS, Running, Supervisor};
@@ -137,7 +137,7 @@ impl Server {
     /// One process at a time starts or stops the server. The lock ends with the process that holds it. Returns none if another
     /// process holds it for longer than a start may take.
     fn lock(&self, begun: Instant, on_wait: &mut dyn FnMut(Duration)) -> Result<Option<File>> {
-        let file = private_file(&self.lock_file())?;
+        let file = open_private(&self.lock_file())?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
@@ -156,7 +156,7 @@ impl Server {
     fn set_aside_old_log(&self) {
         let log = self.log_file();
         let _ = fs::rename(&log, log.with_extension("log.1"));
-        let _ = private_file(&log);
+        let _ = open_private(&log);
     }
 
     fn listening_pid(&self) -> Option<process::Pid> {
@@ -172,7 +172,7 @@ impl Server {
             };
         }
         let port = self.endpoint.port();
-        let holder = self.listening_pid().and_then(|pid| Some(format!(" by `{}` (pid {pid})", process::name(pid)?)));
+        let holder = self.listening_pid().and_then(|pid| Some(format!(" by `{}` (pid {pid})", process::program_name(pid)?)));
         Error::DidNotComeUp {
             reason: format!("port {port} is taken{}: {what}", holder.unwrap_or_default()),
             log: vec![],

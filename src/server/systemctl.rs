@@ -22,7 +22,7 @@ impl Systemd {
         // cron and some ssh sessions lack the variable by which systemctl finds the user's manager.
         let usual = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));
         let runtime_dir = (context.env("XDG_RUNTIME_DIR").is_none() && usual.is_dir()).then_some(usual);
-        Systemd { systemctl: context.program("systemctl"), unit_file, unit, runtime_dir }
+        Systemd { systemctl: context.program_on_path("systemctl"), unit_file, unit, runtime_dir }
     }
 
     fn systemctl(&self, args: &[&str]) -> Result<Output> {

@@ -1,8 +1,8 @@
 //! The breaker: Claude's refusals, on disk, shared by many short-lived processes.
 //!
 //! Without a condition the breaker is closed: calls go to Claude. With one it is open until a probe is due; then it is
-//! half-open: one call asks Claude, and all others stay local until Claude answers it. A file that is torn, lost or written by
-//! a clock that has jumped costs one call to Claude.
+//! half-open: one call asks Claude, and all others stay local until that call has its answer. A file that is torn, lost or
+//! written by a clock that has jumped costs one call to Claude.
 
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::claude_code::refusal::{Cause, Verdict};
 use crate::context::Context;
 use crate::error::Result;
-use crate::os::atomic_file::{private_file, replace_private};
+use crate::os::atomic_file::{open_private, replace_private};
 use crate::text::clock;
 
 /// A stated reset is a bound, not the truth: access has come back hours before it (claude-code#77469), and asking costs
@@ -199,7 +199,7 @@ impl Breaker {
     }
 
     fn permit(&self) -> Option<Permit> {
-        let lock = private_file(&self.dir.join("probe.lock")).ok();
+        let lock = open_private(&self.dir.join("probe.lock")).ok();
         match lock.as_ref().map(File::try_lock) {
             Some(Err(TryLockError::WouldBlock)) => None,
             _ => Some(Permit { _lock: lock }),
@@ -216,7 +216,7 @@ impl Breaker {
 
     /// A change that cannot be written did not happen: the next call asks Claude.
     fn update(&self, change: impl FnOnce(&mut BreakerFile) -> Change) -> Change {
-        let Ok(lock) = private_file(&self.dir.join("breaker.lock")) else { return Change::None };
+        let Ok(lock) = open_private(&self.dir.join("breaker.lock")) else { return Change::None };
         if lock.lock().is_err() {
             return Change::None;
         }

@@ -43,7 +43,7 @@ impl Flag {
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
     pub(crate) fn new(context: &Context) -> Result<Flag> {
         let path = match context.settings.flag_file() {
-            Some(path) => absolute(context.expand(path))?,
+            Some(path) => absolute(context.expand_home(path))?,
             None => context.home()?.join(".local/state/llm-backend"),
         };
         Ok(Flag { path })

@@ -24,7 +24,7 @@ pub(crate) fn send_flip(context: &Context, backend: Backend) {
 /// be run costs a warning and no more.
 pub(crate) fn send(context: &Context, message: &str) {
     let Some(program) = context.settings.notify_command() else { return };
-    let path = context.expand(program);
+    let path = context.expand_home(program);
     let started = Command::new(&path)
         .arg(message)
         .process_group(0)

@@ -1,11 +1,11 @@
-//! Flips: the flag, and the life of the server that goes with it.
+//! Flips: the flag, and starting and stopping the server with it.
 
 use std::fs::{File, TryLockError};
 
 use crate::cli::llm_failover::{Command, NAME};
 use crate::error::{self, Error, Result, warn};
 use crate::local_model::{ask, unload};
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::open_private;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::probe::ServerState;
 use crate::server::progress::Progress;
@@ -15,22 +15,22 @@ use crate::state::flag::{Backend, Flag};
 use crate::state::notify;
 
 impl Command<'_> {
-    /// The server first, the switch only when it answers.
+    /// The server first; the flag only when the server answers.
     pub(super) fn to_local(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
         self.start(|| self.flip(Backend::Local)).map(|_| ())
     }
 
-    /// The switch first, so that no call waits for a server that is going; then the memory. The way back to Claude does
-    /// not depend on a lock file that a full disk has no room for.
+    /// The flag first, so that no call waits for a server that is being stopped. The way back to Claude does not depend on a lock
+    /// file that a full disk has no room for.
     pub(super) fn to_claude(&self) -> Result<()> {
         let _only_one = self.flip_lock().ok();
         self.flip(Backend::Claude)?;
         self.stop("")
     }
 
-    /// No server is started: that is for the day that it is needed.
+    /// Starts no server: the first call that needs it does.
     pub(super) fn to_auto(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
@@ -43,7 +43,7 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// What was learned of Claude is forgotten: whoever sets the switch knows better.
+    /// Resets the breaker: a user who sets the flag knows better.
     fn flip(&self, backend: Backend) -> Result<()> {
         let flag = Flag::new(self.context)?;
         let (before, _) = flag.read();
@@ -58,21 +58,21 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// Makes sure that the server answers, does what comes `then`, and gives the server's port. Should any of that
-    /// fail or be interrupted, a server that was not up before is stopped again.
+    /// Makes sure that the server answers, calls `then`, and returns the server's port. If any of that fails or is interrupted,
+    /// a server that was not up before is stopped again.
     pub(super) fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
         let server = Server::new(self.context)?;
         let was_up = server.state() == ServerState::Up;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let context = self.context.for_applet(NAME, &[]);
-        let guard = CleanupOnSignal::new(move || {
+        let cleanup = CleanupOnSignal::new(move || {
             if let (false, Ok(server)) = (was_up, Server::new(&context)) {
                 let _ = server.stop(&mut |_| {});
             }
         });
-        let started = server.ensure_up(&|| !guard.is_caught(), &mut |elapsed| progress.show(elapsed));
+        let started = server.ensure_up(&|| !cleanup.is_caught(), &mut |elapsed| progress.show(elapsed));
         let proven = started.and_then(|()| ask::prove(self.context, &server, &mut progress));
-        guard.end();
+        cleanup.end();
         let outcome = proven.and_then(|()| then());
         if outcome.is_err() && !was_up {
             let _ = server.stop(&mut |_| {});
@@ -80,17 +80,18 @@ impl Command<'_> {
         outcome.map(|()| server.endpoint().port())
     }
 
-    pub(super) fn stop(&self, if_down: &str) -> Result<()> {
+    /// Prints `line_if_down` if the server does not run, and nothing if that is empty.
+    pub(super) fn stop(&self, line_if_down: &str) -> Result<()> {
         let server = Server::new(self.context)?;
         let mut progress = Progress::new(NAME, &server, self.is_quiet);
         let stopped = server.stop(&mut |elapsed| progress.show(elapsed))?;
         progress.clear();
         match stopped {
-            Stopped::WasDown if if_down.is_empty() => {}
-            Stopped::WasDown => self.say(if_down),
+            Stopped::WasDown if line_if_down.is_empty() => {}
+            Stopped::WasDown => self.say(line_if_down),
             Stopped::Freed(Some(bytes)) => self.say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),
             Stopped::Freed(None) => self.say("local server stopped"),
-            Stopped::NotOurs if if_down.is_empty() && !server.is_ours() => {}
+            Stopped::NotOurs if line_if_down.is_empty() && !server.is_ours() => {}
             Stopped::NotOurs => {
                 self.say(&format!("local server on port {} is not ours to stop: left running", server.endpoint().port()));
             }
@@ -98,10 +99,10 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// Flips one at a time.
+    /// Waits for other flips to end.
     fn flip_lock(&self) -> Result<File> {
         let path = self.context.state_dir()?.join("switch.lock");
-        let file = private_file(&path)?;
+        let file = open_private(&path)?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             if !self.is_quiet {
                 error::say(&format!("{NAME}: waiting for another flip to end …"));

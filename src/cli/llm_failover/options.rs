@@ -93,7 +93,7 @@ pub(super) struct Log {
     #[argh(switch)]
     pub(super) json: bool,
     /// sum up the calls since then: 30m, 24h, 7d, or a time such as 2026-11-22T02:10:00Z
-    #[argh(option, from_str_fn(begin))]
+    #[argh(option, from_str_fn(parse_since))]
     pub(super) since: Option<Timestamp>,
 }
 
@@ -116,8 +116,8 @@ pub(super) struct Gateway {
     pub(super) port: u16,
 }
 
-/// A length of time before now, or a time.
-fn begin(text: &str) -> std::result::Result<Timestamp, String> {
+/// Parses a length of time before now, or a time.
+fn parse_since(text: &str) -> std::result::Result<Timestamp, String> {
     let ago = |span: Span| Zoned::now().checked_sub(span.abs()).map(|time| time.timestamp());
     let time = text.parse::<Timestamp>().or_else(|_| text.parse().and_then(ago));
     time.map_err(|_| {
@@ -125,7 +125,7 @@ fn begin(text: &str) -> std::result::Result<Timestamp, String> {
     })
 }
 
-/// The options, or none if they only asked for help, which is printed.
+/// Returns none after printing the help.
 pub(super) fn parse(context: &Context) -> Result<Option<Options>> {
     let mut words = Vec::new();
     for arg in &context.args {
@@ -133,7 +133,7 @@ pub(super) fn parse(context: &Context) -> Result<Option<Options>> {
         match word {
             "gemma" | "qwen" => words.push("local"),
             "help" => words.push("--help"),
-            // Known to work after the command too.
+            // Accepted after the command, too.
             "-q" | "--quiet" => words.insert(0, word),
             _ => words.push(word),
         }
@@ -148,8 +148,8 @@ pub(super) fn parse(context: &Context) -> Result<Option<Options>> {
             Ok(None)
         }
         Err(exit) => {
-            let said = exit.output.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Run "));
-            Err(Error::Usage { message: uncapitalised(&said.collect::<Vec<_>>().join(" ")) })
+            let lines = exit.output.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Run "));
+            Err(Error::Usage { message: uncapitalised(&lines.collect::<Vec<_>>().join(" ")) })
         }
     }
 }

@@ -19,13 +19,13 @@ enum Policy {
     PassOn,
 }
 
-/// What `LOCAL_LLM_AGENT` says, and whether the call asks for tools.
+/// What `LOCAL_LLM_AGENT` says, and whether the call needs tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tools {
     Always,
     Never,
-    Asked,
-    NotAsked,
+    Needed,
+    NotNeeded,
 }
 
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ struct Played {
     is_watched_already: bool,
     has_state: bool,
     has_claude: bool,
-    /// The facts that were asked for.
-    asked: Vec<&'static str>,
+    /// The facts that the decision read.
+    facts_read: Vec<&'static str>,
 }
 
 impl Facts for Played {
@@ -52,15 +52,15 @@ impl Facts for Played {
         self.is_inside_agent
     }
     fn is_print(&mut self) -> bool {
-        self.asked.push("is_print");
+        self.facts_read.push("is_print");
         self.is_print
     }
     fn is_claude_away(&mut self) -> bool {
-        self.asked.push("is_claude_away");
+        self.facts_read.push("is_claude_away");
         self.gate == Gate::Open
     }
     fn kind(&mut self) -> Kind {
-        self.asked.push("kind");
+        self.facts_read.push("kind");
         self.kind
     }
     fn is_watched_already(&mut self) -> bool {
@@ -70,11 +70,11 @@ impl Facts for Played {
         self.has_state
     }
     fn has_claude(&mut self) -> bool {
-        self.asked.push("has_claude");
+        self.facts_read.push("has_claude");
         self.has_claude
     }
     fn condition(&mut self) -> Option<Condition> {
-        self.asked.push("condition");
+        self.facts_read.push("condition");
         (self.gate == Gate::Open).then(condition)
     }
     fn refusal_policy(&mut self) -> RefusalPolicy {
@@ -84,19 +84,19 @@ impl Facts for Played {
             Policy::PassOn => RefusalPolicy::Fail,
         }
     }
-    fn is_late(&mut self) -> bool {
+    fn has_waited_long_enough(&mut self) -> bool {
         self.policy == Policy::WaitedTooLong
     }
     fn agent_policy(&mut self) -> AgentPolicy {
         match self.tools {
             Tools::Always => AgentPolicy::Always,
             Tools::Never => AgentPolicy::Never,
-            Tools::Asked | Tools::NotAsked => AgentPolicy::Auto,
+            Tools::Needed | Tools::NotNeeded => AgentPolicy::Auto,
         }
     }
-    fn asks_for_tools(&mut self) -> bool {
-        self.asked.push("asks_for_tools");
-        self.tools == Tools::Asked
+    fn needs_tools(&mut self) -> bool {
+        self.facts_read.push("needs_tools");
+        self.tools == Tools::Needed
     }
 }
 
@@ -131,10 +131,10 @@ const GATES: &[Gate] = &[Gate::Closed, Gate::Open];
 const CLOSED: &[Gate] = &[Gate::Closed];
 const OPEN: &[Gate] = &[Gate::Open];
 const POLICIES: &[Policy] = &[Policy::AnswerLocally, Policy::WaitOn, Policy::WaitedTooLong, Policy::PassOn];
-const TOOLS: &[Tools] = &[Tools::Always, Tools::Never, Tools::Asked, Tools::NotAsked];
-const AGENT: &[Tools] = &[Tools::Always, Tools::Asked];
-const PLAIN: &[Tools] = &[Tools::Never, Tools::NotAsked];
-const NOT_NEVER: &[Tools] = &[Tools::Always, Tools::Asked, Tools::NotAsked];
+const TOOLS: &[Tools] = &[Tools::Always, Tools::Never, Tools::Needed, Tools::NotNeeded];
+const AGENT: &[Tools] = &[Tools::Always, Tools::Needed];
+const PLAIN: &[Tools] = &[Tools::Never, Tools::NotNeeded];
+const NOT_NEVER: &[Tools] = &[Tools::Always, Tools::Needed, Tools::NotNeeded];
 
 type Row = (&'static [Backend], &'static [bool], &'static [Kind], &'static [Gate], &'static [Policy], &'static [Tools], Route);
 
@@ -174,12 +174,12 @@ fn played() -> Played {
         kind: Prompt,
         gate: Gate::Closed,
         policy: Policy::AnswerLocally,
-        tools: Tools::NotAsked,
+        tools: Tools::NotNeeded,
         is_inside_agent: false,
         is_watched_already: false,
         has_state: true,
         has_claude: true,
-        asked: vec![],
+        facts_read: vec![],
     }
 }
 
@@ -258,18 +258,18 @@ fn without_state_claude_and_without_claude_a_local_answer() {
 
 #[test]
 fn nothing_is_asked_for_that_does_not_matter() {
-    let asked = |facts: Played| {
+    let facts_read = |facts: Played| {
         let mut facts = facts;
         decide(&mut facts);
-        facts.asked
+        facts.facts_read
     };
-    assert_eq!(asked(Played { backend: Claude, ..played() }), [""; 0]);
-    assert_eq!(asked(Played { is_print: false, ..played() }), ["is_print", "is_claude_away"]);
-    assert_eq!(asked(Played { kind: NoModel, ..played() }), ["is_print", "kind"]);
-    assert_eq!(asked(played()), ["is_print", "kind", "has_claude", "condition"]);
-    let waits_for_stdin = ["is_print", "kind", "has_claude", "condition", "asks_for_tools"];
-    assert_eq!(asked(Played { gate: Gate::Open, ..played() }), waits_for_stdin);
-    assert_eq!(asked(Played { gate: Gate::Open, tools: Tools::Always, ..played() }), waits_for_stdin[..4]);
+    assert_eq!(facts_read(Played { backend: Claude, ..played() }), [""; 0]);
+    assert_eq!(facts_read(Played { is_print: false, ..played() }), ["is_print", "is_claude_away"]);
+    assert_eq!(facts_read(Played { kind: NoModel, ..played() }), ["is_print", "kind"]);
+    assert_eq!(facts_read(played()), ["is_print", "kind", "has_claude", "condition"]);
+    let waits_for_stdin = ["is_print", "kind", "has_claude", "condition", "needs_tools"];
+    assert_eq!(facts_read(Played { gate: Gate::Open, ..played() }), waits_for_stdin);
+    assert_eq!(facts_read(Played { gate: Gate::Open, tools: Tools::Always, ..played() }), waits_for_stdin[..4]);
 }
 
 #[test]

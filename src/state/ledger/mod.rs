@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::open_private;
 use crate::os::file_id::FileId;
 
 /// In bytes. A larger file is set aside.
@@ -173,7 +173,7 @@ fn parse(line: &str) -> Option<LedgerLine> {
 /// Appends a whole line, even if other processes append to the file or rename it meanwhile.
 fn append(path: &Path, line: &[u8], size_limit: u64) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let mut file = private_file(path)?;
+        let mut file = open_private(path)?;
         let is_full = file.metadata().is_ok_and(|metadata| metadata.len() >= size_limit);
         if is_full && set_aside(&file, path) {
             continue;
@@ -246,7 +246,7 @@ mod tests {
             append(&path, line.as_bytes(), 8).unwrap();
         }
         assert_eq!((lines(&set_aside_path(&path)), lines(&path)), (vec!["one".into(), "two".into()], vec!["three".into()]));
-        let late = private_file(&path).unwrap();
+        let late = open_private(&path).unwrap();
         append(&path, b"more\n", 6).unwrap();
         assert!(set_aside(&late, &path), "another was quicker");
         assert_eq!((lines(&set_aside_path(&path)), lines(&path)), (vec!["three".into()], vec!["more".into()]));

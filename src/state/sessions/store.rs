@@ -16,7 +16,7 @@ use crate::claude_code::transcript;
 use crate::claude_code::transcript::SessionMessage;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::os::atomic_file::private_file;
+use crate::os::atomic_file::open_private;
 use crate::state::sessions::{Record, SessionNotFound};
 
 /// How long a session is kept, as Claude Code keeps its own.
@@ -120,7 +120,7 @@ impl SessionStore {
     pub(super) fn append(&self, path: &Path, record: &Record) -> Result<()> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let mut file = match file {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => private_file(path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path)?,
             file => file.map_err(Error::file("open", path))?,
         };
         if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
@@ -161,7 +161,7 @@ impl SessionStore {
                 let _ = path.parent().map(fs::remove_dir);
             }
         }
-        let _ = private_file(&stamp).and_then(|file| file.set_modified(now).map_err(Error::file("write", stamp)));
+        let _ = open_private(&stamp).and_then(|file| file.set_modified(now).map_err(Error::file("write", stamp)));
     }
 
     /// Our file for a session that begins in this working directory.
