@@ -92,6 +92,9 @@ pub(crate) fn answer_without_claude(call: &mut Call) -> Result<Option<ExitCode>>
 
 /// Waits a moment for Claude, with a line on stderr the first time. Returns none: the route must be decided anew.
 pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode>> {
+    // A wrapper that leads back here without end would be found only after the wait.
+    let next = call.take_next_try()?;
+    call.put_back(next);
     if call.begin_to_wait() {
         Failover::new(call)?.say(&format!("Claude {}; this call waits for it", refusal.description));
     }

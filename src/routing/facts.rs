@@ -31,7 +31,9 @@ pub(crate) struct Call<'a> {
     breaker: Option<Breaker>,
     permit: Option<Permit>,
     real_claude: Option<Result<PathBuf>>,
-    input: CallInput,
+    stdin: Option<Stdin>,
+    /// What a try with the real Claude left for the next try, with stdin.
+    next_try: Option<NextTry>,
     refusal_policy: Option<RefusalPolicy>,
     agent_policy: Option<AgentPolicy>,
     deadline: Option<Instant>,
@@ -42,13 +44,6 @@ enum ParsedCall {
     NeedsNoModel,
     Prompt(Rc<CommandLine>),
     Malformed(Error),
-}
-
-enum CallInput {
-    Untouched,
-    Stdin(Stdin),
-    /// A try with the real Claude left its stdin, and more, for the next try.
-    NextTry(Box<NextTry>),
 }
 
 impl<'a> Call<'a> {
@@ -62,7 +57,8 @@ impl<'a> Call<'a> {
             breaker: None,
             permit: None,
             real_claude: None,
-            input: CallInput::Untouched,
+            stdin: None,
+            next_try: None,
             refusal_policy: None,
             agent_policy: None,
             deadline: None,
@@ -112,32 +108,29 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn take_stdin(&mut self) -> Stdin {
-        match std::mem::replace(&mut self.input, CallInput::Untouched) {
-            CallInput::Stdin(stdin) => stdin,
-            CallInput::NextTry(next) => next.stdin,
-            CallInput::Untouched => self.stdin_of_process(),
+        let listens = self.listens();
+        match self.next_try.take() {
+            Some(next) => next.stdin,
+            None => self.stdin.take().unwrap_or_else(|| Stdin::of_process(listens)),
         }
     }
 
     fn stdin(&mut self) -> &Stdin {
-        if matches!(self.input, CallInput::Untouched) {
-            self.input = CallInput::Stdin(self.stdin_of_process());
-        }
-        match &self.input {
-            CallInput::NextTry(next) => &next.stdin,
-            CallInput::Stdin(stdin) => stdin,
-            CallInput::Untouched => &Stdin::Inherited(None),
+        let listens = self.listens();
+        match &self.next_try {
+            Some(next) => &next.stdin,
+            None => self.stdin.get_or_insert_with(|| Stdin::of_process(listens)),
         }
     }
 
-    fn stdin_of_process(&self) -> Stdin {
-        Stdin::of_process(self.parsed_command_line().is_some_and(|command_line| answer::listens(command_line)))
+    fn listens(&self) -> bool {
+        self.parsed_command_line().is_some_and(|command_line| answer::listens(command_line))
     }
 
     /// For a try with the real Claude. Fails if there is none.
     pub(crate) fn take_next_try(&mut self) -> Result<NextTry> {
-        if let CallInput::NextTry(next) = std::mem::replace(&mut self.input, CallInput::Untouched) {
-            return Ok(*next);
+        if let Some(next) = self.next_try.take() {
+            return Ok(next);
         }
         let program = self.take_real_claude()?;
         Ok(NextTry::first(program, self.take_stdin()))
@@ -154,7 +147,7 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn put_back(&mut self, next: NextTry) {
-        self.input = CallInput::NextTry(Box::new(next));
+        self.next_try = Some(next);
     }
 
     /// For a child of this process.
@@ -213,7 +206,7 @@ impl Facts for Call<'_> {
     }
 
     fn has_claude(&mut self) -> bool {
-        if matches!(self.input, CallInput::NextTry(_)) {
+        if self.next_try.is_some() {
             return true;
         }
         let (applet, context) = (self.applet, self.context);
