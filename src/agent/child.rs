@@ -14,7 +14,7 @@ use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
 use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
-use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Step, Watch, WatchOptions};
 
 /// For a session whose first line is read already. An error comes with the session's stdin.
 pub(crate) fn run(
@@ -34,13 +34,13 @@ pub(crate) fn run(
     }
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
     out.set_mark(Some(Mark::by_flag()));
-    let start = Start {
+    let options = WatchOptions {
         mode: Mode::PassedOn,
         give_up: GiveUpAfter::never(),
         limits_retries: false,
         local: Some(LocalSetup { ready, prompt: None }),
     };
-    let mut watch = match Watch::start(applet, context, command_line, NextTry::first(program, stdin), out, start) {
+    let mut watch = match Watch::start(applet, context, command_line, NextTry::first(program, stdin), out, options) {
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);

@@ -14,7 +14,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::claude_code::command_line::CommandLine;
-use crate::claude_code::settings::{Local, Ready, is_claudes, settings_file};
+use crate::claude_code::settings::{LocalGateway, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
 use crate::error::{Error, Result, say};
@@ -67,7 +67,8 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     let model = find_model(context, &server, &settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
-    let local = Local { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
+    let local =
+        LocalGateway { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
@@ -101,7 +102,7 @@ fn find_model(context: &Context, server: &Server, settings: &RequestSettings) ->
 fn start_gateway(
     context: &Context,
     command_line: &CommandLine,
-    local: &Local,
+    local: &LocalGateway,
     listener: TcpListener,
     is_print: bool,
 ) -> Result<()> {

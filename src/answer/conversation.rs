@@ -40,7 +40,7 @@ pub(crate) struct Conversation<'a> {
     session: Session,
     /// The system prompt of the options, or what `initialize` has made of it.
     system: Option<String>,
-    options: Options,
+    options: ConversationOptions,
     events: Receiver<Event>,
     sender: Sender<Event>,
     /// The messages that wait for a turn.
@@ -103,7 +103,7 @@ impl Answered {
     }
 }
 
-pub(super) struct Options {
+pub(super) struct ConversationOptions {
     /// The system prompt.
     pub system: Option<String>,
     /// The form of the answers, and how many attempts a turn has at it.
@@ -133,7 +133,7 @@ impl<'a> Conversation<'a> {
         context: &'a Context,
         shared: Shared,
         session: Session,
-        options: Options,
+        options: ConversationOptions,
         interrupts: Option<Receiver<()>>,
     ) -> Conversation<'a> {
         let (sender, events) = channel();

@@ -11,7 +11,7 @@ mod turn;
 use std::io::{self, IsTerminal};
 
 use crate::answer::conversation::Outcome;
-use crate::answer::prepare::{Start, prepare};
+use crate::answer::prepare::{FirstInput, prepare};
 use crate::answer::request::{AnswerRequest, InputSource};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::prompt;
@@ -32,8 +32,8 @@ pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, r
         }
     })?;
     match start {
-        Start::Prompt(prompt) => conversation.answer(prompt),
-        Start::Lines(feed) => conversation.listen(feed),
+        FirstInput::Prompt(prompt) => conversation.answer(prompt),
+        FirstInput::Lines(feed) => conversation.listen(feed),
     }
 }
 

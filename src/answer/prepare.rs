@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::answer::conversation::{Conversation, Options};
+use crate::answer::conversation::{Conversation, ConversationOptions};
 use crate::answer::open_session::{open_session, stated_id};
 use crate::answer::reporter::Reporter;
 use crate::answer::request::{AnswerRequest, InputSource};
@@ -27,7 +27,7 @@ use crate::state::sessions::Session;
 use crate::stdin::Feed;
 
 /// What a conversation begins with.
-pub(super) enum Start {
+pub(super) enum FirstInput {
     /// One prompt, which is all of the input.
     Prompt(String),
     /// Lines, from stdin if from no feed.
@@ -39,7 +39,7 @@ pub(super) fn prepare<'a>(
     context: &'a Context,
     command_line: &CommandLine,
     request: AnswerRequest,
-) -> Result<(Conversation<'a>, Start)> {
+) -> Result<(Conversation<'a>, FirstInput)> {
     let AnswerRequest { mark, input, may_decline, on_answer, handover, answered_requests, interrupts } = request;
     if handover.is_none() {
         call_check::before_files(context, command_line, |id| Session::exists(context, id))?;
@@ -48,10 +48,10 @@ pub(super) fn prepare<'a>(
     call_check::before_input(command_line)?;
     let settings = RequestSettings::new(context)?;
     let start = match input {
-        InputSource::Feed(feed) => Start::Lines(Some(feed)),
-        InputSource::Stdin if listens(command_line) => Start::Lines(None),
-        InputSource::Stdin => Start::Prompt(prompt::read(command_line, None)?),
-        InputSource::Read(bytes) => Start::Prompt(prompt::read(command_line, Some(bytes))?),
+        InputSource::Feed(feed) => FirstInput::Lines(Some(feed)),
+        InputSource::Stdin if listens(command_line) => FirstInput::Lines(None),
+        InputSource::Stdin => FirstInput::Prompt(prompt::read(command_line, None)?),
+        InputSource::Read(bytes) => FirstInput::Prompt(prompt::read(command_line, Some(bytes))?),
     };
     let schema = command_line.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
     call_check::permissions(context, command_line)?;
@@ -66,12 +66,12 @@ pub(super) fn prepare<'a>(
     })?;
     reporter.session.session_id.clone_from(&session.id);
     match &start {
-        Start::Prompt(prompt) => prompt::check(command_line, prompt)?,
-        Start::Lines(None) if io::stdin().is_terminal() => return Err(prompt::missing()),
-        Start::Lines(_) => {}
+        FirstInput::Prompt(prompt) => prompt::check(command_line, prompt)?,
+        FirstInput::Lines(None) if io::stdin().is_terminal() => return Err(prompt::missing()),
+        FirstInput::Lines(_) => {}
     }
     call_check::verbose_stream(command_line)?;
-    let options = Options {
+    let options = ConversationOptions {
         system,
         schema: schema.map(|schema| (Arc::new(schema), max_attempts(context))),
         expands_mentions: !command_line.has("--bare"),

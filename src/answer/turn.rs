@@ -17,7 +17,7 @@ use crate::local_model::request::RequestSettings;
 use crate::local_model::{context, model};
 use crate::server::Server;
 use crate::server::probe::ServerState;
-use crate::server::progress::Progress;
+use crate::server::progress::StartProgress;
 use crate::state::flag::{Backend, Flag};
 
 /// A conversation shorter than this, in tokens, fits every model's context, whatever its size.
@@ -69,7 +69,7 @@ pub(super) enum TurnOutcome {
 /// Asks, and reports the answer as it comes.
 pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     let Question { turn: id, messages, schema } = question;
-    let mut turn = Turn { shared, id, messages, pinned: 1, budget: None };
+    let mut turn = LocalTurn { shared, id, messages, pinned: 1, budget: None };
     if let Some((schema, _)) = &schema {
         turn.instruct(schema.instruction());
     }
@@ -87,7 +87,7 @@ pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     outcome.unwrap_or_else(TurnOutcome::Failed)
 }
 
-struct Turn<'a> {
+struct LocalTurn<'a> {
     shared: &'a Shared,
     id: u64,
     messages: Vec<Message>,
@@ -97,7 +97,7 @@ struct Turn<'a> {
     budget: Option<usize>,
 }
 
-impl Turn<'_> {
+impl LocalTurn<'_> {
     fn is_wanted(&self) -> bool {
         let is_running = self.shared.reporter().is_running(self.id);
         is_running && self.shared.flag.as_ref().is_some_and(|flag| flag.read().0 != Backend::Claude)
@@ -123,7 +123,7 @@ impl Turn<'_> {
             return Ok(Some(model));
         }
         if server.is_ours() || server.state() == ServerState::Loading {
-            let mut progress = Progress::new(&self.shared.applet, server, false);
+            let mut progress = StartProgress::new(&self.shared.applet, server, false);
             server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
         }
         Ok(model::by_server(settings, server.endpoint(), hub_cache))
@@ -152,7 +152,7 @@ impl Turn<'_> {
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
-            let mut progress = Progress::new(&self.shared.applet, server, false);
+            let mut progress = StartProgress::new(&self.shared.applet, server, false);
             let mut listener = TurnListener { shared: self.shared, turn: self.id };
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {

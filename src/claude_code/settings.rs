@@ -15,7 +15,7 @@ use crate::text::plain;
 use crate::text::replace_lone_surrogates;
 
 /// The gateway and the model behind it.
-pub(crate) struct Local {
+pub(crate) struct LocalGateway {
     /// The gateway's port.
     pub port: u16,
     /// What the gateway accepts as the API key.
@@ -51,7 +51,7 @@ const LEAST_WINDOW: u32 = 16_384;
 /// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
 const USUAL_WINDOW: u32 = 32_768;
 
-impl Local {
+impl LocalGateway {
     pub(crate) fn banner(&self) -> String {
         let narrow = self
             .window
@@ -143,7 +143,7 @@ const BLANKED: [&str; 30] = [
 ];
 
 /// The changes to the environment: ours, none of Claude's credentials, and no proxy for what is on this machine.
-pub(crate) fn environment(context: &Context, local: &Local) -> Vec<(OsString, Option<OsString>)> {
+pub(crate) fn environment(context: &Context, local: &LocalGateway) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<(OsString, Option<OsString>)> = Vec::new();
     for name in context.variable_names() {
         let text = name.to_string_lossy();
@@ -190,7 +190,7 @@ fn is_secret(name: &str) -> bool {
 ///
 /// # Errors
 /// If the settings cannot be read. Claude Code would ignore all of them, but the rules that the user has set must hold.
-pub(crate) fn merged(command_line: &CommandLine, local: &Local, guards_key: bool) -> Result<String> {
+pub(crate) fn merged(command_line: &CommandLine, local: &LocalGateway, guards_key: bool) -> Result<String> {
     let mut given = command_line.all("--settings");
     let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
     if given.next().is_some() {

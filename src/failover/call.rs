@@ -17,7 +17,7 @@ use crate::routing::route::{OnRefusal, Route, after_refusal};
 use crate::state::breaker::Permit;
 use crate::state::ledger::RouteName;
 use crate::watch::next_try::NextTry;
-use crate::watch::{Mode, Start, Step, Watch};
+use crate::watch::{Mode, Step, Watch, WatchOptions};
 
 impl Failover<'_> {
     pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> TryOutcome {
@@ -27,8 +27,8 @@ impl Failover<'_> {
         };
         let (mut attempt, mut is_recorded) = (self.attempt(), false);
         let limits_retries = self.policy == RefusalPolicy::Fail;
-        let start = Start { mode, give_up: self.give_up_after(), limits_retries, local: None };
-        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), start) {
+        let options = WatchOptions { mode, give_up: self.give_up_after(), limits_retries, local: None };
+        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), options) {
             Ok(watch) => watch,
             Err(error) => return TryOutcome::Ended(report(self.applet, &error)),
         };

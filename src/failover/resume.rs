@@ -13,7 +13,7 @@ use crate::routing::route::OnRefusal;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
-use crate::watch::{GiveUpAfter, LocalSetup, Mode, Start, Step, Watch};
+use crate::watch::{GiveUpAfter, LocalSetup, Mode, Step, Watch, WatchOptions};
 
 impl Failover<'_> {
     /// Without asking Claude, unless the local model fails.
@@ -81,8 +81,9 @@ impl Failover<'_> {
         let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
         out.set_mark(Some(mark));
         let give_up = GiveUpAfter { resumes: false, ..self.give_up_after() };
-        let start = Start { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
-        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, out, start) {
+        let options =
+            WatchOptions { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
+        let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, out, options) {
             Ok(watch) => watch,
             Err(error) => return Ok(report(self.applet, &error)),
         };

@@ -1,4 +1,4 @@
-//! The HTTP client of the gateway: one POST a connection, and whoever drops the answer closes that connection.
+//! The HTTP client of the gateway: one POST a connection; dropping the answer closes it.
 //!
 //! mlx-lm closes each connection, and closing it is how an answer is cancelled.
 

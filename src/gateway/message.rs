@@ -35,7 +35,7 @@ pub(crate) trait Sink {
 
 pub(super) fn empty_block(kind: &str) -> Value {
     match kind {
-        // No real signature: whoever asks Claude to go on with this must leave the thinking out.
+        // No real signature: a client that sends this conversation to Claude must leave the thinking out.
         "thinking" => json!({"type": kind, kind: "", "signature": ""}),
         _ => json!({"type": kind, kind: ""}),
     }

@@ -1,7 +1,7 @@
 //! The gateway: the Anthropic Messages API on loopback, answered by the local server's chat completions.
 //!
-//! It stands between Claude Code and the local model, and never between Claude Code and Anthropic. Whoever asks must have
-//! its token; nothing of that, and no header at all, goes on to the local server.
+//! It stands between Claude Code and the local model, and never between Claude Code and Anthropic. A client must show
+//! its token. Neither that nor any other header goes on to the local server.
 
 mod access;
 mod answer;

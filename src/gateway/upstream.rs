@@ -21,7 +21,7 @@ use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
-use crate::server::progress::Progress;
+use crate::server::progress::StartProgress;
 use crate::state::flag::{Backend, Flag};
 
 /// The longest error body that is read, in bytes.
@@ -243,7 +243,7 @@ impl Upstream {
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
         let this = self.clone();
         let up = tokio::task::spawn_blocking(move || {
-            let mut progress = Progress::new(super::NAME, &this.server, false);
+            let mut progress = StartProgress::new(super::NAME, &this.server, false);
             this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {

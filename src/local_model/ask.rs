@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::server::Server;
-use crate::server::progress::Progress;
+use crate::server::progress::StartProgress;
 
 /// The longest list of models that is read, in bytes.
 const MAX_LIST: u64 = 16 << 20;
@@ -22,7 +22,7 @@ const MAX_LIST: u64 = 16 << 20;
 ///
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
-pub(crate) fn prove(context: &Context, server: &Server, progress: &mut Progress) -> Result<()> {
+pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProgress) -> Result<()> {
     let mut settings = RequestSettings::new(context)?;
     settings.timeouts.idle = server.start_timeout();
     let question = vec![Message { role: "user", content: "Hi".into() }];
@@ -42,7 +42,7 @@ pub(crate) fn ask_with_recovery(
     settings: &RequestSettings,
     mut request: Request,
     is_wanted: &dyn Fn() -> bool,
-    progress: &mut Progress,
+    progress: &mut StartProgress,
     listener: &mut dyn Listener,
 ) -> Result<Answer> {
     let endpoint = server.endpoint();

@@ -7,16 +7,16 @@ use crate::error::say;
 use crate::server::Server;
 
 /// Prints one line; on a terminal it counts the seconds too.
-pub(crate) struct Progress {
+pub(crate) struct StartProgress {
     line: Option<String>,
     last: Option<u64>,
     is_terminal: bool,
 }
 
-impl Progress {
-    pub(crate) fn new(applet: &str, server: &Server, is_quiet: bool) -> Progress {
+impl StartProgress {
+    pub(crate) fn new(applet: &str, server: &Server, is_quiet: bool) -> StartProgress {
         let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
-        Progress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
+        StartProgress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
     }
 
     pub(crate) fn show(&mut self, elapsed: Duration) {
@@ -39,7 +39,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for StartProgress {
     fn drop(&mut self) {
         self.clear();
     }

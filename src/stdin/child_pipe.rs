@@ -1,4 +1,4 @@
-//! The real Claude's stdin. A thread of its own writes, so that nobody else waits for a reader.
+//! The real Claude's stdin. Its own thread writes, so that a reader that is slow holds up no other thread.
 
 use std::io::Write;
 use std::process::ChildStdin;
@@ -24,7 +24,7 @@ impl ChildPipe {
         (self.sender, self.backlog) = (Some(sender), backlog.clone());
         thread::spawn(move || {
             for chunk in chunks {
-                // Whoever does not read any more has its reasons.
+                // Claude Code may stop reading its stdin; that is no error here.
                 if to_child.write_all(&chunk).is_err() {
                     break;
                 }

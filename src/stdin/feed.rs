@@ -16,7 +16,7 @@ impl Feed {
     }
 }
 
-/// Chunks, one after the other, until nobody can send more.
+/// Chunks in their order, until the last sender is gone.
 struct Chunks {
     current: Cursor<Vec<u8>>,
     next: Receiver<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! What came on stdin and may have to be said again, because nobody has answered it yet.
+//! The part of stdin that has no answer yet, kept for another try.
 
 use std::collections::HashSet;
 
@@ -50,7 +50,7 @@ impl Kept {
 
     fn add_line(&mut self, line: Vec<u8>) {
         match input::parse_line(&line) {
-            // Whoever answers it shall say what is wrong with it.
+            // Kept, so that the backend that answers it reports what is wrong with it.
             Err(_) => self.unanswered.push(line),
             Ok(Input::User(message)) if message.uuid.as_ref().is_none_or(|uuid| self.uuids.insert(uuid.clone())) => {
                 self.unanswered.push(line);

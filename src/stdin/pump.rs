@@ -36,7 +36,7 @@ struct PumpState {
 
 /// Who is given what comes.
 enum Reader {
-    /// Nobody has been given any of it: all that came.
+    /// No backend has been given any of it; all that came is here.
     Nobody(Vec<u8>),
     Claude,
     LocalModel {
@@ -134,7 +134,7 @@ impl Pump {
         self.pipe().close();
     }
 
-    /// Waits for the first whole line if nobody has been given any of it.
+    /// Waits for the first whole line, unless a backend has been given some of it.
     pub(super) fn await_first_line(&self) {
         self.begin();
         let mut state = self.state();

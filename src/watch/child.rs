@@ -192,7 +192,7 @@ impl WatchedChild {
         }
     }
 
-    /// Waits until it has ended by itself. Returns none if nobody can know how.
+    /// Waits until it has ended by itself. Returns none if its status was lost.
     pub(super) fn wait(&mut self) -> Option<ExitStatus> {
         let status = self.process.wait();
         if let Some(guardian) = self.guardian.take() {

@@ -8,7 +8,7 @@ use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::state::sessions::Session;
 use crate::watch::next_try::NextTry;
-use crate::watch::{LocalSetup, Mode, Start};
+use crate::watch::{LocalSetup, Mode, WatchOptions};
 
 const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 
@@ -17,24 +17,24 @@ pub(super) fn command(
     command_line: &CommandLine,
     version: Option<Version>,
     next: &NextTry,
-    start: &Start,
+    options: &WatchOptions,
 ) -> Command {
     let made = command_line.last("--session-id").filter(|_| next.is_repeated);
     let session = next.session_id.as_deref().or(made);
     let mut command = Command::new(&next.program);
     command
-        .args(arguments(context, command_line, version, session, start.local.as_ref()))
+        .args(arguments(context, command_line, version, session, options.local.as_ref()))
         .stdin(next.stdin.for_child())
         .stdout(Stdio::piped());
     let announces = version.is_some_and(Version::announces_retries);
-    let give_up = &start.give_up;
-    if (start.limits_retries || !announces && start.mode == Mode::Watched)
+    let give_up = &options.give_up;
+    if (options.limits_retries || !announces && options.mode == Mode::Watched)
         && !give_up.has_watchdog
         && context.env(MAX_RETRIES).is_none()
     {
         command.env(MAX_RETRIES, give_up.retries.to_string());
     }
-    for (name, value) in start.local.iter().flat_map(|local| &local.ready.environment) {
+    for (name, value) in options.local.iter().flat_map(|local| &local.ready.environment) {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),

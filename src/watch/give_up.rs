@@ -21,7 +21,7 @@ pub(crate) struct GiveUpAfter {
 
 /// What had come of a call when it was refused or given up.
 #[derive(Clone, Copy)]
-pub(super) struct Progress {
+pub(super) struct TurnProgress {
     pub is_input_kept: bool,
     /// Stdin is a stream of messages, each of which has a result.
     pub listens: bool,
@@ -65,16 +65,16 @@ pub(super) enum AfterRefusal {
 }
 
 impl GiveUpAfter {
-    /// For a call that nobody else could answer.
+    /// For a call that no other backend could answer.
     pub(crate) fn never() -> GiveUpAfter {
         GiveUpAfter { retries: u32::MAX, stall: Duration::ZERO, replays_always: false, has_watchdog: true, resumes: false }
     }
 
-    pub(super) fn may_answer_again(&self, progress: Progress) -> bool {
+    pub(super) fn may_answer_again(&self, progress: TurnProgress) -> bool {
         progress.may_go_elsewhere() && (self.replays_always || !(progress.ran_tool || progress.is_printed))
     }
 
-    pub(super) fn on_refusal(&self, progress: Progress, has_transcript: impl FnOnce() -> bool) -> AfterRefusal {
+    pub(super) fn on_refusal(&self, progress: TurnProgress, has_transcript: impl FnOnce() -> bool) -> AfterRefusal {
         if self.may_answer_again(progress) {
             AfterRefusal::AnswerAgain
         } else if self.resumes && progress.ran_tool && progress.may_go_elsewhere() && has_transcript() {
@@ -84,7 +84,7 @@ impl GiveUpAfter {
         }
     }
 
-    pub(super) fn on_retry(&self, attempt: u32, cause: Cause, progress: Progress) -> OnRetry {
+    pub(super) fn on_retry(&self, attempt: u32, cause: Cause, progress: TurnProgress) -> OnRetry {
         let is_outage = matches!(cause, Cause::Overload | Cause::ServerError | Cause::Network);
         if attempt <= self.retries || !is_outage || !self.may_answer_again(progress) {
             OnRetry::Wait
@@ -96,7 +96,7 @@ impl GiveUpAfter {
     }
 
     /// How long nothing more may come before the call is given up; none if the silence means nothing.
-    pub(super) fn until_stall(&self, silence: Silence, progress: Progress) -> Option<Duration> {
+    pub(super) fn until_stall(&self, silence: Silence, progress: TurnProgress) -> Option<Duration> {
         let is_answer_awaited = matches!(silence.phase, Phase::Queued | Phase::Running)
             && silence.is_prompt_complete
             && silence.streams_pieces
@@ -106,7 +106,7 @@ impl GiveUpAfter {
     }
 }
 
-impl Progress {
+impl TurnProgress {
     /// What was asked once has its answer after one result: Claude Code has gone on by itself.
     fn may_go_elsewhere(self) -> bool {
         self.is_input_kept && (self.listens || !self.has_result)
@@ -129,8 +129,8 @@ mod tests {
 
     const STALL: Duration = Duration::from_secs(120);
 
-    const NOTHING: Progress =
-        Progress { is_input_kept: true, listens: false, has_result: false, ran_tool: false, is_printed: false };
+    const NOTHING: TurnProgress =
+        TurnProgress { is_input_kept: true, listens: false, has_result: false, ran_tool: false, is_printed: false };
 
     const SILENT: Silence = Silence {
         lasted: Duration::from_secs(20),
@@ -152,15 +152,15 @@ mod tests {
     fn what_becomes_of_a_refused_turn() {
         use AfterRefusal::{AnswerAgain, PassOn, Resume};
         let not_resuming = GiveUpAfter { resumes: false, ..usual() };
-        let lost = Progress { is_input_kept: false, ..NOTHING };
-        let answered = Progress { has_result: true, ..NOTHING };
-        let second_turn = Progress { listens: true, ..answered };
-        let printed = Progress { is_printed: true, ..NOTHING };
-        let ran_tool = Progress { ran_tool: true, ..NOTHING };
-        let tool_printed = Progress { is_printed: true, ..ran_tool };
-        let tool_answered = Progress { has_result: true, ..ran_tool };
-        let tool_in_second_turn = Progress { listens: true, ..tool_answered };
-        let tool_lost = Progress { ran_tool: true, ..lost };
+        let lost = TurnProgress { is_input_kept: false, ..NOTHING };
+        let answered = TurnProgress { has_result: true, ..NOTHING };
+        let second_turn = TurnProgress { listens: true, ..answered };
+        let printed = TurnProgress { is_printed: true, ..NOTHING };
+        let ran_tool = TurnProgress { ran_tool: true, ..NOTHING };
+        let tool_printed = TurnProgress { is_printed: true, ..ran_tool };
+        let tool_answered = TurnProgress { has_result: true, ..ran_tool };
+        let tool_in_second_turn = TurnProgress { listens: true, ..tool_answered };
+        let tool_lost = TurnProgress { ran_tool: true, ..lost };
         let table = [
             (usual(), NOTHING, true, AnswerAgain),
             (usual(), lost, true, PassOn),
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn retries_of_an_outage_are_counted() {
-        let printed = Progress { is_printed: true, ..NOTHING };
+        let printed = TurnProgress { is_printed: true, ..NOTHING };
         let watchdog = || GiveUpAfter { has_watchdog: true, ..usual() };
         let table = [
             (usual(), 2, Cause::Overload, NOTHING, OnRetry::Wait),
@@ -212,7 +212,7 @@ mod tests {
         let left = Some(Duration::from_secs(100));
         let endless = || GiveUpAfter { stall: Duration::ZERO, ..usual() };
         let watchdog = GiveUpAfter { has_watchdog: true, ..usual() };
-        let printed = Progress { is_printed: true, ..NOTHING };
+        let printed = TurnProgress { is_printed: true, ..NOTHING };
         let in_phase = |phase| Silence { phase, ..SILENT };
         let table = [
             (usual(), SILENT, NOTHING, left),
@@ -226,8 +226,8 @@ mod tests {
             (usual(), Silence { asks_caller: true, ..SILENT }, NOTHING, None),
             (usual(), Silence { is_prompt_complete: false, ..SILENT }, NOTHING, None),
             (usual(), SILENT, printed, None),
-            (usual(), SILENT, Progress { is_input_kept: false, ..NOTHING }, None),
-            (replaying(), SILENT, Progress { ran_tool: true, ..NOTHING }, left),
+            (usual(), SILENT, TurnProgress { is_input_kept: false, ..NOTHING }, None),
+            (replaying(), SILENT, TurnProgress { ran_tool: true, ..NOTHING }, left),
             (endless(), SILENT, NOTHING, None),
             (watchdog, SILENT, NOTHING, None),
             (GiveUpAfter::never(), SILENT, NOTHING, None),
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn the_reason_why_a_call_is_not_answered_again() {
         let table = [
-            (Progress { has_result: true, ran_tool: true, ..NOTHING }, "it has answered before"),
-            (Progress { has_result: true, listens: true, ran_tool: true, ..NOTHING }, "tools have run"),
-            (Progress { ran_tool: true, is_printed: true, ..NOTHING }, "tools have run"),
-            (Progress { is_printed: true, ..NOTHING }, "a part of the answer was printed"),
+            (TurnProgress { has_result: true, ran_tool: true, ..NOTHING }, "it has answered before"),
+            (TurnProgress { has_result: true, listens: true, ran_tool: true, ..NOTHING }, "tools have run"),
+            (TurnProgress { ran_tool: true, is_printed: true, ..NOTHING }, "tools have run"),
+            (TurnProgress { is_printed: true, ..NOTHING }, "a part of the answer was printed"),
         ];
         for (progress, expected) in table {
             assert_eq!(progress.why_not_again(), expected);

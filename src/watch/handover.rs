@@ -11,7 +11,7 @@ use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
 
 impl Watch<'_> {
-    /// Passes on the refusal that was withheld, since nobody else could answer, and lets Claude go on. The caller gets no second
+    /// Passes on the refusal that was withheld, since no other backend could answer, and lets Claude go on. The caller gets no second
     /// answer to these requests.
     pub(crate) fn pass_on_refusal(&mut self, answered_requests: HashSet<String>) {
         self.turn.is_passed_on = true;
@@ -45,7 +45,7 @@ impl Watch<'_> {
     }
 
     /// Ends Claude so that all of its transcript is written. Returns what the next try needs, where the answer goes, and the
-    /// refused turn, to print if nobody can go on.
+    /// refused turn, to print if the local model cannot go on.
     pub(crate) fn hand_over(mut self) -> (NextTry, Renderer, RefusedTurn) {
         // It ends by itself if it has said its last.
         let has_said_its_last = self.turn.evidence.result.is_some() && !self.listens;

@@ -167,7 +167,7 @@ impl Watch<'_> {
             match self.give_up.on_refusal(self.progress(), || self.has_transcript()) {
                 AfterRefusal::AnswerAgain => {
                     self.withhold(bytes);
-                    // It would go on with what waits, beside whoever answers in its place.
+                    // Claude Code would go on with the lines that wait, beside the backend that answers in its place.
                     let has_more = |pump: &Pump| self.transcript.has_lines_after_turn(pump.lines_received());
                     if self.listens && self.stdin.pump().is_some_and(has_more) {
                         self.child.stop();

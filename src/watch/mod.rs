@@ -34,14 +34,14 @@ use crate::state::sessions::Session;
 use crate::stdin::{Pump, Stdin};
 use crate::watch::child::WatchedChild;
 pub(crate) use crate::watch::give_up::GiveUpAfter;
-use crate::watch::give_up::{Progress, Silence};
+use crate::watch::give_up::{Silence, TurnProgress};
 use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
 use crate::watch::transcript::Transcript;
 use crate::watch::turn::{Phase, Turn};
 
 /// How the real Claude is run.
-pub(crate) struct Start {
+pub(crate) struct WatchOptions {
     pub mode: Mode,
     pub give_up: GiveUpAfter,
     /// Whether Claude Code itself is to give up after so many retries.
@@ -81,7 +81,7 @@ pub(crate) struct Watch<'a> {
     child: WatchedChild,
     stdin: Stdin,
     out: Renderer,
-    /// The caller's requests that somebody else has answered.
+    /// The caller's requests that another backend has answered.
     answered_requests: HashSet<String>,
     /// How many questions of its own Claude Code has asked the caller.
     questions: usize,
@@ -125,10 +125,10 @@ impl<'a> Watch<'a> {
         command_line: &CommandLine,
         next: NextTry,
         mut out: Renderer,
-        start: Start,
+        options: WatchOptions,
     ) -> Result<Watch<'a>> {
         let version = version::of(context, &next.program);
-        let command = command::command(context, command_line, version, &next, &start);
+        let command = command::command(context, command_line, version, &next, &options);
         let NextTry { program, mut stdin, caught, answered_requests, is_repeated, session_id: _ } = next;
         if is_repeated {
             stdin.rewind();
@@ -142,8 +142,8 @@ impl<'a> Watch<'a> {
             context,
             program,
             version,
-            give_up: start.give_up,
-            mode: start.mode,
+            give_up: options.give_up,
+            mode: options.mode,
             listens: command_line.last("--input-format") == Some("stream-json"),
             repeats_lines: command_line.has("--replay-user-messages"),
             child,
@@ -226,8 +226,8 @@ impl<'a> Watch<'a> {
         self.mode == Mode::Watched && !self.turn.is_passed_on
     }
 
-    fn progress(&self) -> Progress {
-        Progress {
+    fn progress(&self) -> TurnProgress {
+        TurnProgress {
             is_input_kept: self.stdin.pump().is_none_or(Pump::is_complete),
             listens: self.listens,
             has_result: self.transcript.has_result,
@@ -261,7 +261,7 @@ impl<'a> Watch<'a> {
         self.give_up.until_stall(silence, self.progress())
     }
 
-    /// Claude can go on from where it is stopped, should nobody else be able to answer.
+    /// Claude can go on from where it is stopped, if no other backend can answer.
     fn stop_and_refuse(&mut self, verdict: Verdict) -> Step {
         self.child.stop();
         self.verdict = verdict.clone();

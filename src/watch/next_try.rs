@@ -12,7 +12,7 @@ pub(crate) struct NextTry {
     pub(super) program: PathBuf,
     pub stdin: Stdin,
     pub(super) caught: Option<CaughtSignals>,
-    /// The caller's requests that somebody else has answered.
+    /// The caller's requests that another backend has answered.
     pub answered_requests: HashSet<String>,
     /// The program ran before with this call.
     pub(super) is_repeated: bool,

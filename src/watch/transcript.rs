@@ -71,7 +71,7 @@ mod tests {
             (false, &[[0, 4, 1, 1], [0, 4, 1, 2], [0, 4, 1, 3]]),
             // What is said while a tool runs belongs to the turn.
             (true, &[[3, 4, 3, 3], [0, 4, 1, 4]]),
-            // A turn that nobody has asked for answers none.
+            // A turn that no line asked for answers none.
             (false, &[[0, 1, 1, 1], [0, 1, 1, 1], [0, 2, 1, 2]]),
         ];
         for (row, (joins, turns)) in table.into_iter().enumerate() {

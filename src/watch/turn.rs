@@ -8,7 +8,7 @@ pub(super) struct Turn {
     pub phase: Phase,
     /// A tool is used, or was. The caller's own lines can hold a tool's result, so that this is no phase.
     pub ran_tool: bool,
-    /// The turn's refusal is passed on, since nobody else could answer.
+    /// The turn's refusal is passed on, since no other backend could answer.
     pub is_passed_on: bool,
     /// How many of the user's lines had come when Claude last went on: it has seen them.
     pub lines_seen: usize,

@@ -11,13 +11,13 @@ use crate::claude_code::refusal::Cause;
 /// Why the local model answered, as results say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    reason: Reason,
+    reason: MarkReason,
     /// The local model went on with a session in which Claude had used tools.
     is_resumed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+enum MarkReason {
     Flag,
     NotInstalled,
     Refused { cause: Cause, until: Option<Timestamp> },
@@ -26,17 +26,17 @@ enum Reason {
 impl Mark {
     /// The user has switched to the local model.
     pub(crate) fn by_flag() -> Mark {
-        Mark { reason: Reason::Flag, is_resumed: false }
+        Mark { reason: MarkReason::Flag, is_resumed: false }
     }
 
     /// There is no real Claude Code on this machine.
     pub(crate) fn not_installed() -> Mark {
-        Mark { reason: Reason::NotInstalled, is_resumed: false }
+        Mark { reason: MarkReason::NotInstalled, is_resumed: false }
     }
 
     /// Claude refused. `until` is the end of a limit, if Claude stated one.
     pub(crate) fn refused(cause: Cause, until: Option<Timestamp>) -> Mark {
-        Mark { reason: Reason::Refused { cause, until }, is_resumed: false }
+        Mark { reason: MarkReason::Refused { cause, until }, is_resumed: false }
     }
 
     /// The same for a session that Claude had begun.
@@ -47,9 +47,9 @@ impl Mark {
     /// The word that stands in results and in the ledger.
     pub(crate) fn reason(&self) -> &'static str {
         match self.reason {
-            Reason::Flag => "switch",
-            Reason::NotInstalled => "not_installed",
-            Reason::Refused { cause, .. } => cause.word(),
+            MarkReason::Flag => "switch",
+            MarkReason::NotInstalled => "not_installed",
+            MarkReason::Refused { cause, .. } => cause.word(),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Serialize for Mark {
         let mut mark = serializer.serialize_map(None)?;
         mark.serialize_entry("backend", "local")?;
         mark.serialize_entry("reason", self.reason())?;
-        if let Reason::Refused { until, .. } = self.reason {
+        if let MarkReason::Refused { until, .. } = self.reason {
             mark.serialize_entry("until", &until)?;
         }
         if self.is_resumed {

@@ -8,7 +8,7 @@ use crate::local_model::{ask, unload};
 use crate::os::atomic_file::open_private;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::probe::ServerState;
-use crate::server::progress::Progress;
+use crate::server::progress::StartProgress;
 use crate::server::{Server, Stopped};
 use crate::state::breaker::Breaker;
 use crate::state::flag::{Backend, Flag};
@@ -63,7 +63,7 @@ impl Command<'_> {
     pub(super) fn start(&self, then: impl FnOnce() -> Result<()>) -> Result<u16> {
         let server = Server::new(self.context)?;
         let was_up = server.state() == ServerState::Up;
-        let mut progress = Progress::new(NAME, &server, self.is_quiet);
+        let mut progress = StartProgress::new(NAME, &server, self.is_quiet);
         let context = self.context.for_applet(NAME, &[]);
         let cleanup = CleanupOnSignal::new(move || {
             if let (false, Ok(server)) = (was_up, Server::new(&context)) {
@@ -83,7 +83,7 @@ impl Command<'_> {
     /// Prints `line_if_down` if the server does not run, and nothing if that is empty.
     pub(super) fn stop(&self, line_if_down: &str) -> Result<()> {
         let server = Server::new(self.context)?;
-        let mut progress = Progress::new(NAME, &server, self.is_quiet);
+        let mut progress = StartProgress::new(NAME, &server, self.is_quiet);
         let stopped = server.stop(&mut |elapsed| progress.show(elapsed))?;
         progress.clear();
         match stopped {

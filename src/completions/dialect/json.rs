@@ -51,7 +51,7 @@ pub(super) fn read_json(text: &str, is_whole: bool) -> Option<(Value, &str)> {
     if let Some((value, length)) = first_value(text) {
         return Some((value, &text[length..]));
     }
-    // Another call is no part of this one. Whoever repeats himself for ever must not be read from here to the end each time.
+    // Another call is no part of this one. A model that repeats itself for ever must not be read from here to the end each time.
     let whole = text;
     let text = first_opener(&whole[1..]).map_or(whole, |(at, _)| &whole[..=at]);
     let escaped = with_escapes(text);
