@@ -122,6 +122,20 @@ fn a_wait_that_is_over_asks_once_more_and_passes_on_what_comes() {
     assert_eq!((stage.runs(), stub.chats().len()), (3, 0));
 }
 
+/// No wait brings back a Claude that is not there.
+#[test]
+fn a_wrapper_that_leads_back_is_stopped_before_any_wait() {
+    let mut stage = Stage::bare();
+    stage.set("LLM_FAILOVER_POLICY", "wait");
+    stage.open_breaker(false);
+    let wrapper = stage.script("wrap/claude", "#!/bin/sh\nclaude \"$@\"; exit $?\n");
+    stage.set("CLAUDE_BIN", wrapper);
+    stage.set("CLAUDE_FAILOVER_EXEC", "20:1:/");
+    let expected = "claude: `[HOME]/wrap/claude` leads back here: stopped after 20 turns\n\
+                    hint: set CLAUDE_BIN to the absolute path of the real Claude Code\n";
+    stage.ask("hi").expect(126, "", expected);
+}
+
 /// A call that waits and is not wanted any more ends at once.
 #[test]
 fn a_call_that_waits_can_be_ended() {
