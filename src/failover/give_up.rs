@@ -14,7 +14,7 @@ impl Failover<'_> {
             stall: settings.stall(self.applet),
             replays_always: settings.replays_always(),
             has_watchdog: self.context.env("CLAUDE_CODE_RETRY_WATCHDOG").is_some_and(|value| is_yes(&value)),
-            resumes: settings.resumes(self.applet) && self.policy == RefusalPolicy::Local,
+            resumes: self.resumes && self.policy == RefusalPolicy::Local,
         }
     }
 }

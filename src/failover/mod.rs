@@ -48,6 +48,8 @@ struct Failover<'a> {
     begun: Timestamp,
     policy: RefusalPolicy,
     agent_policy: AgentPolicy,
+    /// Whether the local model goes on with a session that Claude refused in the middle of its work.
+    resumes: bool,
     /// The ids of the control requests that were answered locally.
     answered_requests: Arc<Mutex<HashSet<String>>>,
 }
@@ -124,6 +126,7 @@ impl<'a> Failover<'a> {
             begun: call.begun,
             policy: call.refusal_policy(),
             agent_policy: call.agent_policy(),
+            resumes: call.resumes(),
             answered_requests: Arc::default(),
         })
     }

@@ -36,6 +36,7 @@ pub(crate) struct Call<'a> {
     next_try: Option<NextTry>,
     refusal_policy: Option<RefusalPolicy>,
     agent_policy: Option<AgentPolicy>,
+    resumes: Option<bool>,
     deadline: Option<Instant>,
     has_waited: bool,
 }
@@ -61,6 +62,7 @@ impl<'a> Call<'a> {
             next_try: None,
             refusal_policy: None,
             agent_policy: None,
+            resumes: None,
             deadline: None,
             has_waited: false,
         }
@@ -105,6 +107,11 @@ impl<'a> Call<'a> {
     pub(crate) fn model(&self) -> String {
         let given = self.parsed_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
         given.or_else(|| self.context.env("ANTHROPIC_MODEL")?.into_string().ok()).unwrap_or_default()
+    }
+
+    /// `LLM_FAILOVER_RESUME`, read once a call: a value that cannot be used is warned of once.
+    pub(crate) fn resumes(&mut self) -> bool {
+        *self.resumes.get_or_insert_with(|| self.context.settings.resumes(self.applet))
     }
 
     pub(crate) fn take_stdin(&mut self) -> Stdin {

@@ -39,6 +39,25 @@ fn local_is_the_default_and_asks_once() {
     }
 }
 
+/// However often Claude is asked, and if it is not asked at all.
+#[test]
+fn a_word_for_resume_that_is_none_is_warned_of_once_a_call() {
+    let stub = on();
+    let mut stage = Stage::new(&stub, &refused());
+    stage.set("LLM_FAILOVER_RESUME", "no-such-word");
+    let warning = "claude: warning: LLM_FAILOVER_RESUME is `no-such-word`: expected auto or never; using auto\n";
+    // With the breaker closed, and open.
+    for _ in 0..2 {
+        stage.ask("hi").expect(0, "from here\n", &format!("{warning}{SAID}"));
+        assert_eq!(stage.runs(), 1);
+    }
+    let mut stage = Stage::new(&stub, &refused());
+    stage.set("LLM_FAILOVER_RESUME", "no-such-word");
+    stage.set("LLM_FAILOVER_POLICY", "wait:1s");
+    stage.ask("hi").expect(75, &format!("{OVERLOADED}\n"), &format!("{warning}{WAITS}"));
+    assert_eq!(stage.runs(), 2);
+}
+
 #[test]
 fn fail_passes_on_what_claude_says_with_a_code_of_its_own() {
     let stub = on();
@@ -101,6 +120,20 @@ fn a_wait_that_is_over_asks_once_more_and_passes_on_what_comes() {
     // With the breaker open: it waits first.
     stage.ask("hi").expect(75, &format!("{OVERLOADED}\n"), WAITS);
     assert_eq!((stage.runs(), stub.chats().len()), (3, 0));
+}
+
+/// No wait brings back a Claude that is not there.
+#[test]
+fn a_wrapper_that_leads_back_is_stopped_before_any_wait() {
+    let mut stage = Stage::bare();
+    stage.set("LLM_FAILOVER_POLICY", "wait");
+    stage.open_breaker(false);
+    let wrapper = stage.script("wrap/claude", "#!/bin/sh\nclaude \"$@\"; exit $?\n");
+    stage.set("CLAUDE_BIN", wrapper);
+    stage.set("CLAUDE_FAILOVER_EXEC", "20:1:/");
+    let expected = "claude: `[HOME]/wrap/claude` leads back here: stopped after 20 turns\n\
+                    hint: set CLAUDE_BIN to the absolute path of the real Claude Code\n";
+    stage.ask("hi").expect(126, "", expected);
 }
 
 /// A call that waits and is not wanted any more ends at once.
