@@ -39,6 +39,18 @@ fn sums_up(lines: &[String], expected: &str) {
     assert_eq!(told, (0, expected.to_string(), String::new()), "{lines:#?}");
 }
 
+/// Copies of different versions write one ledger.
+#[test]
+fn words_of_a_later_version_hide_no_call() {
+    let later = line("2026-11-22T01:10:00Z", "later", r#","verdict":"later""#).replace("watch", "later");
+    let sandbox = sandbox(&[later.clone(), fine("2026-11-22T01:20:00Z")]);
+    let log = |args: &[&str]| sandbox.cmd("llm-failover").args(args).run();
+    let rows = "2026-11-22 03:10:00  claude  unknown  later  2.0 s\n2026-11-22 03:20:00  claude  claude   fine   2.0 s\n";
+    log(&["log"]).expect(0, rows, "");
+    log(&["log", "--json", "-n", "2"]).expect(0, &format!("{later}\n{}\n", fine("2026-11-22T01:20:00Z")), "");
+    log(&["log", "--since", "2019-01-01T00:00:00Z"]).expect(0, "2 calls, 0 answered locally\n", "");
+}
+
 #[test]
 fn the_last_calls_in_columns_and_local_time() {
     let lines = [

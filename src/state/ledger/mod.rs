@@ -68,6 +68,9 @@ pub(crate) enum RouteName {
 pub(crate) enum AnsweredBy {
     Claude,
     Local,
+    /// What only a later version of this program knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl AnsweredBy {
@@ -75,6 +78,7 @@ impl AnsweredBy {
         match self {
             AnsweredBy::Claude => "claude",
             AnsweredBy::Local => "local",
+            AnsweredBy::Unknown => "unknown",
         }
     }
 }
