@@ -44,9 +44,7 @@ pub fn limit(claim: &str, resets: i64) -> Reply {
 
 fn refusal(status: u16, kind: &str, message: &str, headers: &str) -> Reply {
     let body = json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"});
-    // Who tries again must not take the connection that ends.
-    let headers = format!("\r\nConnection: close\r\n{headers}");
-    Reply::Raw(json_answer(status, &body.to_string()).replacen("\r\n", &headers, 1))
+    Reply::Raw(json_answer(status, &body.to_string()).replacen("\r\n", &format!("\r\n{headers}"), 1))
 }
 
 /// What the API says about a plan's limits with each answer.

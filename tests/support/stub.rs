@@ -155,9 +155,12 @@ pub fn sse(events: &str) -> String {
     format!("HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n{events}")
 }
 
-/// A JSON answer with its length.
+/// A JSON answer with its length. The connection ends with it, and a client that asks again must not take it for open.
 pub fn json(status: u16, body: &str) -> String {
-    format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// An event that carries a piece of text.
