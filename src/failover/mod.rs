@@ -140,11 +140,7 @@ impl<'a> Failover<'a> {
     }
 
     fn wants_agent(&self, stdin: &Stdin) -> bool {
-        match self.agent_policy {
-            AgentPolicy::Always => true,
-            AgentPolicy::Never => false,
-            AgentPolicy::Auto => agent_policy::needs_tools(self.context, &self.command_line, stdin, false),
-        }
+        self.agent_policy.wants_agent(|| agent_policy::needs_tools(self.context, &self.command_line, stdin, false))
     }
 
     fn answered_requests(&self) -> HashSet<String> {

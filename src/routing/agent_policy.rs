@@ -18,6 +18,14 @@ pub(crate) enum AgentPolicy {
 }
 
 impl AgentPolicy {
+    pub(crate) fn wants_agent(self, needs_tools: impl FnOnce() -> bool) -> bool {
+        match self {
+            AgentPolicy::Always => true,
+            AgentPolicy::Never => false,
+            AgentPolicy::Auto => needs_tools(),
+        }
+    }
+
     pub(crate) fn from_settings(applet: &str, context: &Context) -> AgentPolicy {
         let word = context.settings.agent();
         match word.as_str() {

@@ -154,11 +154,7 @@ fn interactive(facts: &mut impl Facts, reason: Reason) -> Route {
 }
 
 fn wants_agent(facts: &mut impl Facts) -> bool {
-    match facts.agent_policy() {
-        AgentPolicy::Always => true,
-        AgentPolicy::Never => false,
-        AgentPolicy::Auto => facts.needs_tools(),
-    }
+    facts.agent_policy().wants_agent(|| facts.needs_tools())
 }
 
 #[cfg(test)]
