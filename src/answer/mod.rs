@@ -27,7 +27,7 @@ pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, r
     let reads_stdin = matches!(request.input, InputSource::Stdin);
     let (conversation, start) = prepare(applet, context, command_line, request).inspect_err(|_| {
         // An SDK whose first write meets a closed pipe reports that, and not the error on stderr.
-        if reads_stdin && listens(command_line) && !io::stdin().is_terminal() {
+        if reads_stdin && command_line.listens() && !io::stdin().is_terminal() {
             prompt::await_input();
         }
     })?;
@@ -35,11 +35,6 @@ pub(crate) fn run(applet: &str, context: &Context, command_line: &CommandLine, r
         FirstInput::Prompt(prompt) => conversation.answer(prompt),
         FirstInput::Lines(feed) => conversation.listen(feed),
     }
-}
-
-/// Whether the input of a call is a stream of messages.
-pub(crate) fn listens(command_line: &CommandLine) -> bool {
-    command_line.last("--input-format") == Some("stream-json")
 }
 
 /// The output format that the options ask for.

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::answer::conversation::{Conversation, ConversationOptions};
+use crate::answer::format;
 use crate::answer::open_session::{open_session, stated_id};
 use crate::answer::reporter::Reporter;
 use crate::answer::request::{AnswerRequest, InputSource};
 use crate::answer::turn::Shared;
-use crate::answer::{format, listens};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::json_schema::{Schema, max_attempts};
 use crate::claude_code::protocol::mark::Mark;
@@ -49,7 +49,7 @@ pub(super) fn prepare<'a>(
     let settings = RequestSettings::new(context)?;
     let start = match input {
         InputSource::Feed(feed) => FirstInput::Lines(Some(feed)),
-        InputSource::Stdin if listens(command_line) => FirstInput::Lines(None),
+        InputSource::Stdin if command_line.listens() => FirstInput::Lines(None),
         InputSource::Stdin => FirstInput::Prompt(prompt::read(command_line, None)?),
         InputSource::Read(bytes) => FirstInput::Prompt(prompt::read(command_line, Some(bytes))?),
     };

@@ -64,7 +64,7 @@ pub(crate) fn before_input(command_line: &CommandLine) -> Result<()> {
         return refuse(format!("Error: Invalid MCP configuration:{}", missing.concat()));
     }
     let streams_out = command_line.last("--output-format") == Some("stream-json");
-    let streams_in = command_line.last("--input-format") == Some("stream-json");
+    let streams_in = command_line.listens();
     if streams_in && !streams_out {
         return refuse("Error: --input-format=stream-json requires output-format=stream-json.");
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::answer::{format, listens};
+use crate::answer::format;
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Error, Result, say};
@@ -132,7 +132,7 @@ impl<'a> Failover<'a> {
     }
 
     fn listens(&self) -> bool {
-        listens(&self.command_line)
+        self.command_line.listens()
     }
 
     fn attempt(&self) -> Attempt {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::answer;
 use crate::claude_code::command_line::{self, CommandLine};
 use crate::claude_code::locate;
 use crate::claude_code::options::CLAUDE_ONLY;
@@ -131,7 +130,7 @@ impl<'a> Call<'a> {
     }
 
     fn listens(&self) -> bool {
-        self.parsed_command_line().is_some_and(|command_line| answer::listens(command_line))
+        self.parsed_command_line().is_some_and(|command_line| command_line.listens())
     }
 
     /// For a try with the real Claude. Fails if there is none.

@@ -144,7 +144,7 @@ impl<'a> Watch<'a> {
             version,
             give_up: options.give_up,
             mode: options.mode,
-            listens: command_line.last("--input-format") == Some("stream-json"),
+            listens: command_line.listens(),
             repeats_lines: command_line.has("--replay-user-messages"),
             child,
             stdin,

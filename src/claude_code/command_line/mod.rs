@@ -37,6 +37,11 @@ pub(crate) struct CommandLine {
 }
 
 impl CommandLine {
+    /// Whether stdin is a stream of messages.
+    pub(crate) fn listens(&self) -> bool {
+        self.last("--input-format") == Some("stream-json")
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.iter().any(|(option, _)| option.name() == name)
     }
