@@ -10,7 +10,7 @@ pub(super) fn is_form_of(after: &str) -> bool {
     up_to(after, TOOL_CALL_END).0.contains(KEY)
 }
 
-pub(super) fn read<'t>(after: &'t str, tools: &[Tool]) -> Option<(Vec<ToolCall>, &'t str)> {
+pub(super) fn read<'t>(after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
     let (body, left) = up_to(after, TOOL_CALL_END);
     let name = offered_name(tools, body.split(KEY).next().unwrap_or_default().trim());
     let pairs = body.split(KEY).skip(1).filter_map(|pair| {
@@ -19,6 +19,8 @@ pub(super) fn read<'t>(after: &'t str, tools: &[Tool]) -> Option<(Vec<ToolCall>,
         let value = value.split_once("</arg_value>").map_or(value, |(value, _)| value);
         Some((key.trim().to_string(), typed(tools, &name, key.trim(), value)))
     });
-    let arguments = Ok(pairs.collect());
+    let is_closed = after.len() - left.len() > body.len();
+    // Without its end it is whole only if it is the last.
+    let arguments = if is_closed || is_whole && left.is_empty() { Ok(pairs.collect()) } else { Err(body.into()) };
     (!name.is_empty()).then(|| (vec![ToolCall { name, arguments }], left))
 }

@@ -2,15 +2,30 @@
 //! family of models, and one for the bare JSON that small models make of all of them.
 
 mod bare_json;
+mod between;
+mod cohere;
+mod deepseek;
+#[allow(dead_code, reason = "the scanner takes it up")]
+mod families;
+mod gemma;
 mod glm;
+mod granite;
 #[allow(dead_code, reason = "the reader of completions takes it up")]
 pub(in crate::completions) mod harmony;
 mod hermes;
+mod invoke;
 mod json;
+mod kimi;
+mod lfm2;
 mod llama;
 mod marks;
+mod minimax;
 mod mistral;
+mod nemotron;
+mod phi;
+mod python_call;
 mod qwen_coder;
+mod seed_oss;
 
 pub(crate) use json::read_arguments;
 
@@ -113,11 +128,11 @@ impl<'a> Scanner<'a> {
 fn read_marked<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
     match opener {
         TOOL_CALL => match after.trim_start().strip_prefix(FUNCTION) {
-            Some(function) => qwen_coder::read(function, tools),
-            None if glm::is_form_of(after) => glm::read(after, tools),
+            Some(function) => qwen_coder::read(function, tools, is_whole),
+            None if glm::is_form_of(after) => glm::read(after, tools, is_whole),
             None => hermes::read(after, tools, is_whole),
         },
-        FUNCTION => qwen_coder::read(after, tools),
+        FUNCTION => qwen_coder::read(after, tools, is_whole),
         TOOL_CALLS => mistral::read(after, tools, is_whole),
         PYTHON_TAG => llama::read(after, tools, is_whole),
         _ => None,
@@ -147,5 +162,7 @@ fn push_text(found: &mut Vec<Found>, text: &mut String) {
     }
 }
 
+#[cfg(test)]
+mod family_tests;
 #[cfg(test)]
 mod tests;
