@@ -6,6 +6,8 @@
 
 mod bare_json;
 mod glm;
+#[allow(dead_code, reason = "the reader of completions takes it up")]
+pub(in crate::completions) mod harmony;
 mod hermes;
 mod json;
 mod llama;
