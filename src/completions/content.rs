@@ -1,5 +1,6 @@
 //! The text of an answer, told apart: thinking, what the caller sees, and calls.
 
+use crate::completions::dialect::harmony::{self, Harmony};
 use crate::completions::dialect::marks::{is_begun, is_turn_end, opener_of, places};
 use crate::completions::dialect::prose::Prose;
 use crate::completions::dialect::{bare_calls, begins_bare, trailing_calls};
@@ -27,12 +28,17 @@ pub(super) struct Content<'t> {
     prose: Prose,
     /// Thinking stands before what comes next: its white space goes with it.
     trims: bool,
+    harmony: Harmony<'t>,
+    /// Calls in Harmony after which nothing else has come, and their text.
+    harmony_calls: (Vec<ToolCall>, String),
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     /// Nothing but white space and thinking has come.
     Start,
+    /// All of the answer is gpt-oss's.
+    Harmony,
     /// Before the answer.
     Thinking { close: &'static str },
     /// In its middle. Without an end it is no thinking.
@@ -45,20 +51,37 @@ enum Stage {
 impl<'t> Content<'t> {
     /// For answers that may call `tools`. Without tools there are no calls.
     pub(super) fn new(tools: &'t [Tool]) -> Content<'t> {
-        let (withheld, prose) = (String::new(), Prose::default());
-        Content { tools, withheld, searched: 0, stage: Stage::Start, prose, trims: false }
+        Content {
+            tools,
+            withheld: String::new(),
+            searched: 0,
+            stage: Stage::Start,
+            prose: Prose::default(),
+            trims: false,
+            harmony: Harmony::new(tools),
+            harmony_calls: Default::default(),
+        }
     }
 
     /// Whether an answer that begins so shows by itself where its thinking begins. None while that is open.
     pub(super) fn opens_thinking(beginning: &str) -> Option<bool> {
         let begun = beginning.trim_start();
-        if thinking::is_begun(begun) { None } else { Some(thinking::opened_by(begun).is_some()) }
+        match Harmony::begins(begun) {
+            Some(false) if thinking::is_begun(begun) => None,
+            Some(false) => Some(thinking::opened_by(begun).is_some()),
+            is_harmony => is_harmony,
+        }
     }
 
     pub(super) fn push(&mut self, text: &str, out: &mut Vec<Part>) {
         self.withheld.push_str(text);
         while match self.stage {
             Stage::Start => self.start(),
+            Stage::Harmony => {
+                let text = std::mem::take(&mut self.withheld);
+                let parts = self.harmony.push(&text);
+                self.take_harmony(parts, out)
+            }
             Stage::Thinking { close } => self.think(close, out),
             Stage::ThinkingWithin { close } => self.think_within(close, out),
             Stage::Text => self.read_text(out),
@@ -71,6 +94,15 @@ impl<'t> Content<'t> {
     pub(super) fn finish(&mut self, is_whole: bool, may_call: bool, out: &mut Vec<Part>) -> Option<(Vec<ToolCall>, String)> {
         let mut rest = std::mem::take(&mut self.withheld);
         match self.stage {
+            Stage::Harmony => {
+                let parts = self.harmony.finish(is_whole);
+                self.take_harmony(parts, out);
+                let (calls, text) = std::mem::take(&mut self.harmony_calls);
+                if may_call && !calls.is_empty() {
+                    return Some((calls, text));
+                }
+                rest = text;
+            }
             Stage::Thinking { .. } => {
                 out.extend((!rest.is_empty()).then_some(Part::Thinking(rest)));
                 return None;
@@ -98,20 +130,45 @@ impl<'t> Content<'t> {
 
     fn start(&mut self) -> bool {
         let begun = self.withheld.trim_start();
-        if begun.is_empty() && self.withheld.len() < MOST_BLANK {
-            return false;
+        if begun.is_empty() {
+            let is_blank = self.withheld.len() >= MOST_BLANK;
+            self.stage = if is_blank { Stage::Text } else { Stage::Start };
+            return is_blank;
         }
         if let Some((open, close)) = thinking::opened_by(begun) {
             self.drop_first(self.withheld.len() - begun.len() + open.len());
             (self.stage, self.trims) = (Stage::Thinking { close }, true);
             return true;
         }
-        let is_bare = begins_bare(begun, self.tools);
-        if thinking::is_begun(begun) || is_bare.is_none() {
+        let (is_bare, is_harmony) = (begins_bare(begun, self.tools), Harmony::begins(begun));
+        if is_harmony == Some(true) {
+            self.stage = Stage::Harmony;
+            return true;
+        }
+        if thinking::is_begun(begun) || is_bare.is_none() || is_harmony.is_none() {
             return false;
         }
         self.stage = if is_bare == Some(true) { Stage::Call { is_bare: true } } else { Stage::Text };
         true
+    }
+
+    /// Returns false, since it has taken all.
+    fn take_harmony(&mut self, parts: Vec<harmony::Part>, out: &mut Vec<Part>) -> bool {
+        for part in parts {
+            match part {
+                harmony::Part::Thinking(thinking) => out.push(Part::Thinking(thinking)),
+                harmony::Part::Text(text) => {
+                    // The answer does not end with these calls.
+                    let (_, shown) = std::mem::take(&mut self.harmony_calls);
+                    self.show(&(shown + &text), out);
+                }
+                harmony::Part::Call { raw, call } => {
+                    self.harmony_calls.0.push(call);
+                    self.harmony_calls.1.push_str(&raw);
+                }
+            }
+        }
+        false
     }
 
     fn think(&mut self, close: &'static str, out: &mut Vec<Part>) -> bool {

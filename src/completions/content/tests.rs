@@ -103,6 +103,12 @@ fn forms_of_calls() {
             &[LS, r#"Read{"file_path":"a"}"#],
         ),
         ("\n{\"name\":\"Bash\",\"arguments\":{\"command\":\"ls\"}}", "", &[LS]),
+        // gpt-oss.
+        (
+            "<|channel|>commentary to=functions.Bash <|constrain|>json<|message|>{\"command\": \"ls\"}<|call|>",
+            "",
+            &[LS],
+        ),
     ];
     for (text, plain, calls) in table {
         check_calls(text, plain, calls);
@@ -209,6 +215,11 @@ fn thinking_is_told_from_the_answer() {
         ("[THINK]a[/THINK]b", "b", "a"),
         ("◁think▷a◁/think▷b", "b", "a"),
         ("<|channel>thought\na<channel|>b", "b", "\na"),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>",
+            "b",
+            "a",
+        ),
         ("Hello.<|im_end|>", "Hello.", ""),
         ("Hello.</s> ", "Hello.", ""),
         ("The token </s> ends it", "The token </s> ends it", ""),
