@@ -162,12 +162,12 @@ impl Upstream {
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn error_within_answer(&self, error: ClientError) -> ApiError {
+    pub(crate) fn failure_within_answer(&self, error: ClientError) -> CompletionError {
         let partial = String::new();
-        self.api_error(match error {
+        match error {
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
-        })
+        }
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself.

@@ -8,12 +8,6 @@ use crate::completions::tool::{Tool, ToolCall};
 
 pub(super) const OPENERS: &[&str] = &["<|START_ACTION|>"];
 
-pub(in crate::completions) const THINKING: &[(&str, &str)] = &[("<|START_THINKING|>", "<|END_THINKING|>")];
-
-/// Marks around the answer's text. They say nothing that a reader needs.
-pub(in crate::completions) const AROUND_TEXT: &[&str] =
-    &["<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>", "<|END_OF_TURN_TOKEN|>"];
-
 pub(super) fn read<'t>(_: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
     let (mut value, left) = read_json(after.trim_start(), is_whole)?;
     let list = match &mut value {

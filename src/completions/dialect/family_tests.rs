@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::families::opener_at;
+use super::marks::opener_of;
 use crate::completions::tool::{Tool, ToolCall};
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -18,9 +18,9 @@ pub(super) fn found(answer: &str, is_whole: bool) -> (String, Vec<String>) {
     let (mut text, mut calls, mut rest) = (String::new(), Vec::new(), answer);
     let tools = tools();
     while let Some(c) = rest.chars().next() {
-        if let Some((opener, read)) = opener_at(rest) {
+        if let Some(opener) = opener_of(rest) {
             let after = &rest[opener.len()..];
-            if let Some((read, left)) = read(opener, after, &tools, is_whole) {
+            if let Some((read, left)) = super::read(opener, after, &tools, is_whole) {
                 assert!(!read.is_empty() && after.ends_with(left), "{answer:?}");
                 calls.extend(read.into_iter().map(shown));
                 rest = left;
@@ -242,7 +242,6 @@ fn json_between_marks() {
         ),
         ("<|tool_call|><tool_call>[{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}]", "", &[LS]),
         ("<|tool_call|>{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}<|/tool_call|>ok", "ok", &[LS]),
-        ("functools[{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}]", "", &[LS]),
         ("<TOOLCALL>[{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}]</TOOLCALL>", "", &[LS]),
         (
             "<TOOLCALL>[{\"name\": \"Bash\", \"arguments\": {\"command\": oops}}]</TOOLCALL>.",
@@ -255,7 +254,6 @@ fn json_between_marks() {
             &[LS],
         ),
         ("<seed:tool_call>\n<function=Bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</seed:tool_call>", "", &[LS]),
-        ("import functools\nfunctools[0]", "import functools\nfunctools[0]", &[]),
         ("a <TOOLCALL> of", "a <TOOLCALL> of", &[]),
         ("<|START_ACTION|>[]<|END_ACTION|>", "<|START_ACTION|>[]<|END_ACTION|>", &[]),
     ]);

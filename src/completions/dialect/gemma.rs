@@ -14,9 +14,6 @@ const CALL_FENCE: &str = "```tool_call";
 
 pub(super) const OPENERS: &[&str] = &[GEMMA_4, FUNCTION_GEMMA, CODE_FENCE, CALL_FENCE];
 
-/// The name of the channel is part of the thinking: `<|channel>thought`.
-pub(in crate::completions) const THINKING: &[(&str, &str)] = &[("<|channel>", "<channel|>")];
-
 /// Marks that Gemma 4 writes once more behind a call (`ollama` model/parsers/gemma4.go).
 const NOISE: [&str; 2] = ["<tool_call|>", "<|tool_response>"];
 

@@ -2,18 +2,13 @@
 
 use super::between::json_calls;
 use super::hermes;
-use super::marks::TOOL_CALL;
 use crate::completions::tool::{Tool, ToolCall};
 
 pub(super) const OPENERS: &[&str] = &["<|tool_call|>"];
 
-/// Granite 3.2.
-pub(in crate::completions) const THINKING: &[(&str, &str)] =
-    &[("Here is my thought process:", "Here is my response:"), ("Here's my thought process:", "Here's my response:")];
-
 pub(super) fn read<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
     // Granite 3.3 writes both marks.
-    if let Some(after) = after.trim_start().strip_prefix(TOOL_CALL) {
+    if let Some(after) = after.trim_start().strip_prefix("<tool_call>") {
         return hermes::read(after, tools, is_whole);
     }
     json_calls(opener, after, "<|/tool_call|>", tools, is_whole)

@@ -6,11 +6,11 @@ use super::unreadable;
 use crate::completions::tool::{Tool, ToolCall};
 
 pub(super) fn read<'t>(after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
-    match read_json(after.trim_start(), is_whole) {
-        Some((value, left)) => Some((calls_of(value, tools)?, without(left, TOOL_CALL_END))),
-        None => {
-            let (body, left) = up_to(after, TOOL_CALL_END);
-            Some((vec![unreadable(body, tools)?], left))
-        }
+    if let Some((value, left)) = read_json(after.trim_start(), is_whole) {
+        return Some((calls_of(value, tools)?, without(left, TOOL_CALL_END)));
     }
+    let (body, left) = up_to(after, TOOL_CALL_END);
+    let is_ended = body.len() + left.len() < after.len() || body.trim_end().ends_with('}');
+    // Text behind the call shows that it is none.
+    (is_ended || !is_whole).then(|| Some((vec![unreadable(body, tools)?], left)))?
 }

@@ -12,9 +12,6 @@ const END: &str = "<|tool_call_end|>";
 
 pub(super) const OPENERS: &[&str] = &["<|tool_calls_section_begin|>", "<|tool_call_section_begin|>", BEGIN];
 
-/// Kimi VL and Kimi Dev.
-pub(in crate::completions) const THINKING: &[(&str, &str)] = &[("◁think▷", "◁/think▷")];
-
 /// No name is longer.
 const LONGEST_NAME: usize = 200;
 
