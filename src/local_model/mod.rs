@@ -5,4 +5,5 @@ pub(crate) mod context;
 pub(crate) mod model;
 pub(crate) mod recovery;
 pub(crate) mod request;
+pub(crate) mod server_memory;
 pub(crate) mod unload;
