@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
+use crate::local_model::served::ServerKind;
 use crate::os::atomic_file::{open_private, replace_private};
 
 /// A server may be updated, or started with other options: what is older is found out again.
@@ -29,7 +30,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// What is known of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerMemory {
-    /// Without a home folder there is none.
+    /// Without a home folder, or an address, there is none.
     dir: Option<PathBuf>,
     server: String,
 }
@@ -48,6 +49,11 @@ pub(crate) struct KnownModel {
     pub window: Option<u32>,
     /// Whether the server itself refuses what does not fit.
     pub is_checked: bool,
+    /// The context is the server's default: it has said nothing of this model.
+    pub is_assumed: bool,
+    /// The user was told of that.
+    pub is_told: bool,
+    pub server: ServerKind,
     /// Whether its answers begin with thinking that has no opening tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinks_unopened: Option<bool>,
@@ -77,8 +83,11 @@ struct Dated {
 }
 
 impl ServerMemory {
-    pub(crate) fn new(context: &Context, endpoint: &Endpoint) -> ServerMemory {
-        ServerMemory { dir: context.state_dir().ok(), server: endpoint.shown() }
+    /// Of the server that the settings name.
+    pub(crate) fn new(context: &Context) -> ServerMemory {
+        let server = Endpoint::new(context).map(|endpoint| endpoint.shown());
+        let dir = context.state_dir().ok().filter(|_| server.is_ok());
+        ServerMemory { dir, server: server.unwrap_or_default() }
     }
 
     /// What this server does not take.
@@ -119,7 +128,7 @@ impl ServerMemory {
         self.change(|server| drop(server.models.remove(name)));
     }
 
-    /// Forgets all models: the server is about to be started.
+    /// Forgets all models: the server was started anew.
     pub(crate) fn forget_models(&self) {
         self.change(|server| server.models.clear());
     }
