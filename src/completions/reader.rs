@@ -275,3 +275,6 @@ impl<'t> Reader<'t> {
 fn cut(reason: impl Into<String>) -> CompletionError {
     CompletionError::Cut { reason: reason.into(), partial: String::new() }
 }
+
+#[cfg(test)]
+mod tests;
