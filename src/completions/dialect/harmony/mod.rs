@@ -5,7 +5,6 @@
 
 mod begins;
 mod call;
-mod code;
 mod header;
 mod lexer;
 mod messages;
