@@ -44,6 +44,7 @@ const FAMILIES: &[(&[&str], Read)] = &[
     (qwen_coder::OPENERS, qwen_coder::read),
     (mistral::OPENERS, mistral::read),
     (llama::OPENERS, llama::read),
+    (harmony::late::OPENERS, harmony::late::read),
     (gemma::OPENERS, gemma::read),
     (deepseek::OPENERS, deepseek::read),
     (invoke::OPENERS, invoke::read),

@@ -6,6 +6,7 @@
 mod begins;
 mod call;
 mod header;
+pub(super) mod late;
 mod lexer;
 mod messages;
 mod unmarked;
