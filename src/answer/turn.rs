@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -12,9 +12,9 @@ use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
-use crate::local_model::model::{HubCache, Model};
+use crate::local_model::context;
+use crate::local_model::model::{Model, Models};
 use crate::local_model::request::RequestSettings;
-use crate::local_model::{context, model};
 use crate::server::Server;
 use crate::server::probe::ServerState;
 use crate::server::progress::StartProgress;
@@ -31,11 +31,9 @@ pub(super) struct Shared {
     pub reporter: Mutex<Reporter>,
     pub server: Server,
     pub settings: RequestSettings,
-    pub hub_cache: HubCache,
+    pub models: Models,
     /// Without a home folder there is none.
     pub flag: Option<Flag>,
-    /// The model, once it is known.
-    pub model: OnceLock<Model>,
     /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
 }
@@ -69,7 +67,7 @@ pub(super) enum TurnOutcome {
 /// Asks, and reports the answer as it comes.
 pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     let Question { turn: id, messages, schema } = question;
-    let mut turn = LocalTurn { shared, id, messages, pinned: 1, budget: None };
+    let mut turn = LocalTurn { shared, id, messages, model: None, pinned: 1, budget: None };
     if let Some((schema, _)) = &schema {
         turn.instruct(schema.instruction());
     }
@@ -91,6 +89,8 @@ struct LocalTurn<'a> {
     shared: &'a Shared,
     id: u64,
     messages: Vec<Message>,
+    /// The model that answers, if that had to be found out.
+    model: Option<Model>,
     /// How many of the last messages are never left out.
     pinned: usize,
     /// How many tokens the request may have, by our estimate.
@@ -103,36 +103,38 @@ impl LocalTurn<'_> {
         is_running && self.shared.flag.as_ref().is_some_and(|flag| flag.read().0 != Backend::Claude)
     }
 
-    /// Finds out which model answers, if its name is printed or its context may be too small, and reports the turn's beginning.
+    /// Finds out which model answers, if its name is asked for or its context may be too small, and reports the turn's beginning.
     fn prepare(&mut self) -> Result<()> {
-        let is_named = self.shared.reporter().names_the_model();
-        let may_be_too_long = self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE;
-        if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
-            // If it could not be found out, the next turn tries again.
-            if let Some(model) = self.find_model(is_named)? {
-                let _ = self.shared.model.set(model);
-            }
+        let is_shown = self.shared.reporter().names_the_model();
+        if is_shown || self.may_be_too_long() {
+            self.model = Some(self.find_model()?);
+        } else if self.shared.settings.model.is_none() {
+            self.model = Some(self.shared.models.find()?);
         }
         self.report_init();
         self.fit()
     }
 
-    fn find_model(&self, is_named: bool) -> Result<Option<Model>> {
-        let Shared { server, settings, hub_cache, .. } = self.shared;
-        if let Some(model) = model::by_settings(settings, server.endpoint(), hub_cache, is_named) {
-            return Ok(Some(model));
+    fn may_be_too_long(&self) -> bool {
+        self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE
+    }
+
+    fn find_model(&self) -> Result<Model> {
+        let Shared { server, models, .. } = self.shared;
+        let model = models.find()?;
+        if model.is_known || model.window.is_some() || !server.is_ours() && server.state() != ServerState::Loading {
+            return Ok(model);
         }
-        if server.is_ours() || server.state() == ServerState::Loading {
-            let mut progress = StartProgress::new(&self.shared.applet, server, false);
-            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
-        }
-        Ok(model::by_server(settings, server.endpoint(), hub_cache))
+        let mut progress = StartProgress::new(&self.shared.applet, server, false);
+        server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
+        models.forget();
+        models.find()
     }
 
     fn report_init(&self) {
         let mut reporter = self.shared.reporter();
         if reporter.is_running(self.id) {
-            if let Some(model) = self.shared.model.get() {
+            if let Some(model) = &self.model {
                 reporter.session.model.clone_from(&model.name);
                 reporter.session.window = model.window.unwrap_or_default();
             }
@@ -152,6 +154,9 @@ impl LocalTurn<'_> {
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
+            if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
+                request.model = id;
+            }
             let mut progress = StartProgress::new(&self.shared.applet, server, false);
             let mut listener = TurnListener { shared: self.shared, turn: self.id };
             let begun = Instant::now();
@@ -169,8 +174,8 @@ impl LocalTurn<'_> {
     /// At most what fits after the conversation, since not every server limits that itself.
     fn max_tokens(&self) -> u32 {
         let wanted = self.shared.settings.max_tokens;
-        match self.shared.model.get() {
-            Some(Model { window: Some(window), is_checked: false, .. }) => {
+        match &self.model {
+            Some(Model { window: Some(window), is_checked: false, is_assumed: false, .. }) => {
                 let left = (*window as usize).saturating_sub(context::estimate(&self.messages)).max(1);
                 wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
             }
@@ -218,19 +223,32 @@ impl LocalTurn<'_> {
     /// Leaves out the oldest messages that do not fit the model's context. If a server checks the length itself, its word counts
     /// and not our estimate.
     fn fit(&mut self) -> Result<()> {
-        let Some(Model { window: Some(window), is_checked, .. }) = self.shared.model.get() else { return Ok(()) };
-        let window = *window as usize;
-        let reserved = (self.shared.settings.max_tokens as usize).min(window / 2);
-        let budget = *self.budget.get_or_insert(window - reserved);
-        self.trim(budget, window);
-        if context::estimate(&self.messages) > window && !is_checked {
-            return Err(Error::PromptTooLong { prompt: None, window: Some(window as u64) });
+        let Some(mut window) = self.model.as_ref().and_then(|model| model.window) else { return Ok(()) };
+        if context::estimate(&self.messages) > self.budget_in(window) {
+            let model = self.shared.models.find_again()?;
+            if let Some(line) = self.shared.models.assumption() {
+                warn(&self.shared.applet, &line);
+            }
+            window = model.window.unwrap_or(window);
+            self.model = Some(model);
+        }
+        let budget = *self.budget.get_or_insert(self.budget_in(window));
+        self.trim(budget, window as usize);
+        let is_lenient = self.model.as_ref().is_none_or(|model| model.is_checked || model.is_assumed);
+        if context::estimate(&self.messages) > window as usize && !is_lenient {
+            return Err(Error::PromptTooLong { prompt: None, window: Some(window.into()) });
         }
         Ok(())
     }
 
+    /// How many tokens a conversation may have in this context.
+    fn budget_in(&self, window: u32) -> usize {
+        (window - self.shared.settings.max_tokens.min(window / 2)) as usize
+    }
+
     /// Leaves out more messages, after the server has refused the prompt as too long.
     fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
+        self.shared.models.learn_window(window.unwrap_or_default());
         let length = context::estimate(&self.messages);
         let budget = match (prompt, window) {
             (Some(prompt), Some(window)) if prompt > 0 => {

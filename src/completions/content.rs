@@ -1,7 +1,7 @@
 //! The text of an answer, told apart: thinking, what the caller sees, and calls.
 
 use crate::completions::dialect::harmony::{self, Harmony};
-use crate::completions::dialect::marks::{is_begun, is_turn_end, opener_of, places};
+use crate::completions::dialect::marks::{is_begun, is_fence, is_turn_end, opener_of, places};
 use crate::completions::dialect::prose::Prose;
 use crate::completions::dialect::{bare_calls, begins_bare, trailing_calls};
 use crate::completions::thinking;
@@ -221,9 +221,9 @@ impl<'t> Content<'t> {
         for at in places(&self.withheld) {
             let rest = &self.withheld[at..];
             let marks = thinking::opened_by(rest);
-            let is_opener = has_tools && opener_of(rest).is_some();
+            let opener = opener_of(rest).filter(|_| has_tools);
             let is_open = is_begun(rest, has_tools) || thinking::is_begun(rest) || is_turn_end(rest);
-            if marks.is_none() && !is_opener && !is_open {
+            if marks.is_none() && opener.is_none() && !is_open {
                 continue;
             }
             self.prose.push(&self.withheld[told..at]);
@@ -233,7 +233,9 @@ impl<'t> Content<'t> {
             }
             match marks {
                 _ if !self.prose.is_plain() => {}
-                _ if is_opener => return (at, Some(Mark::Call)),
+                _ if opener.is_some_and(|opener| !is_fence(opener) || self.prose.is_at_beginning()) => {
+                    return (at, Some(Mark::Call));
+                }
                 Some((open, close)) if self.prose.is_at_line_start() => return (at, Some(Mark::Thinking { open, close })),
                 _ => {}
             }

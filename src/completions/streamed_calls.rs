@@ -78,7 +78,8 @@ impl<'t> StreamedCalls<'t> {
         }
         let is_offered = |name: &str| self.tools.iter().any(|tool| tool.name == name);
         let has_other_name = piece.name != call.name && is_offered(&call.name) && is_offered(&piece.name);
-        let is_repeated = call.arguments.trim() == piece.arguments.trim();
+        // Who numbers no calls sends each of them once.
+        let is_repeated = piece.index.is_some() && call.arguments.trim() == piece.arguments.trim();
         has_other_name || call.object.has_come && piece.arguments.trim_start().starts_with('{') && !is_repeated
     }
 

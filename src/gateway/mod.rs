@@ -9,6 +9,7 @@ mod api_error;
 mod client;
 mod conversation;
 mod events;
+mod fit;
 mod http;
 mod message;
 mod reply;

@@ -9,14 +9,14 @@ use serde_json::{Map, Value, json};
 
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::conversation::{drop_images, has_images};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
 use crate::local_model::ask::only_served_model;
-use crate::local_model::model::{HubCache, Model, by_server, by_settings};
+use crate::local_model::model::Models;
 use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
@@ -27,27 +27,22 @@ use crate::state::flag::{Backend, Flag};
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// The least that must be left for an answer, in tokens.
-const SHORTEST_ANSWER: usize = 256;
-
 /// The local server, and what is known of it.
 pub(crate) struct Upstream {
     client: Client,
     server: Server,
     settings: RequestSettings,
-    hub_cache: HubCache,
+    pub(super) models: Models,
     flag: Option<Flag>,
-    /// Which model answers, once that is known.
-    model: std::sync::OnceLock<Model>,
     /// Whether the caller's `temperature` counts.
     passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
     takes_no_images: AtomicBool,
     takes_no_system: AtomicBool,
-    has_warned: AtomicBool,
+    pub(super) has_warned: AtomicBool,
     /// The context that the server has told when it refused.
-    told_window: AtomicU64,
+    pub(super) told_window: AtomicU64,
 }
 
 impl Upstream {
@@ -62,11 +57,10 @@ impl Upstream {
         let client = client.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
         Ok(Upstream {
             client,
+            models: Models::new(context, &server, &settings),
             server,
             settings,
-            hub_cache: HubCache::new(context),
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
-            model: std::sync::OnceLock::new(),
             passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             takes_no_images: AtomicBool::new(false),
@@ -74,27 +68,6 @@ impl Upstream {
             has_warned: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
-    }
-
-    /// The model that answers, as far as it is known.
-    pub(crate) async fn model(self: &Arc<Upstream>) -> Option<Model> {
-        if self.model.get().is_none() {
-            let this = self.clone();
-            let found = tokio::task::spawn_blocking(move || {
-                let Upstream { settings, server, hub_cache, .. } = &*this;
-                by_settings(settings, server.endpoint(), hub_cache, true)
-                    .or_else(|| by_server(settings, server.endpoint(), hub_cache))
-            });
-            if let Ok(Some(model)) = found.await {
-                let _ = self.model.set(model);
-            }
-        }
-        self.model.get().cloned()
-    }
-
-    /// The name of the model that answers.
-    pub(crate) async fn model_name(self: &Arc<Upstream>) -> String {
-        self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
     }
 
     /// Asks, and gives the request as it was sent in the end, with the answer that begins.
@@ -106,16 +79,17 @@ impl Upstream {
         request: &MessagesRequest,
     ) -> std::result::Result<(MessagesRequest, StreamingResponse), ApiError> {
         let (mut size, mut sized) = (Size::Full, request.clone());
-        let mut limited = self.limit(&mut sized).await;
-        let (mut tried, mut model) = (Tried::default(), None);
+        let mut model = self.model().await?.id;
+        let mut limited = self.limit(&mut sized).await?;
+        let mut tried = Tried::default();
         loop {
             if self.takes_no_images.load(Relaxed) {
                 drop_images(&mut sized.messages);
             }
             let folds_system = self.takes_no_system.load(Relaxed);
-            let outcome = match limited {
+            let outcome = match &limited {
                 Ok(()) => self.send(self.body(&sized, model.as_deref(), folds_system)).await,
-                Err(too_long) => Err(too_long),
+                Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(*prompt), window: Some(*window) }),
             };
             let failure = match outcome {
                 Ok(answer) => {
@@ -127,6 +101,9 @@ impl Upstream {
             let smaller = match failure {
                 CompletionError::TooLong { window, .. } => {
                     self.told_window.store(window.unwrap_or_default(), Relaxed);
+                    if limited.is_ok() {
+                        self.models.learn_window(window.unwrap_or_default());
+                    }
                     shrink::next_smaller(request, size, &self.appended)
                 }
                 _ => None,
@@ -142,14 +119,18 @@ impl Upstream {
             tried.add(remedy);
             limited = Ok(());
             match (remedy, smaller) {
-                (Remedy::StartServer { .. }, _) => self.ensure_up().await?,
+                (Remedy::StartServer { .. }, _) => {
+                    self.ensure_up().await?;
+                    model = self.model().await?.id.or(model);
+                    limited = self.limit(&mut sized).await?;
+                }
                 (Remedy::NameModel { refusal }, _) => model = Some(self.only_served_model(refusal.into()).await?),
                 (Remedy::FoldSystem, _) => self.takes_no_system.store(true, Relaxed),
                 (Remedy::DropResponseFormat, _) => sized.format = None,
                 (Remedy::DropImages, _) => self.takes_no_images.store(true, Relaxed),
                 (Remedy::Shrink, Some((smaller_size, smaller))) => {
                     (size, sized) = (smaller_size, MessagesRequest { format: sized.format, ..smaller });
-                    limited = self.limit(&mut sized).await;
+                    limited = self.limit(&mut sized).await?;
                 }
                 (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
             }
@@ -168,20 +149,6 @@ impl Upstream {
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
         }
-    }
-
-    /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, request: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
-        let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
-        let (window, prompt) = (window as usize, shrink::estimate(request));
-        if !is_checked {
-            let left = window.saturating_sub(prompt);
-            if left < SHORTEST_ANSWER {
-                return Err(CompletionError::TooLong { prompt: Some(prompt as u64), window: Some(window as u64) });
-            }
-            request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
-        }
-        Ok(())
     }
 
     fn body(&self, request: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
@@ -244,6 +211,7 @@ impl Upstream {
         let this = self.clone();
         let up = tokio::task::spawn_blocking(move || {
             let mut progress = StartProgress::new(super::NAME, &this.server, false);
+            this.models.forget();
             this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {
@@ -262,18 +230,6 @@ impl Upstream {
         match found.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
             Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
-        }
-    }
-
-    fn warn_if_lean(&self, size: Size) {
-        if size != Size::Full && !self.has_warned.swap(true, Relaxed) {
-            let window = self.told_window.load(Relaxed);
-            let window = if window > 0 { Some(window) } else { self.model.get().and_then(|model| model.window.map(u64::from)) };
-            let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
-            warn(
-                super::NAME,
-                &format!("the whole request does not fit the local model's context{context}: short instructions and fewer tools"),
-            );
         }
     }
 }

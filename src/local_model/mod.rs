@@ -2,7 +2,11 @@
 
 pub(crate) mod ask;
 pub(crate) mod context;
+pub(crate) mod hub_cache;
 pub(crate) mod model;
 pub(crate) mod recovery;
 pub(crate) mod request;
+pub(crate) mod served;
+pub(crate) mod server_memory;
 pub(crate) mod unload;
+pub(crate) mod window;

@@ -8,6 +8,7 @@ use crate::completions::chat::{Message, Request};
 use crate::completions::endpoint::Timeouts;
 use crate::context::Context;
 use crate::error::Result;
+use crate::local_model::server_memory::ServerMemory;
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
@@ -24,6 +25,8 @@ pub(crate) struct RequestSettings {
     pub window: Option<u32>,
     /// How long to wait for the server.
     pub timeouts: Timeouts,
+    /// What is known of the server.
+    pub memory: ServerMemory,
     temperature: f64,
     extra: Map<String, Value>,
 }
@@ -42,6 +45,7 @@ impl RequestSettings {
             timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
             model: settings.model()?,
+            memory: ServerMemory::new(context),
         })
     }
 

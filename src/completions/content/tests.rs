@@ -140,6 +140,9 @@ fn what_only_looks_like_a_call_stays_text() {
         &format!("He said: “{call}"),
         &format!("Like this:\n\n    {call}"),
         "```json\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}\n```",
+        // Gemma 3's own fence is one only where nothing else is said.
+        "The log:\n```tool_code\nBash(command=\"ls\")\n```",
+        "The log:\n```tool_call\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}\n```",
         // Not the answer's end.
         &format!("{call} is how a call looks."),
         &format!("{call}\nI have not run it."),

@@ -1,6 +1,7 @@
 //! GLM: `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>…</tool_call>`.
 
-use super::marks::{TOOL_CALL_END, up_to};
+use super::between::Body;
+use super::marks::{TOOL_CALL, TOOL_CALL_END};
 use super::typed;
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
@@ -9,19 +10,18 @@ const KEY: &str = "<arg_key>";
 const VALUE_END: &str = "</arg_value>";
 
 pub(super) fn read<'t>(after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
-    let (body, left) = up_to(after, TOOL_CALL_END);
+    let Body { text: body, left, is_closed } = Body::of(TOOL_CALL, after, TOOL_CALL_END);
     let (before, pairs) = body.split_once(KEY).map_or((body, None), |(before, _)| (before, Some(&body[before.len()..])));
     let name = offered_name(tools, before.trim());
-    let is_ended = body.len() + left.len() < after.len();
     let call = |arguments| Some((vec![ToolCall { name: name.clone(), arguments }], left));
     let Some(pairs) = pairs else {
         // A tool without arguments.
-        return if is_ended && tools.iter().any(|tool| tool.name == name) { call(Ok(Default::default())) } else { None };
+        return if is_closed && tools.iter().any(|tool| tool.name == name) { call(Ok(Default::default())) } else { None };
     };
     if name.is_empty() || name.contains(char::is_whitespace) {
         return None;
     }
-    if !is_ended {
+    if !is_closed {
         return match pairs.trim_end().ends_with(VALUE_END) {
             true if is_whole => call(Ok(arguments(pairs, &name, tools))),
             // Text that follows shows that it is none.

@@ -2,6 +2,9 @@
 
 use super::FAMILIES;
 
+/// What begins the calls of several families.
+pub(super) const TOOL_CALL: &str = "<tool_call>";
+
 /// What ends a call that `<tool_call>` began.
 pub(super) const TOOL_CALL_END: &str = "</tool_call>";
 
@@ -29,6 +32,11 @@ fn openers() -> impl Iterator<Item = &'static str> {
 /// The opener that stands at the beginning of a text.
 pub(in crate::completions) fn opener_of(text: &str) -> Option<&'static str> {
     openers().find(|opener| text.starts_with(opener))
+}
+
+/// Whether an opener is a fence: it counts only where the answer begins, since text before it shows what it holds.
+pub(in crate::completions) fn is_fence(opener: &str) -> bool {
+    opener.starts_with('`')
 }
 
 /// Whether an opener, or the end of a turn, may begin with this text, which is shorter.
@@ -61,20 +69,6 @@ pub(in crate::completions) fn without_turn_ends(text: &str) -> &str {
 pub(in crate::completions) fn is_turn_end(text: &str) -> bool {
     const LONGEST: usize = 500;
     text.len() < LONGEST && TURN_ENDS.iter().any(|end| text.starts_with(end)) && without_turn_ends(text).is_empty()
-}
-
-/// What stands before `end`, and what behind it; all of it if there is none.
-pub(super) fn cut<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
-    text.split_once(end).unwrap_or((text, ""))
-}
-
-/// The same, but another call ends it too.
-pub(super) fn up_to<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
-    let limit = first_opener(text).map_or(text.len(), |(at, _)| at);
-    match text[..limit].split_once(end) {
-        Some((before, _)) => (before, &text[before.len() + end.len()..]),
-        None => text.split_at(limit),
-    }
 }
 
 pub(super) fn without<'t>(text: &'t str, end: &str) -> &'t str {

@@ -32,7 +32,7 @@ pub(crate) use json::read_arguments;
 use serde_json::Value;
 
 use crate::completions::tool::{Tool, ToolCall, offered_name};
-use marks::{first_opener, without_turn_ends};
+use marks::{TOOL_CALL, first_opener, is_fence, without_turn_ends};
 use prose::Prose;
 
 /// Reads the calls behind an opener, and gives the text after them. None: it is no call. `is_whole`: nothing was cut off.
@@ -40,7 +40,7 @@ type Read = for<'t> fn(opener: &str, after: &'t str, tools: &[Tool], is_whole: b
 
 /// What begins the calls of a family, wherever it stands.
 const FAMILIES: &[(&[&str], Read)] = &[
-    (&["<tool_call>"], read_tool_call),
+    (&[TOOL_CALL], read_tool_call),
     (qwen_coder::OPENERS, qwen_coder::read),
     (mistral::OPENERS, mistral::read),
     (llama::OPENERS, llama::read),
@@ -89,7 +89,7 @@ pub(super) fn trailing_calls(text: &str, mut prose: Prose, tools: &[Tool], is_wh
         if run.is_none() {
             prose.push(&text[told..found]);
             told = found;
-            if !prose.is_plain() {
+            if !prose.is_plain() || is_fence(opener) && !prose.is_at_beginning() {
                 at = found + opener.len();
                 continue;
             }

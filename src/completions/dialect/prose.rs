@@ -79,6 +79,11 @@ impl Prose {
         self.is_blank && self.run.1 == 0
     }
 
+    /// Whether nothing but white space has come.
+    pub(in crate::completions) fn is_at_beginning(&self) -> bool {
+        !self.has_begun && self.is_at_line_start()
+    }
+
     fn is_indented_code(&self) -> bool {
         self.has_begun && self.indent >= CODE_INDENT && (self.is_after_blank || self.is_after_indented)
     }
