@@ -27,6 +27,5 @@ pub(super) fn read<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: b
             call["name"] = name;
         }
     }
-    let calls = calls_of(value, tools).filter(|calls| !calls.is_empty())?;
-    Some((calls, without(left, END)))
+    Some((calls_of(value, tools)?, without(left, END)))
 }

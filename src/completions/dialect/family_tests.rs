@@ -262,20 +262,6 @@ fn json_between_marks() {
 }
 
 #[test]
-fn harmony_behind_a_text() {
-    let call =
-        "<|start|>assistant<|channel|>commentary to=functions.Bash <|constrain|>json<|message|>{\"command\":\"ls\"}<|call|>";
-    let thinking = "<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>";
-    let text = format!("{call} is a call.");
-    check(&[
-        (&format!("I look.{call}"), "I look.", &[LS]),
-        (&format!("I look.<|end|>{thinking}{call}"), "I look.", &[LS]),
-        ("I look.<|channel|>commentary to=functions.Bash<|message|>{\"command\":\"ls\"}", "I look.", &[LS]),
-    ]);
-    assert_eq!(found(&text, true), (text.clone(), vec![]));
-}
-
-#[test]
 fn nothing_but_calls() {
     let calls = |answer: &str| super::bare_calls(answer, &tools()).map(|calls| calls.into_iter().map(shown).collect::<Vec<_>>());
     let begins = |answer: &str| super::begins_bare(answer, &tools());

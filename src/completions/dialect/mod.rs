@@ -44,7 +44,6 @@ const FAMILIES: &[(&[&str], Read)] = &[
     (qwen_coder::OPENERS, qwen_coder::read),
     (mistral::OPENERS, mistral::read),
     (llama::OPENERS, llama::read),
-    (harmony::late::OPENERS, harmony::late::read),
     (gemma::OPENERS, gemma::read),
     (deepseek::OPENERS, deepseek::read),
     (invoke::OPENERS, invoke::read),
@@ -132,5 +131,7 @@ fn unreadable(text: &str, tools: &[Tool]) -> Option<ToolCall> {
 
 #[cfg(test)]
 mod family_tests;
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
