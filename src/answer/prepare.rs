@@ -89,6 +89,7 @@ pub(super) fn prepare<'a>(
         settings,
         flag: Flag::new(context).ok(),
         has_warned: AtomicBool::new(false),
+        has_warned_of_markup: AtomicBool::new(false),
     };
     Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
+use crate::completions::markup::markup_warning;
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
 use crate::local_model::context;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub flag: Option<Flag>,
     /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
+    /// The user has been warned of control tokens in an answer.
+    pub has_warned_of_markup: AtomicBool,
 }
 
 impl Shared {
@@ -154,6 +157,7 @@ impl LocalTurn<'_> {
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
+            request.thinks_unopened = self.shared.models.thinks_unopened();
             if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
                 request.model = id;
             }
@@ -162,11 +166,23 @@ impl LocalTurn<'_> {
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
+                    self.learn(&answer);
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
                 }
                 Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn learn(&self, answer: &Answer) {
+        if let Some(is_unopened) = answer.thinks_unopened {
+            self.shared.models.learn_thinking(is_unopened);
+        }
+        if let Some(token) = &answer.unknown_markup {
+            if !self.shared.has_warned_of_markup.swap(true, Relaxed) {
+                warn(&self.shared.applet, &markup_warning(token));
             }
         }
     }
