@@ -17,6 +17,7 @@ mod ledger;
 mod lines;
 mod process_state;
 mod quirks;
+mod refusals;
 mod search;
 mod server_life;
 mod sessions;

@@ -8,3 +8,4 @@ pub(crate) mod failure;
 pub(crate) mod sse;
 pub(crate) mod thinking;
 pub(crate) mod tool;
+pub(crate) mod untaken;

@@ -11,6 +11,7 @@ mod conversation;
 mod events;
 mod http;
 mod message;
+mod question;
 mod reply;
 mod request;
 mod router;

@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod context;
 pub(crate) mod model;
 pub(crate) mod recovery;
+pub(crate) mod refused;
 pub(crate) mod request;
 pub(crate) mod server_memory;
 pub(crate) mod unload;

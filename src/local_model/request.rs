@@ -5,9 +5,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::completions::chat::{Message, Request};
-use crate::completions::endpoint::Timeouts;
+use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::failure::{CompletionError, names};
 use crate::context::Context;
 use crate::error::Result;
+use crate::local_model::refused::Refused;
+use crate::local_model::server_memory::ServerMemory;
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
@@ -24,6 +27,10 @@ pub(crate) struct RequestSettings {
     pub window: Option<u32>,
     /// How long to wait for the server.
     pub timeouts: Timeouts,
+    /// How often to ask again after a refusal that may pass.
+    pub retries: u32,
+    /// What the server does not take.
+    pub refused: Refused,
     temperature: f64,
     extra: Map<String, Value>,
 }
@@ -35,19 +42,25 @@ impl RequestSettings {
     /// If one of them cannot be used.
     pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
         let settings = &context.settings;
+        let model = settings.model()?;
+        let memory = ServerMemory::new(context, &Endpoint::new(context)?);
         Ok(RequestSettings {
+            retries: settings.local_retries()?,
+            refused: Refused::new(memory, model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
             extra: settings.extra_body()?,
             window: settings.window()?,
             max_tokens: settings.max_tokens()?,
             timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
-            model: settings.model()?,
+            model,
         })
     }
 
     /// A request for an answer to `messages`.
     pub(crate) fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
-        Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone())
+        let mut request = Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone());
+        request.left_out = self.refused.known();
+        request
     }
 
     /// The model's name as the server is given it.
@@ -63,5 +76,22 @@ impl RequestSettings {
     /// What the user wants added to each request's body.
     pub(crate) fn extra(&self) -> &Map<String, Value> {
         &self.extra
+    }
+
+    /// A failure that is about the user's own addition: to leave that out in silence is not ours.
+    pub(crate) fn if_about_extra(&self, failure: CompletionError) -> CompletionError {
+        let refusal = match &failure {
+            CompletionError::Untaken { refusal, .. } | CompletionError::Refusal(refusal) => refusal,
+            _ => return failure,
+        };
+        let is_of_request = matches!(refusal.status, 400 | 422 | 500);
+        let words = refusal.line.to_lowercase();
+        let key = self.extra.keys().find(|key| is_of_request && names(&words, &key.to_lowercase())).cloned();
+        match (key, failure) {
+            (Some(key), CompletionError::Untaken { refusal, .. } | CompletionError::Refusal(refusal)) => {
+                CompletionError::ExtraUntaken { key, refusal }
+            }
+            (_, failure) => failure,
+        }
     }
 }
