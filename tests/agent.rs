@@ -4,6 +4,7 @@ mod credentials;
 mod dialects;
 mod inside;
 mod life;
+mod quoted;
 mod sdk;
 mod sessions;
 mod terminal;

@@ -9,6 +9,7 @@ mod failures;
 mod fuzz;
 mod http;
 mod network;
+mod refusals;
 mod requests;
 
 /// What `scripts/test.sh --quick` leaves out.

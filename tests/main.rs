@@ -18,6 +18,7 @@ mod ledger;
 mod lines;
 mod process_state;
 mod quirks;
+mod refusals;
 mod search;
 mod server_life;
 mod sessions;

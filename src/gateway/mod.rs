@@ -12,6 +12,7 @@ mod events;
 mod fit;
 mod http;
 mod message;
+mod question;
 mod reply;
 mod request;
 mod router;

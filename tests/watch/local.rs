@@ -30,10 +30,11 @@ fn lacks() -> Vec<Lack> {
         },
         Lack { stub: Stub::raw(sse(&end("stop"))), url: None, window: "", said: "the local model gave an empty answer".into() },
         Lack {
-            stub: Stub::raw("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy"),
+            stub: Stub::raw("HTTP/1.1 503 X\r\nRetry-After: 0\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbusy"),
             url: None,
             window: "",
-            said: "the local server refused: HTTP 503: busy".into(),
+            said: "the local server refused: HTTP 503: busy (run it again later, or raise LOCAL_LLM_RETRIES to wait longer)"
+                .into(),
         },
     ]
 }
