@@ -3,6 +3,7 @@
 
 mod answers;
 mod caller;
+mod dialects;
 mod events;
 mod failures;
 mod fuzz;
