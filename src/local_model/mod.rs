@@ -8,5 +8,6 @@ pub(crate) mod recovery;
 pub(crate) mod request;
 pub(crate) mod served;
 pub(crate) mod server_memory;
+pub(crate) mod truncation;
 pub(crate) mod unload;
 pub(crate) mod window;
