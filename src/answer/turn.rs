@@ -190,7 +190,7 @@ impl LocalTurn<'_> {
             let answer = self.ask(Some(schema.response_format()))?;
             let mismatch = match schema.check(&answer.text) {
                 Ok(value) => {
-                    let Answer { text, is_cut_by_limit, usage } = answer;
+                    let Answer { text, is_cut_by_limit, usage, .. } = answer;
                     return Ok(TurnOutcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, usage }));
                 }
                 Err(mismatch) => mismatch,

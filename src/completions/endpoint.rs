@@ -219,6 +219,11 @@ pub(crate) fn short_body(response: &mut Response<Body>) -> String {
 /// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
 /// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
 pub(crate) fn error_line(status: u16, body: &str) -> String {
+    message_of(body).map_or_else(|| format!("HTTP {status} and no reason"), |message| format!("HTTP {status}: {message}"))
+}
+
+/// The same without the status. None if the body says nothing.
+pub(crate) fn message_of(body: &str) -> Option<String> {
     let text = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
             .into_iter()
@@ -228,7 +233,7 @@ pub(crate) fn error_line(status: u16, body: &str) -> String {
     };
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
-    if line.is_empty() || line == "null" { format!("HTTP {status} and no reason") } else { format!("HTTP {status}: {line}") }
+    (!line.is_empty() && line != "null").then_some(line)
 }
 
 fn without_tags(html: &str) -> String {

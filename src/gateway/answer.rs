@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
-use crate::completions::failure::CompletionError;
+use crate::completions::reader::MAX_ANSWER;
 use crate::context::Context;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::events::Events;
 use crate::gateway::message::{End, Piece, Sink, Whole};
-use crate::gateway::reply::{MAX_ANSWER, Reply, ReplyEnd, UnmadeCall};
+use crate::gateway::reply::{Reply, ReplyEnd, UnmadeCall};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
@@ -61,11 +61,12 @@ impl Recipient for Whole {
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
     let mut request = request.clone();
     let mut spent = Usage::default();
-    for _ in 0..MAX_FAULTS {
+    for attempt in 1..=MAX_FAULTS {
         let (sent, mut response) = with_pings(out, upstream.ask(&request)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reply = Reply::new(&sent);
+        let mut reply = Reply::new(&sent, None);
         let mut whole = Vec::new();
+        let mut broken = None;
         while reply.wants_more() {
             match with_pings(out, response.chunk()).await {
                 Ok(Some(bytes)) if is_json && whole.len() < MAX_ANSWER => whole.extend_from_slice(&bytes),
@@ -75,32 +76,42 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                     out.flush().await;
                 }
                 Ok(None) => break,
-                Err(error) => return Err(upstream.error_within_answer(error)),
+                Err(error) => {
+                    broken = Some(upstream.failure_within_answer(error));
+                    break;
+                }
             }
         }
-        if is_json {
-            reply.whole(&whole, out);
+        if is_json && broken.is_none() {
+            reply.push_whole(&whole, out);
         }
         drop(response);
-        match reply.end(out) {
-            ReplyEnd::Ended(end) => {
+        match reply.end(broken, out) {
+            ReplyEnd::Ended(end, _) => {
                 spent += end.usage;
-                out.end(End { usage: spent, ..end });
-                out.flush().await;
-                return Ok(());
+                return end_answer(End { usage: spent, ..end }, out).await;
             }
-            ReplyEnd::Faulty(calls, usage) => {
+            ReplyEnd::Faulty { text: Some(text), usage, .. } if attempt == MAX_FAULTS => {
+                // What the model means as a call, or shows as one, is all that it has to say.
+                spent += usage;
+                out.piece(Piece::Text(text));
+                return end_answer(End { reason: "end_turn", sequence: None, usage: spent }, out).await;
+            }
+            ReplyEnd::Faulty { calls, usage, .. } => {
                 spent += usage;
                 out.flush().await;
                 report_unmade(&mut request, calls);
             }
-            ReplyEnd::Empty(is_cut_by_limit) => return Err(upstream.api_error(CompletionError::Empty { is_cut_by_limit })),
-            ReplyEnd::Broken(reason) => {
-                return Err(upstream.api_error(CompletionError::Cut { reason, partial: String::new() }));
-            }
+            ReplyEnd::Failed(failure) => return Err(upstream.api_error(failure)),
         }
     }
     Err(ApiError::bad_answer("the local model calls tools with arguments that are not JSON"))
+}
+
+async fn end_answer(end: End, out: &mut impl Recipient) -> Result<(), ApiError> {
+    out.end(end);
+    out.flush().await;
+    Ok(())
 }
 
 /// Awaits `future` and sends pings meanwhile. Pieces that were not sent yet put off no ping.

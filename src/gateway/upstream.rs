@@ -143,12 +143,12 @@ impl Upstream {
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn error_within_answer(&self, error: ClientError) -> ApiError {
+    pub(crate) fn failure_within_answer(&self, error: ClientError) -> CompletionError {
         let partial = String::new();
-        self.api_error(match error {
+        match error {
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
-        })
+        }
     }
 
     fn body(&self, request: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
