@@ -10,6 +10,7 @@ mod turns;
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -83,6 +84,8 @@ pub(crate) struct Answered {
     pub model: String,
     /// The tokens of all turns.
     pub usage: Usage,
+    /// Whether the server has read only a part of a prompt.
+    pub is_truncated: bool,
 }
 
 impl Answered {
@@ -98,6 +101,7 @@ impl Answered {
             input_tokens: Some(self.usage.input + self.usage.cached),
             output_tokens: Some(self.usage.output),
             exit: Some(self.has_failed.into()),
+            truncated: self.is_truncated,
             ..entry
         }
     }
@@ -261,6 +265,7 @@ impl<'a> Conversation<'a> {
             has_failed: reporter.last_failed() && !is_interrupted,
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
+            is_truncated: self.shared.is_truncated.load(Relaxed),
         }))
     }
 

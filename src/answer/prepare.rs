@@ -89,6 +89,8 @@ pub(super) fn prepare<'a>(
         settings,
         flag: Flag::new(context).ok(),
         has_warned: AtomicBool::new(false),
+        detector: Mutex::default(),
+        is_truncated: AtomicBool::new(false),
     };
     Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }

@@ -62,6 +62,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
     let mut request = request.clone();
     let mut spent = Usage::default();
     for attempt in 1..=MAX_FAULTS {
+        upstream.refuse_if_truncated(&request)?;
         let (sent, mut response) = with_pings(out, upstream.ask(&request)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let mut reply = Reply::new(&sent, None);
@@ -87,7 +88,9 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         }
         drop(response);
         match reply.end(broken, out) {
-            ReplyEnd::Ended(end, _) => {
+            ReplyEnd::Ended(end, learned) => {
+                upstream.note_markup(learned.unknown_markup, end.usage);
+                upstream.check_read(&request, &sent, end.usage).await?;
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
@@ -98,6 +101,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                 return end_answer(End { reason: "end_turn", sequence: None, usage: spent }, out).await;
             }
             ReplyEnd::Faulty { calls, usage, .. } => {
+                upstream.check_read(&request, &sent, usage).await?;
                 spent += usage;
                 out.flush().await;
                 report_unmade(&mut request, calls);

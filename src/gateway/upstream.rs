@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::conversation::{drop_images, has_images};
+use crate::gateway::marks::Marks;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
 use crate::local_model::ask::only_served_model;
@@ -33,6 +34,7 @@ pub(crate) struct Upstream {
     server: Server,
     settings: RequestSettings,
     pub(super) models: Models,
+    pub(super) marks: Marks,
     flag: Option<Flag>,
     /// Whether the caller's `temperature` counts.
     passes_sampling: bool,
@@ -58,6 +60,7 @@ impl Upstream {
         Ok(Upstream {
             client,
             models: Models::new(context, &server, &settings),
+            marks: Marks::new(context),
             server,
             settings,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),

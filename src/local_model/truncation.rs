@@ -4,7 +4,6 @@
 //! the server's own count of the prompt. It is held against two estimates: one that is seldom too short, and one that is
 //! seldom too long. A template that renders no tools makes a prompt shorter too, and that is no truncation.
 
-use crate::local_model::context::tokens;
 use crate::local_model::served::ServerKind;
 
 /// The length of a request in tokens, by our estimate.
@@ -27,6 +26,10 @@ pub(crate) struct Truncation {
     pub read: u64,
 }
 
+/// The smallest context that servers give is 2048, of which Ollama may read the half. What says less than this does not count, or
+/// not what it has in its cache.
+const LEAST_READ: u64 = 1000;
+
 /// Finds truncations among the requests of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Detector {
@@ -37,15 +40,15 @@ pub(crate) struct Detector {
 impl Detector {
     /// What the server says that it has `read`, and its context if that is known.
     pub(crate) fn check(&mut self, sent: Sent, read: u64, window: Option<u32>) -> Option<Truncation> {
-        // Some servers do not count.
-        if read == 0 {
+        if read < LEAST_READ {
             return None;
         }
         let truncation = Truncation { sent: sent.about, read };
         let expected = self.expected(sent);
         let is_short = is_far_below(read, sent.messages as f64) || expected.is_some_and(|expected| is_far_below(read, expected));
+        let is_below = read < sent.about as u64;
         let is_as_expected = expected.is_some_and(|expected| (0.85..1.15).contains(&(read as f64 / expected)));
-        if is_short || !is_as_expected && ends_at_a_limit(sent, read, window) {
+        if is_below && (is_short || !is_as_expected && ends_at_a_limit(sent, read, window)) {
             return Some(truncation);
         }
         self.whole = Some((sent, read));
@@ -76,7 +79,6 @@ fn ends_at_a_limit(sent: Sent, read: u64, window: Option<u32>) -> bool {
     let surely_above = || (sent.messages + sent.tools) as f64 >= 1.15 * read as f64;
     match window.map(u64::from) {
         Some(window) => is_at(window) && is_above(1.05) || is_at(window / 2) && is_above(1.8),
-        None if read < 1022 => false,
         None => {
             let power = (read + 2).next_power_of_two();
             let is_at_power = is_at(power) || is_at(power / 2);
@@ -133,7 +135,8 @@ impl Truncation {
     /// The line that says so, with the setting that mends it.
     pub(crate) fn line(self, server: ServerKind) -> String {
         let Truncation { sent, read } = self;
-        // Two digits of an estimate are enough.
+        // The estimate is on the long side, and three digits of it are enough.
+        let sent = sent / 6 * 5;
         let unit = 10_usize.pow(sent.max(1).ilog10().saturating_sub(2));
         let about = (sent + unit / 2) / unit * unit;
         let mend = match server {
@@ -154,6 +157,7 @@ impl Truncation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local_model::context::tokens;
 
     fn sent(about: usize, messages: usize, tools: usize) -> Sent {
         Sent { about, messages, tools }
@@ -185,7 +189,8 @@ mod tests {
             ("Chinese at a tokenizer of its own", sent(9000, 2000, 0), 2700, None, false),
             ("a short question", short, 41, None, false),
             ("a short question with nothing around it", short, 24, None, false),
-            ("short, and read in part", sent(900, 600, 0), 200, None, true),
+            ("a large file", sent(90_000, 60_000, 0), 1026, None, true),
+            ("a server that counts what is not in its cache", agent, 317, None, false),
         ];
         for (what, sent, read, window, expected) in table {
             let found = Detector::default().check(sent, read, window);
@@ -231,10 +236,10 @@ mod tests {
 
     #[test]
     fn the_line_names_what_mends_it() {
-        let truncation = Truncation { sent: 12_345, read: 4096 };
+        let truncation = Truncation { sent: 14_832, read: 4096 };
         assert_eq!(
             truncation.line(ServerKind::Ollama),
-            "the local server has read 4096 of about 12300 tokens, and dropped the rest: set OLLAMA_CONTEXT_LENGTH where Ollama \
+            "the local server has read 4096 of about 12400 tokens, and dropped the rest: set OLLAMA_CONTEXT_LENGTH where Ollama \
              runs, or tell its context with LOCAL_LLM_CONTEXT"
         );
         for (server, what) in [
@@ -245,6 +250,6 @@ mod tests {
             let line = truncation.line(server);
             assert!(line.contains(what) && line.contains("LOCAL_LLM_CONTEXT"), "{line}");
         }
-        assert!(Truncation { sent: 987, read: 9 }.line(ServerKind::Ollama).contains("9 of about 987 tokens"));
+        assert!(Truncation { sent: 600, read: 9 }.line(ServerKind::Ollama).contains("9 of about 500 tokens"));
     }
 }
