@@ -578,6 +578,7 @@ fn on_a_terminal_the_text_appears_as_it_comes() {
     let (stub, _has_sent, go_on) =
         holding(piece("first "), piece("\x1b]0;title\x07\x1b[2J\u{9b}\r\t\x7fse") + &piece("cond") + &end("stop"));
     let sandbox = local(&stub.url());
+    sandbox.answers_plainly(&stub.url(), "");
     let pty = nix::pty::openpty(None, None).unwrap();
     let mut terminal = File::from(pty.master);
     let mut cmd = sandbox.cmd("claude").args(&["-p", "q"]);
@@ -603,6 +604,7 @@ fn on_a_terminal_the_text_appears_as_it_comes() {
 fn on_a_terminal_what_was_shown_is_not_said_again() {
     let stub = Stub::raw(sse(&piece("half an ")));
     let sandbox = local(&stub.url());
+    sandbox.answers_plainly(&stub.url(), "");
     let pty = nix::pty::openpty(None, None).unwrap();
     let mut terminal = File::from(pty.master);
     let mut cmd = sandbox.cmd("claude").args(&["-p", "q"]);

@@ -66,6 +66,7 @@ impl Gateway {
         for (key, value) in settings {
             sandbox.set(key, value);
         }
+        sandbox.answers_plainly(url, "");
         let mut gateway = Gateway::start(&sandbox);
         gateway.own_sandbox = Some(sandbox);
         gateway

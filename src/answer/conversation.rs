@@ -10,7 +10,6 @@ mod turns;
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::Value;
 
-use crate::answer::turn::{Shared, TurnOutcome};
+use crate::answer::turn::{Marks, Shared, TurnOutcome};
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
 use crate::claude_code::protocol::output::Format;
@@ -84,8 +83,7 @@ pub(crate) struct Answered {
     pub model: String,
     /// The tokens of all turns.
     pub usage: Usage,
-    /// Whether the server has read only a part of a prompt.
-    pub is_truncated: bool,
+    pub marks: Marks,
 }
 
 impl Answered {
@@ -101,7 +99,8 @@ impl Answered {
             input_tokens: Some(self.usage.input + self.usage.cached),
             output_tokens: Some(self.usage.output),
             exit: Some(self.has_failed.into()),
-            truncated: self.is_truncated,
+            truncated: self.marks.is_truncated,
+            unknown_markup: self.marks.unknown_markup.clone(),
             ..entry
         }
     }
@@ -265,7 +264,7 @@ impl<'a> Conversation<'a> {
             has_failed: reporter.last_failed() && !is_interrupted,
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
-            is_truncated: self.shared.is_truncated.load(Relaxed),
+            marks: self.shared.marks().clone(),
         }))
     }
 

@@ -30,7 +30,7 @@ impl LocalTurn<'_> {
         let (read, window) = (usage.input.saturating_add(usage.cached), self.model.as_ref().and_then(|model| model.window));
         let found = self.shared.detector.lock().unwrap_or_else(PoisonError::into_inner).check(sent, read, window);
         if let Some(truncation) = found {
-            if !self.shared.is_truncated.swap(true, Relaxed) {
+            if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
                 let server = self.shared.models.at_hand().map(|model| model.server).unwrap_or_default();
                 warn(&self.shared.applet, &truncation.line(server));
             }

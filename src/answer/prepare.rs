@@ -90,7 +90,7 @@ pub(super) fn prepare<'a>(
         flag: Flag::new(context).ok(),
         has_warned: AtomicBool::new(false),
         detector: Mutex::default(),
-        is_truncated: AtomicBool::new(false),
+        marks: Mutex::default(),
     };
     Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }

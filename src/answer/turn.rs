@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
-use crate::error::{Error, Result};
+use crate::completions::markup::markup_warning;
+use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
 use crate::local_model::context;
 use crate::local_model::model::{Model, Models};
@@ -38,11 +39,23 @@ pub(super) struct Shared {
     /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
     pub detector: Mutex<Detector>,
+    pub marks: Mutex<Marks>,
+}
+
+/// What was found in the answers, and the user has been warned of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
     /// The server has read only a part of a prompt.
-    pub is_truncated: AtomicBool,
+    pub is_truncated: bool,
+    /// A control token that no dialect knows.
+    pub unknown_markup: Option<String>,
 }
 
 impl Shared {
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The reporter. The lock is never poisoned in a release, where a panic ends the process.
     pub(super) fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,6 +171,7 @@ impl LocalTurn<'_> {
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
+            request.thinks_unopened = self.shared.models.thinks_unopened();
             if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
                 request.model = id;
             }
@@ -167,12 +181,24 @@ impl LocalTurn<'_> {
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
                     self.check_read(answer.usage);
+                    self.learn(&answer);
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
                 }
                 Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn learn(&self, answer: &Answer) {
+        if let Some(is_unopened) = answer.thinks_unopened {
+            self.shared.models.learn_thinking(is_unopened);
+        }
+        let mut marks = self.shared.marks();
+        if let (None, Some(token)) = (&marks.unknown_markup, &answer.unknown_markup) {
+            warn(&self.shared.applet, &markup_warning(token));
+            marks.unknown_markup = Some(token.clone());
         }
     }
 

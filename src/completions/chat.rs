@@ -16,6 +16,7 @@ use crate::completions::content::Part;
 use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
 use crate::completions::reader::{Ended, MAX_ANSWER, Reader};
+use crate::completions::thinking::split_unopened;
 
 /// What is asked of the server.
 #[derive(Clone, Serialize)]
@@ -153,13 +154,15 @@ struct Collector<'a> {
     listener: &'a mut dyn Listener,
     parts: Vec<Part>,
     text: String,
+    /// Text was given to the listener as it came.
+    is_passed_on: bool,
     is_cancelled: bool,
 }
 
 impl<'a> Collector<'a> {
     fn new(thinks_unopened: Option<bool>, listener: &'a mut dyn Listener) -> Collector<'a> {
         let (reader, parts, text) = (Reader::new(&[], thinks_unopened), Vec::new(), String::new());
-        Collector { reader, listener, parts, text, is_cancelled: false }
+        Collector { reader, listener, parts, text, is_passed_on: thinks_unopened == Some(false), is_cancelled: false }
     }
 
     fn wants_more(&self) -> bool {
@@ -193,7 +196,12 @@ impl<'a> Collector<'a> {
             return Err(CompletionError::Empty { is_cut_by_limit });
         }
         let Ended { usage, unknown_markup, thinks_unopened, .. } = ended;
-        Ok(Answer { text: self.text, is_cut_by_limit, usage: usage.unwrap_or_default(), unknown_markup, thinks_unopened })
+        let text = match split_unopened(&self.text) {
+            // Pieces of the thinking are out: this model did not think so before.
+            Some((_, answer)) if self.is_passed_on => answer.to_string(),
+            _ => self.text,
+        };
+        Ok(Answer { text, is_cut_by_limit, usage: usage.unwrap_or_default(), unknown_markup, thinks_unopened })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The text of an answer, told apart: thinking, what the caller sees, and calls.
 
 use crate::completions::dialect::harmony::{self, Harmony};
-use crate::completions::dialect::marks::{is_begun, is_fence, is_turn_end, opener_of, places};
+use crate::completions::dialect::marks::{is_begun, is_fence, is_turn_end, may_be_turn_end, opener_of, places};
 use crate::completions::dialect::prose::Prose;
 use crate::completions::dialect::{bare_calls, begins_bare, trailing_calls};
 use crate::completions::thinking;
@@ -205,13 +205,14 @@ impl<'t> Content<'t> {
         self.show_first(certain, out);
         match mark {
             Some(Mark::Call) => self.stage = Stage::Call { is_bare: false },
+            Some(Mark::Harmony) => self.stage = Stage::Harmony,
             Some(Mark::Thinking { open, close }) => {
                 self.drop_first(open.len());
                 self.stage = Stage::ThinkingWithin { close };
             }
             None => {}
         }
-        matches!(mark, Some(Mark::Thinking { .. }))
+        matches!(mark, Some(Mark::Thinking { .. } | Mark::Harmony))
     }
 
     /// The first mark of the text, and what is certain to stand before any.
@@ -222,8 +223,10 @@ impl<'t> Content<'t> {
             let rest = &self.withheld[at..];
             let marks = thinking::opened_by(rest);
             let opener = opener_of(rest).filter(|_| has_tools);
-            let is_open = is_begun(rest, has_tools) || thinking::is_begun(rest) || is_turn_end(rest);
-            if marks.is_none() && opener.is_none() && !is_open {
+            let is_harmony = harmony::LATE_OPENERS.iter().any(|opener| rest.starts_with(opener));
+            let may_be_harmony = harmony::LATE_OPENERS.iter().any(|opener| opener.len() > rest.len() && opener.starts_with(rest));
+            let is_open = may_be_harmony || is_begun(rest, has_tools) || thinking::is_begun(rest) || may_be_turn_end(rest);
+            if marks.is_none() && opener.is_none() && !is_harmony && !is_open {
                 continue;
             }
             self.prose.push(&self.withheld[told..at]);
@@ -233,6 +236,7 @@ impl<'t> Content<'t> {
             }
             match marks {
                 _ if !self.prose.is_plain() => {}
+                _ if is_harmony => return (at, Some(Mark::Harmony)),
                 _ if opener.is_some_and(|opener| !is_fence(opener) || self.prose.is_at_beginning()) => {
                     return (at, Some(Mark::Call));
                 }
@@ -264,7 +268,12 @@ impl<'t> Content<'t> {
 
 enum Mark {
     Call,
-    Thinking { open: &'static str, close: &'static str },
+    /// The text before it has lost its own header.
+    Harmony,
+    Thinking {
+        open: &'static str,
+        close: &'static str,
+    },
 }
 
 /// The calls with which thinking ends, if nothing follows it (Qwen 3.5: ollama/ollama#10976).

@@ -48,6 +48,11 @@ impl UnknownMarkup {
     }
 }
 
+/// The warning of a control token in an answer.
+pub(crate) fn markup_warning(token: &str) -> String {
+    format!("the answer has `{token}`, which this program does not know: check that the local server knows the model's template")
+}
+
 enum Token<'t> {
     None,
     Begun,

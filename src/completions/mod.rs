@@ -6,7 +6,7 @@ pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod endpoint;
 pub(crate) mod failure;
-mod markup;
+pub(crate) mod markup;
 pub(crate) mod reader;
 mod sse;
 mod streamed_calls;

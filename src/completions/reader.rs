@@ -5,6 +5,7 @@ use ureq::http::StatusCode;
 use crate::completions::chunk::{Chunk, Usage};
 use crate::completions::content::{Content, Part, calls_in_thinking};
 use crate::completions::dialect::read_arguments;
+use crate::completions::endpoint::message_of;
 use crate::completions::failure::{CompletionError, refusal};
 use crate::completions::markup::UnknownMarkup;
 use crate::completions::sse::Parser;
@@ -25,6 +26,8 @@ pub(crate) struct Reader<'t> {
     /// The text so far, while it may be thinking whose opening mark the template has written.
     held: Option<String>,
     thinks_unopened: Option<bool>,
+    /// What was given of the text, if nothing was held back.
+    shown: Option<String>,
     thought: String,
     finish: Option<String>,
     usage: Option<Usage>,
@@ -81,6 +84,7 @@ impl<'t> Reader<'t> {
             markup: UnknownMarkup::default(),
             held: (thinks_unopened != Some(false)).then(String::new),
             thinks_unopened,
+            shown: (thinks_unopened == Some(false)).then(String::new),
             thought: String::new(),
             finish: None,
             usage: None,
@@ -135,6 +139,9 @@ impl<'t> Reader<'t> {
         let may_call = reported.is_empty() && failure.is_none();
         let (calls, calls_text) = self.content.finish(!is_cut, may_call, out).unzip();
         self.note(begun, out);
+        if self.shown.take().is_some_and(|shown| split_unopened(&shown).is_some()) {
+            self.thinks_unopened = Some(true);
+        }
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -233,6 +240,9 @@ impl<'t> Reader<'t> {
                 Part::Text(text) => {
                     self.has_text |= !text.trim().is_empty();
                     self.markup.push(text);
+                    if let Some(shown) = &mut self.shown {
+                        shown.push_str(text);
+                    }
                 }
                 Part::Thinking(thinking) if !self.tools.is_empty() => self.thought.push_str(thinking),
                 Part::Thinking(_) => {}
@@ -248,15 +258,16 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The server's error is a refusal of the request if nothing of an answer came before it.
+    /// The server's error is a refusal of the request if nothing of an answer came before it, and it says so.
     fn refusal(&self, error: &serde_json::Value) -> CompletionError {
-        let code = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
-        let status = StatusCode::from_u16(code.unwrap_or(500)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+        let code = code.filter(|code| code.is_client_error() || code.is_server_error());
         let body = serde_json::json!({ "error": error }).to_string();
-        if self.length == 0 {
-            refusal(status, None, &body)
-        } else {
-            cut(crate::completions::endpoint::message_of(&body).unwrap_or_default())
+        let is_of_request = code.is_some_and(|code| code.is_client_error());
+        match refusal(code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), None, &body) {
+            CompletionError::Refusal(_) if !is_of_request => cut(message_of(&body).unwrap_or_default()),
+            _ if self.length > 0 => cut(message_of(&body).unwrap_or_default()),
+            failure => failure,
         }
     }
 }
@@ -264,3 +275,6 @@ impl<'t> Reader<'t> {
 fn cut(reason: impl Into<String>) -> CompletionError {
     CompletionError::Cut { reason: reason.into(), partial: String::new() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         upstream.refuse_if_truncated(&request)?;
         let (sent, mut response) = with_pings(out, upstream.ask(&request)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reply = Reply::new(&sent, None);
+        let mut reply = Reply::new(&sent, upstream.models.thinks_unopened());
         let mut whole = Vec::new();
         let mut broken = None;
         while reply.wants_more() {
@@ -89,8 +89,9 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         drop(response);
         match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
-                upstream.note_markup(learned.unknown_markup, end.usage);
+                upstream.note_markup(learned.unknown_markup.clone(), end.usage);
                 upstream.check_read(&request, &sent, end.usage).await?;
+                upstream.learn(learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }

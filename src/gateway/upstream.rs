@@ -8,12 +8,14 @@ use hyper::header::LOCATION;
 use serde_json::{Map, Value, json};
 
 use crate::completions::failure::{CompletionError, refusal};
+use crate::completions::markup::markup_warning;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, warn};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::conversation::{drop_images, has_images};
 use crate::gateway::marks::Marks;
+use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
 use crate::local_model::ask::only_served_model;
@@ -43,6 +45,7 @@ pub(crate) struct Upstream {
     takes_no_images: AtomicBool,
     takes_no_system: AtomicBool,
     pub(super) has_warned: AtomicBool,
+    has_warned_of_markup: AtomicBool,
     /// The context that the server has told when it refused.
     pub(super) told_window: AtomicU64,
 }
@@ -69,6 +72,7 @@ impl Upstream {
             takes_no_images: AtomicBool::new(false),
             takes_no_system: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
+            has_warned_of_markup: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }
@@ -136,6 +140,18 @@ impl Upstream {
                     limited = self.limit(&mut sized).await?;
                 }
                 (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
+            }
+        }
+    }
+
+    /// An answer has told something of its model.
+    pub(crate) fn learn(&self, learned: Learned) {
+        if let Some(is_unopened) = learned.thinks_unopened {
+            self.models.learn_thinking(is_unopened);
+        }
+        if let Some(token) = learned.unknown_markup {
+            if !self.has_warned_of_markup.swap(true, Relaxed) {
+                warn(super::NAME, &markup_warning(&token));
             }
         }
     }

@@ -75,6 +75,7 @@ struct Progress {
     /// Whether the model was loaded for this process.
     has_loaded: bool,
     known: Option<KnownModel>,
+    thinks_unopened: Option<bool>,
     /// The server has several models, and the user has named none.
     several: Option<Vec<String>>,
 }
@@ -167,6 +168,21 @@ impl Models {
             (known.is_asked, known.is_assumed) = (true, false);
             known.is_checked = known.server.refuses_what_is_too_long();
         });
+    }
+
+    /// Whether the model's answers begin with thinking without its opening mark, if an earlier answer has shown it.
+    pub(crate) fn thinks_unopened(&self) -> Option<bool> {
+        let mut progress = self.progress();
+        if progress.thinks_unopened.is_none() {
+            progress.thinks_unopened = self.asker.memory.thinks_unopened(self.asker.key());
+        }
+        progress.thinks_unopened
+    }
+
+    /// An answer has shown it.
+    pub(crate) fn learn_thinking(&self, is_unopened: bool) {
+        self.progress().thinks_unopened = Some(is_unopened);
+        self.asker.memory.set_thinks_unopened(self.asker.key(), is_unopened);
     }
 
     /// Forgets what was heard of the model: the server has done otherwise, or is about to be started.

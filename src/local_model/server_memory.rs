@@ -54,9 +54,6 @@ pub(crate) struct KnownModel {
     /// The user was told of that.
     pub is_told: bool,
     pub server: ServerKind,
-    /// Whether its answers begin with thinking that has no opening tag.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinks_unopened: Option<bool>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -73,6 +70,8 @@ struct KnownServer {
     /// What the server refuses in requests, with the time of the refusal.
     untaken: BTreeMap<String, Timestamp>,
     models: BTreeMap<String, Dated>,
+    /// Which models' answers begin with thinking without its opening mark. Each answer shows it again, so it has no date.
+    thinks_unopened: BTreeMap<String, bool>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +120,17 @@ impl ServerMemory {
                     server.models.insert(name.into(), Dated { since: Timestamp::now(), model });
                 }
             }
+        });
+    }
+
+    /// Whether a model's answers begin with thinking without its opening mark, if an answer has shown it.
+    pub(crate) fn thinks_unopened(&self, name: &str) -> Option<bool> {
+        self.read().thinks_unopened.remove(name)
+    }
+
+    pub(crate) fn set_thinks_unopened(&self, name: &str, is_unopened: bool) {
+        self.change(|server| {
+            server.thinks_unopened.insert(name.into(), is_unopened);
         });
     }
 
@@ -185,6 +195,9 @@ impl KnownServer {
     }
 
     fn limit(&mut self) {
+        while self.thinks_unopened.len() > MOST_OF_ONE {
+            self.thinks_unopened.pop_first();
+        }
         while self.untaken.len() > MOST_OF_ONE {
             let oldest = self.untaken.iter().min_by_key(|(_, since)| **since).map(|(name, _)| name.clone());
             oldest.map(|name| self.untaken.remove(&name));

@@ -211,6 +211,13 @@ fn thinking_is_told_from_the_answer() {
         ("◁think▷a◁/think▷b", "b", "a"),
         ("<|channel>thought\na<channel|>b", "b", "\na"),
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", "b", "a"),
+        // A server has read the first message's header.
+        (
+            "I look.<|end|><|start|>assistant<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",
+            "I look.b",
+            "a",
+        ),
+        ("`<|start|>assistant` begins it", "`<|start|>assistant` begins it", ""),
         ("Hello.<|im_end|>", "Hello.", ""),
         ("Hello.</s> ", "Hello.", ""),
         ("The token </s> ends it", "The token </s> ends it", ""),

@@ -23,7 +23,7 @@ pub(super) fn json_calls<'t>(
     }
     if calls.is_empty() {
         let body = Body::of(opener, after, end);
-        return Some((vec![unreadable(body.text, tools)?], body.left));
+        return if body.may_be_call(is_whole) { Some((vec![unreadable(body.text, tools)?], body.left)) } else { None };
     }
     Some((calls, left))
 }
@@ -45,5 +45,10 @@ impl<'t> Body<'t> {
             Some(at) => Body { text: &after[..at], left: &after[at + end.len()..], is_closed: true },
             None => Body { text: &after[..limit], left: &after[limit..], is_closed: false },
         }
+    }
+
+    /// Whether what cannot be read is a call nevertheless. Text that goes on without an end shows that it is none.
+    pub(super) fn may_be_call(&self, is_whole: bool) -> bool {
+        self.is_closed || !is_whole || self.text.trim_end().ends_with(['}', ']', ')'])
     }
 }

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::between::Body;
 use super::json::read_json;
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
@@ -79,8 +80,13 @@ fn call<'t>(text: &'t str, tools: &[Tool], is_whole: bool) -> Option<(ToolCall, 
     let (arguments, left) = match read_json(body, is_whole) {
         Some((Value::Object(arguments), left)) => (Ok(arguments), left),
         _ => {
-            let end = next_mark(body, body.len()).map_or(body.len(), |(at, ..)| at);
-            (Err(body[..end].into()), &body[end..])
+            let end = next_mark(body, body.len()).map(|(at, ..)| at);
+            let (text, left) = body.split_at(end.unwrap_or(body.len()));
+            let body = Body { text, left, is_closed: end.is_some() };
+            if !body.may_be_call(is_whole) {
+                return None;
+            }
+            (Err(text.into()), left)
         }
     };
     let mut left = left.trim_start();

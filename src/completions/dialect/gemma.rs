@@ -43,10 +43,15 @@ fn braced<'t>(
     }
     let mut reader = Reader { rest: arguments, quote };
     let arguments = match reader.object(0) {
+        Some(read) if !body.is_closed && is_whole => {
+            body.left = &after[after.len() - body.left.len() - reader.rest.len()..];
+            Ok(read)
+        }
         Some(read) if reader.rest.trim().is_empty() => Ok(read),
         // A brace that was forgotten: nothing else is missing.
-        None if (is_whole || body.is_closed) && reader.rest.trim().is_empty() => closed(arguments, quote),
-        _ => Err(arguments.into()),
+        None if body.is_closed && reader.rest.trim().is_empty() => closed(arguments, quote),
+        _ if body.may_be_call(is_whole) => Err(arguments.into()),
+        _ => return None,
     };
     while let Some(left) = NOISE.iter().find_map(|noise| body.left.trim_start().strip_prefix(noise)) {
         body.left = left;
@@ -160,7 +165,8 @@ fn fenced<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> O
         },
         None => {
             let body = Body::of(opener, after, "```");
-            Some((vec![python_call::unreadable(body.text, tools)?], body.left))
+            let may_be_call = body.may_be_call(is_whole);
+            may_be_call.then(|| Some((vec![python_call::unreadable(body.text, tools)?], body.left)))?
         }
     }
 }

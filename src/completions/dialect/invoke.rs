@@ -85,8 +85,15 @@ fn call<'t>(name: &str, inside: &'t str, tools: &[Tool], is_whole: bool) -> Opti
             _ => break,
         }
     }
-    // All that follows is lost with it: nothing tells where it ends.
-    Some((ToolCall { name, arguments: Err(inside.trim().into()) }, ""))
+    let end = memchr::memchr_iter(b'<', rest.as_bytes()).find_map(|at| {
+        let tag = Tag::at(&rest[at..]).filter(|tag| tag.is_end && tag.name == "invoke")?;
+        Some((&inside[..inside.len() - rest.len() + at], &rest[at + tag.length..]))
+    });
+    match end {
+        Some((raw, left)) => Some((ToolCall { name, arguments: Err(raw.trim().into()) }, left)),
+        None if !is_whole => Some((ToolCall { name, arguments: Err(inside.trim().into()) }, "")),
+        None => None,
+    }
 }
 
 /// The value of a parameter, and what comes after its end. A value may have that tag in itself: another tag of the call has

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::between::Body;
 use super::json::read_json;
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
@@ -40,18 +41,15 @@ fn call<'t>(text: &'t str, tools: &[Tool], is_whole: bool) -> Option<(ToolCall, 
     let (arguments, left) = match read_json(body, is_whole) {
         Some((Value::Object(arguments), left)) => (Ok(arguments), left),
         _ => {
-            let end =
-                [END, BEGIN].iter().filter_map(|mark| within_call(body).find(mark)).min().unwrap_or(within_call(body).len());
-            (Err(body[..end].into()), &body[end..])
+            let body = Body::of(BEGIN, body, END);
+            if !body.may_be_call(is_whole) {
+                return None;
+            }
+            (Err(body.text.into()), body.left)
         }
     };
     let left = left.trim_start().strip_prefix(END).unwrap_or(left);
     Some((ToolCall { name: offered_name(tools, name), arguments }, left))
-}
-
-/// Up to the next call.
-fn within_call(text: &str) -> &str {
-    &text[..text.find(BEGIN).unwrap_or(text.len())]
 }
 
 /// `functions.NAME:0`, of which only the name is always there.

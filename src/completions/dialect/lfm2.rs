@@ -22,7 +22,8 @@ pub(super) fn read<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: b
         },
         None => {
             let body = Body::of(opener, after, end);
-            Some((vec![python_call::unreadable(body.text, tools)?], body.left))
+            let may_be_call = body.may_be_call(is_whole);
+            may_be_call.then(|| Some((vec![python_call::unreadable(body.text, tools)?], body.left)))?
         }
     }
 }

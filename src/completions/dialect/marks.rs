@@ -65,10 +65,19 @@ pub(in crate::completions) fn without_turn_ends(text: &str) -> &str {
     rest
 }
 
-/// Whether a text that begins with the end of a turn is nothing else.
-pub(in crate::completions) fn is_turn_end(text: &str) -> bool {
+/// Whether a text is nothing but ends of turns, the last of which may have only begun.
+pub(in crate::completions) fn may_be_turn_end(text: &str) -> bool {
     const LONGEST: usize = 500;
-    text.len() < LONGEST && TURN_ENDS.iter().any(|end| text.starts_with(end)) && without_turn_ends(text).is_empty()
+    let mut rest = text;
+    while let Some(after) = TURN_ENDS.iter().find_map(|end| rest.strip_prefix(end)).filter(|_| text.len() < LONGEST) {
+        rest = after.trim_start();
+    }
+    rest.len() < text.len() && TURN_ENDS.iter().any(|end| end.starts_with(rest))
+}
+
+/// Whether a text is nothing but ends of turns.
+pub(in crate::completions) fn is_turn_end(text: &str) -> bool {
+    may_be_turn_end(text) && without_turn_ends(text).is_empty()
 }
 
 pub(super) fn without<'t>(text: &'t str, end: &str) -> &'t str {

@@ -132,4 +132,6 @@ fn unreadable(text: &str, tools: &[Tool]) -> Option<ToolCall> {
 #[cfg(test)]
 mod family_tests;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -64,9 +64,14 @@ impl Prose {
     pub(in crate::completions) fn is_plain(&self) -> bool {
         let mut here = self.clone();
         here.end_run();
-        let is_code = here.fence.is_some() || here.span.is_some() || here.is_indented_code();
-        let is_quoted = here.is_quoted_line || here.in_quotes || matches!(here.last, '\'' | '‘');
-        !(is_code || is_quoted)
+        !(self.is_shown() || here.in_quotes || matches!(here.last, '\'' | '‘'))
+    }
+
+    /// Whether what comes next is code, or in lines that are quoted: nobody begins these by mistake.
+    pub(in crate::completions) fn is_shown(&self) -> bool {
+        let mut here = self.clone();
+        here.end_run();
+        here.fence.is_some() || here.span.is_some() || here.is_indented_code() || here.is_quoted_line
     }
 
     /// Whether nothing but white space stands before on the line.

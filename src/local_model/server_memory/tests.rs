@@ -22,9 +22,11 @@ fn each_server_and_model_is_kept_for_itself() {
     two.add_untaken("tool_choice");
     assert_eq!([one.model("qwen"), one.model(""), two.model("qwen")], [4096, 8192, 2048].map(|size| Some(window(size))));
     assert_eq!((one.untaken().len(), two.untaken()), (0, BTreeSet::from(["tool_choice".to_string()])));
-    one.change_model("qwen", |known| known.thinks_unopened = Some(true));
-    assert_eq!(one.model("qwen"), Some(KnownModel { thinks_unopened: Some(true), ..window(4096) }));
+    one.change_model("qwen", |known| known.is_told = true);
+    assert_eq!(one.model("qwen"), Some(KnownModel { is_told: true, ..window(4096) }));
+    one.set_thinks_unopened("qwen", true);
     one.forget_model("qwen");
+    assert_eq!((one.thinks_unopened("qwen"), one.thinks_unopened("")), (Some(true), None));
     assert_eq!([one.model("qwen"), one.model(""), two.model("qwen")], [None, Some(window(8192)), Some(window(2048))]);
     two.forget_models();
     assert_eq!((two.model("qwen"), two.untaken().len()), (None, 1));

@@ -2,9 +2,9 @@
 
 use super::Part;
 use super::call::CallBody;
-use super::code::Code;
 use super::header::{self, Channel, Header};
 use super::lexer::{CHANNEL, CONSTRAIN, Lexeme, Lexer, MESSAGE, START};
+use crate::completions::dialect::prose::Prose;
 use crate::completions::tool::Tool;
 
 pub(super) struct Messages<'a> {
@@ -25,7 +25,7 @@ enum State {
     Thinking,
     /// `ends`: marks that ended the text if nothing follows, and are part of its code if something does.
     Text {
-        code: Code,
+        prose: Prose,
         ends: String,
     },
     Call(CallBody),
@@ -88,20 +88,20 @@ impl<'a> Messages<'a> {
                 State::Thinking
             }
             (State::Thinking, Lexeme::Mark(mark)) => self.behind(mark).unwrap_or(State::Thinking),
-            (State::Text { mut code, ends }, Lexeme::Text(text)) => {
+            (State::Text { mut prose, ends }, Lexeme::Text(text)) => {
                 let text = ends + &text;
-                code.push(&text);
+                prose.push(&text);
                 self.push_text(text);
-                State::Text { code, ends: String::new() }
+                State::Text { prose, ends: String::new() }
             }
-            (State::Text { code, mut ends }, Lexeme::Mark(mark)) if code.is_open() => {
+            (State::Text { prose, mut ends }, Lexeme::Mark(mark)) if prose.is_shown() => {
                 match mark {
                     "<|end|>" | "<|call|>" | "<|return|>" => ends.push_str(mark),
                     _ => self.push_text(std::mem::take(&mut ends) + mark),
                 }
-                State::Text { code, ends }
+                State::Text { prose, ends }
             }
-            (State::Text { code, ends }, Lexeme::Mark(mark)) => self.behind(mark).unwrap_or(State::Text { code, ends }),
+            (State::Text { prose, ends }, Lexeme::Mark(mark)) => self.behind(mark).unwrap_or(State::Text { prose, ends }),
             (State::Call(mut body), Lexeme::Text(text)) => {
                 body.push(&text);
                 State::Call(body)
@@ -155,7 +155,7 @@ impl<'a> Messages<'a> {
             (None, Channel::Thinking) => State::Thinking,
             (None, Channel::Final | Channel::Other) => {
                 self.is_paragraph_due = self.has_text;
-                State::Text { code: Code::default(), ends: String::new() }
+                State::Text { prose: Prose::default(), ends: String::new() }
             }
         }
     }

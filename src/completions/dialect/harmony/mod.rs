@@ -5,7 +5,6 @@
 
 mod begins;
 mod call;
-mod code;
 mod header;
 mod lexer;
 mod messages;
@@ -16,6 +15,10 @@ use messages::Messages;
 use unmarked::Unmarked;
 
 use crate::completions::tool::{Tool, ToolCall};
+
+/// What begins a message within an answer. A server that has read the first one's header leaves the others.
+pub(in crate::completions) const LATE_OPENERS: [&str; 5] =
+    ["<|end|><|start|>assistant", "<|start|>assistant", "<|channel|>analysis", "<|channel|>commentary", "<|channel|>final"];
 
 /// A piece of an answer. Pieces of one kind that follow each other belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
