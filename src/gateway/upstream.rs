@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::marks::Marks;
@@ -109,8 +109,6 @@ impl Upstream {
         self.settings.refused.remember(&question.left_out);
         if let Some(is_unopened) = learned.thinks_unopened {
             self.models.learn_thinking(is_unopened);
-        }
-    }
         }
     }
 
