@@ -16,7 +16,7 @@ use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::question::Question;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
-use crate::local_model::ask::only_served_model;
+use crate::local_model::ask::{only_served_model, spread};
 use crate::local_model::model::{HubCache, Model, by_server, by_settings};
 use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::local_model::request::RequestSettings;
@@ -160,6 +160,7 @@ impl Upstream {
         match (remedy, smaller) {
             (Remedy::StartServer { .. }, _) => self.ensure_up().await?,
             (Remedy::Wait(pause), _) => self.wait(pause).await?,
+            (Remedy::BackOff(pause), _) => self.wait(spread(pause)).await?,
             (Remedy::NameModel { refusal }, _) => question.model = Some(self.only_served_model(refusal.into()).await?),
             (Remedy::LeaveOut(untaken), _) => question.left_out.add(untaken.clone()),
             (Remedy::LowerMaxTokens(most), _) => question.sized.max_tokens = most,

@@ -1,5 +1,6 @@
 //! One question to the local server, with what can be done about a server that is not ready for it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::thread::sleep;
@@ -77,6 +78,7 @@ pub(crate) fn ask_with_recovery(
         match remedy {
             Remedy::StartServer { .. } => server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?,
             Remedy::Wait(pause) => wait(pause, is_wanted)?,
+            Remedy::BackOff(pause) => wait(spread(pause), is_wanted)?,
             Remedy::NameModel { refusal } => request.model = only_served_model(endpoint, settings, refusal)?,
             Remedy::LeaveOut(untaken) => request.left_out.add(untaken.clone()),
             Remedy::LowerMaxTokens(most) => request.max_tokens = most,
@@ -87,6 +89,12 @@ pub(crate) fn ask_with_recovery(
         tried.add(remedy);
         progress.clear();
     }
+}
+
+/// A pause that is up to a quarter shorter: calls that met the same refusal together do not come back together.
+pub(crate) fn spread(pause: Duration) -> Duration {
+    let share = RandomState::new().build_hasher().finish() % 256;
+    pause - (pause / 4 / 256).saturating_mul(share as u32)
 }
 
 /// Two messages of the user in a row are more than strict templates take.
@@ -162,5 +170,18 @@ pub(crate) fn served_models(endpoint: &Endpoint) -> Vec<Value> {
     match list["data"].take() {
         Value::Array(models) => models,
         _ => vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_spread_within_their_last_quarter() {
+        let second = Duration::from_secs(1);
+        let pauses: Vec<Duration> = (0..100).map(|_| spread(second)).collect();
+        assert!(pauses.iter().all(|pause| (second * 3 / 4..=second).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
     }
 }
