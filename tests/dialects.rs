@@ -139,7 +139,12 @@ impl Dialect {
     pub fn calls(&self, command: &str) -> String {
         // gpt-oss ends its messages, and writes text before a call in another channel.
         let answer = self.answer.trim_end_matches("<|return|>").replace("final", "commentary");
-        answer.replace("{T}", THOUGHT).replace("{S}", self.before()) + &self.call.replace("{C}", command)
+        answer.replace("{T}", THOUGHT).replace("{S}", self.before()) + &self.call(command)
+    }
+
+    /// The call alone.
+    pub fn call(&self, command: &str) -> String {
+        self.call.replace("{C}", command)
     }
 }
 
