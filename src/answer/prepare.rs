@@ -89,7 +89,8 @@ pub(super) fn prepare<'a>(
         settings,
         flag: Flag::new(context).ok(),
         has_warned: AtomicBool::new(false),
-        has_warned_of_markup: AtomicBool::new(false),
+        detector: Mutex::default(),
+        marks: Mutex::default(),
     };
     Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }

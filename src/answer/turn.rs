@@ -1,7 +1,7 @@
 //! One turn: the questions to the local model until there is an answer, of the form that was asked for.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::local_model::ask::ask_with_recovery;
 use crate::local_model::context;
 use crate::local_model::model::{Model, Models};
 use crate::local_model::request::RequestSettings;
+use crate::local_model::truncation::Detector;
 use crate::server::Server;
 use crate::server::probe::ServerState;
 use crate::server::progress::StartProgress;
@@ -37,11 +38,24 @@ pub(super) struct Shared {
     pub flag: Option<Flag>,
     /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
-    /// The user has been warned of control tokens in an answer.
-    pub has_warned_of_markup: AtomicBool,
+    pub detector: Mutex<Detector>,
+    pub marks: Mutex<Marks>,
+}
+
+/// What was found in the answers, and the user has been warned of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    /// The server has read only a part of a prompt.
+    pub is_truncated: bool,
+    /// A control token that no dialect knows.
+    pub unknown_markup: Option<String>,
 }
 
 impl Shared {
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The reporter. The lock is never poisoned in a release, where a panic ends the process.
     pub(super) fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,16 +102,16 @@ pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     outcome.unwrap_or_else(TurnOutcome::Failed)
 }
 
-struct LocalTurn<'a> {
-    shared: &'a Shared,
+pub(super) struct LocalTurn<'a> {
+    pub(super) shared: &'a Shared,
     id: u64,
-    messages: Vec<Message>,
+    pub(super) messages: Vec<Message>,
     /// The model that answers, if that had to be found out.
-    model: Option<Model>,
+    pub(super) model: Option<Model>,
     /// How many of the last messages are never left out.
-    pinned: usize,
+    pub(super) pinned: usize,
     /// How many tokens the request may have, by our estimate.
-    budget: Option<usize>,
+    pub(super) budget: Option<usize>,
 }
 
 impl LocalTurn<'_> {
@@ -166,6 +180,7 @@ impl LocalTurn<'_> {
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
+                    self.check_read(answer.usage);
                     self.learn(&answer);
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
@@ -180,22 +195,10 @@ impl LocalTurn<'_> {
         if let Some(is_unopened) = answer.thinks_unopened {
             self.shared.models.learn_thinking(is_unopened);
         }
-        if let Some(token) = &answer.unknown_markup {
-            if !self.shared.has_warned_of_markup.swap(true, Relaxed) {
-                warn(&self.shared.applet, &markup_warning(token));
-            }
-        }
-    }
-
-    /// At most what fits after the conversation, since not every server limits that itself.
-    fn max_tokens(&self) -> u32 {
-        let wanted = self.shared.settings.max_tokens;
-        match &self.model {
-            Some(Model { window: Some(window), is_checked: false, is_assumed: false, .. }) => {
-                let left = (*window as usize).saturating_sub(context::estimate(&self.messages)).max(1);
-                wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
-            }
-            _ => wanted,
+        let mut marks = self.shared.marks();
+        if let (None, Some(token)) = (&marks.unknown_markup, &answer.unknown_markup) {
+            warn(&self.shared.applet, &markup_warning(token));
+            marks.unknown_markup = Some(token.clone());
         }
     }
 
@@ -234,60 +237,6 @@ impl LocalTurn<'_> {
             Some(system) => system.content = format!("{}\n\n{instruction}", system.content),
             None => self.messages.insert(0, Message { role: "system", content: instruction }),
         }
-    }
-
-    /// Leaves out the oldest messages that do not fit the model's context. If a server checks the length itself, its word counts
-    /// and not our estimate.
-    fn fit(&mut self) -> Result<()> {
-        let Some(mut window) = self.model.as_ref().and_then(|model| model.window) else { return Ok(()) };
-        if context::estimate(&self.messages) > self.budget_in(window) {
-            let model = self.shared.models.find_again()?;
-            if let Some(line) = self.shared.models.assumption() {
-                warn(&self.shared.applet, &line);
-            }
-            window = model.window.unwrap_or(window);
-            self.model = Some(model);
-        }
-        let budget = *self.budget.get_or_insert(self.budget_in(window));
-        self.trim(budget, window as usize);
-        let is_lenient = self.model.as_ref().is_none_or(|model| model.is_checked || model.is_assumed);
-        if context::estimate(&self.messages) > window as usize && !is_lenient {
-            return Err(Error::PromptTooLong { prompt: None, window: Some(window.into()) });
-        }
-        Ok(())
-    }
-
-    /// How many tokens a conversation may have in this context.
-    fn budget_in(&self, window: u32) -> usize {
-        (window - self.shared.settings.max_tokens.min(window / 2)) as usize
-    }
-
-    /// Leaves out more messages, after the server has refused the prompt as too long.
-    fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
-        self.shared.models.learn_window(window.unwrap_or_default());
-        let length = context::estimate(&self.messages);
-        let budget = match (prompt, window) {
-            (Some(prompt), Some(window)) if prompt > 0 => {
-                let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
-                ((length as u64).saturating_mul(window - reserved) / prompt) as usize
-            }
-            _ => length / 2,
-        };
-        self.budget = Some(budget);
-        match self.trim(budget.min(length.saturating_sub(1)), window.unwrap_or_default() as usize) {
-            0 => Err(Error::PromptTooLong { prompt, window }),
-            _ => Ok(()),
-        }
-    }
-
-    fn trim(&mut self, budget: usize, window: usize) -> usize {
-        let dropped = context::trim(&mut self.messages, budget, self.pinned);
-        if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
-            let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
-            let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
-            warn(&self.shared.applet, &what);
-        }
-        dropped
     }
 }
 

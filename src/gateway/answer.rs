@@ -68,6 +68,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
+        upstream.refuse_if_truncated(request)?;
         let mut response = with_pings(out, upstream.ask(&mut question)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let mut reply = Reply::new(question.sent(), upstream.models.thinks_unopened());
@@ -94,11 +95,14 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         drop(response);
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
+                upstream.note_markup(learned.unknown_markup.as_deref(), end.usage);
+                upstream.check_read(request, question.sent(), end.usage).await?;
                 upstream.was_answered(&question, learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
             ReplyEnd::Faulty { calls, text, usage } => {
+                upstream.check_read(request, question.sent(), usage).await?;
                 upstream.was_answered(&question, Learned::default());
                 spent += usage;
                 faults += 1;

@@ -11,6 +11,7 @@ mod conversation;
 mod events;
 mod fit;
 mod http;
+mod marks;
 mod message;
 mod question;
 mod reply;

@@ -9,11 +9,11 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::completions::failure::{CompletionError, refusal};
-use crate::completions::markup::markup_warning;
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
+use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
 use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
@@ -38,13 +38,13 @@ pub(crate) struct Upstream {
     server: Server,
     settings: RequestSettings,
     pub(super) models: Models,
+    pub(super) marks: Marks,
     flag: Option<Flag>,
     /// Whether the caller's `temperature` counts.
     passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
     pub(super) has_warned: AtomicBool,
-    has_warned_of_markup: AtomicBool,
     /// The context that the server has told when it refused.
     pub(super) told_window: AtomicU64,
 }
@@ -62,13 +62,13 @@ impl Upstream {
         Ok(Upstream {
             client,
             models: Models::new(context, &server, &settings),
+            marks: Marks::new(context),
             server,
             settings,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
             passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             has_warned: AtomicBool::new(false),
-            has_warned_of_markup: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }
@@ -109,11 +109,6 @@ impl Upstream {
         self.settings.refused.remember(&question.left_out);
         if let Some(is_unopened) = learned.thinks_unopened {
             self.models.learn_thinking(is_unopened);
-        }
-        if let Some(token) = learned.unknown_markup {
-            if !self.has_warned_of_markup.swap(true, Relaxed) {
-                warn(super::NAME, &markup_warning(&token));
-            }
         }
     }
 

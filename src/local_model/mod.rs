@@ -9,5 +9,6 @@ pub(crate) mod refused;
 pub(crate) mod request;
 pub(crate) mod served;
 pub(crate) mod server_memory;
+pub(crate) mod truncation;
 pub(crate) mod unload;
 pub(crate) mod window;

@@ -378,7 +378,7 @@ fn nothing_is_asked_again_once_something_has_come() {
 #[test]
 fn remedies_follow_on_each_other() {
     let stub = Stub::new(|request, stream| {
-        let chat = request.is_chat().then(|| request.json()).unwrap_or_default();
+        let chat = if request.is_chat() { request.json() } else { Value::Null };
         let reply = match &chat {
             chat if chat["tool_choice"].is_object() => refusal(400, "Invalid tool_choice type: 'object'"),
             chat if chat.get("stream_options").is_some() => refusal(422, "unknown field `stream_options`"),

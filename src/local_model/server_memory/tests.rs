@@ -111,7 +111,7 @@ fn the_file_stays_small() {
     let known = |number: usize| server(number).untaken().len();
     assert_eq!([known(7), known(8), known(9), known(10), known(40)], [0, 2, 0, 1, 1]);
     for model in 0..70 {
-        server(1).set_model(&model.to_string(), window(model));
+        set(&server(1), &model.to_string(), window(model));
     }
     assert_eq!((server(1).model("3"), server(1).model("69")), (None, Some(window(69))));
 }
