@@ -9,6 +9,7 @@ mod fuzz;
 mod http;
 mod network;
 mod requests;
+mod truncated;
 
 /// What `scripts/test.sh --quick` leaves out.
 #[path = "gateway"]

@@ -8,6 +8,7 @@ mod support;
 
 mod answer;
 mod applets;
+mod context;
 mod docs;
 mod failover;
 mod gateway;

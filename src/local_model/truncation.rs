@@ -248,7 +248,7 @@ mod tests {
             (ServerKind::Unknown, "OLLAMA_CONTEXT_LENGTH for Ollama, --ctx-size for llama.cpp"),
         ] {
             let line = truncation.line(server);
-            assert!(line.contains(what) && line.contains("LOCAL_LLM_CONTEXT"), "{line}");
+            assert!(line.contains(what) && line.ends_with(", or tell its context with LOCAL_LLM_CONTEXT"), "{line}");
         }
         assert!(Truncation { sent: 600, read: 9 }.line(ServerKind::Ollama).contains("9 of about 500 tokens"));
     }
