@@ -10,6 +10,8 @@ use crate::real_cli;
 use crate::support::stub::Stub;
 use crate::support::{Output, Sandbox, node};
 
+const LEDGER: &str = ".local/state/claude-failover/ledger.jsonl";
+
 fn home(server: &Played, net: &Stub) -> Sandbox {
     let mut sandbox = real_cli::sandbox(net);
     for key in ["CLAUDE_BIN", "CLAUDE_CODE_MAX_RETRIES"] {
@@ -34,8 +36,15 @@ fn the_call_fails_and_says_why() {
     let server = Played::new(vec![list(json!([{"id": "m"}]))]);
     server.reads(4096);
     let net = Stub::raw("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n");
-    for format in ["text", "json", "stream-json"] {
+    // Once it is known that the model does not begin with thinking, Claude Code has got the text before the error.
+    for (format, is_streamed) in [("text", false), ("text", true), ("json", false), ("stream-json", true)] {
         let sandbox = home(&server, &net);
+        if is_streamed {
+            server.reads(5);
+            sandbox.cmd("claude").args(&["-p", "hi"]).env("LOCAL_LLM_AGENT", "never").run().expect(0, "ok\n", "");
+            fs::remove_file(sandbox.path(LEDGER)).unwrap();
+            server.reads(4096);
+        }
         let before = server.chats().len();
         let output = ask(&sandbox, format);
         assert_ne!(output.code(), 0, "{format}: {output:?}");
@@ -44,7 +53,7 @@ fn the_call_fails_and_says_why() {
         assert!(output.out().contains(LINE) && output.out().contains("OLLAMA_CONTEXT_LENGTH"), "{format}: {}", output.out());
         let said = output.err();
         assert_eq!(said.matches(LINE).count(), 1, "{format}: {said}");
-        let ledger = fs::read_to_string(sandbox.path(".local/state/claude-failover/ledger.jsonl")).unwrap();
+        let ledger = fs::read_to_string(sandbox.path(LEDGER)).unwrap();
         let entries: Vec<Value> = ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let [agent, note] = entries.as_slice() else { panic!("{ledger}") };
         assert_eq!((&agent["route"], &agent["truncated"]), (&json!("agent"), &json!(null)));
