@@ -199,7 +199,7 @@ fn every_reader_ends() {
             assert!(!calls.is_empty() && text.ends_with(left), "seed {seed}: {opener}{text}");
         }
         begins_bare(&text, &tools);
-        super::bare_calls(&text, &tools);
+        super::bare_calls(&text, &tools, true);
         Harmony::begins(&text);
         let mut harmony = Harmony::new(&tools);
         random.pieces(&text).into_iter().for_each(|piece| drop(harmony.push(piece)));
