@@ -11,6 +11,7 @@ mod http;
 mod network;
 mod refusals;
 mod requests;
+mod truncated;
 
 /// What `scripts/test.sh --quick` leaves out.
 #[path = "gateway"]

@@ -8,6 +8,7 @@ mod support;
 
 mod answer;
 mod applets;
+mod context;
 mod dialects;
 mod docs;
 mod failover;

@@ -418,9 +418,12 @@ fn torn_and_foreign_files_do_no_harm() {
 #[test]
 fn calls_at_once_on_one_session_lose_nothing() {
     let answers = AtomicUsize::new(0);
-    let stub = Stub::new(move |_, stream| {
-        let answer = format!("answer {}.", answers.fetch_add(1, Ordering::SeqCst));
-        let _ = stream.write_all(sse(&completion(&answer)).as_bytes());
+    let stub = Stub::new(move |request, stream| {
+        let answer = match request.is_chat() {
+            true => sse(&completion(&format!("answer {}.", answers.fetch_add(1, Ordering::SeqCst)))),
+            false => json_answer(200, "{}"),
+        };
+        let _ = stream.write_all(answer.as_bytes());
     });
     let sandbox = &local(&stub.url());
     assert_eq!(claude(sandbox, &["question 0.", "--session-id", A]).code(), 0);

@@ -120,7 +120,7 @@ impl<'t> Content<'t> {
                 rest.insert_str(0, open);
             }
             Stage::Call { is_bare } if may_call => {
-                let calls = if is_bare { bare_calls(&rest, self.tools).map(|calls| (0, calls)) } else { None };
+                let calls = if is_bare { bare_calls(&rest, self.tools, is_whole).map(|calls| (0, calls)) } else { None };
                 let trailing = || trailing_calls(&rest, self.prose.clone(), self.tools, is_whole);
                 if let Some((at, calls)) = calls.or_else(trailing) {
                     self.show(&rest[..at], out);

@@ -1,6 +1,7 @@
 //! One question to the local model, and what is known of that.
 
 pub(crate) mod ask;
+mod asker;
 pub(crate) mod context;
 pub(crate) mod hub_cache;
 pub(crate) mod model;

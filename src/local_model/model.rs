@@ -7,13 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::Result;
+use crate::local_model::asker::{Asker, Progress};
 use crate::local_model::hub_cache::HubCache;
 use crate::local_model::request::RequestSettings;
-use crate::local_model::served::{Choice, ServerKind, several};
-use crate::local_model::server_memory::{KnownModel, ServerMemory};
+use crate::local_model::served::{ServerKind, several};
+use crate::local_model::server_memory::KnownModel;
 use crate::local_model::window;
 use crate::server::Server;
 
@@ -38,7 +38,7 @@ pub(crate) struct Model {
     pub is_checked: bool,
     /// The context is the server's default: it has said nothing of this model.
     pub is_assumed: bool,
-    /// Whether the server was asked, or need not be.
+    /// Whether the server has answered, or need not be asked.
     pub is_known: bool,
     pub server: ServerKind,
 }
@@ -54,30 +54,6 @@ pub(crate) struct Models {
     /// How long the server may be silent.
     idle: Duration,
     progress: Arc<(Mutex<Progress>, Condvar)>,
-}
-
-/// What a thread needs to ask the server.
-#[derive(Clone)]
-struct Asker {
-    endpoint: Endpoint,
-    is_ours: bool,
-    /// The name that the user gave.
-    named: Option<String>,
-    memory: ServerMemory,
-}
-
-#[derive(Default)]
-struct Progress {
-    /// When the thread began that asks now.
-    asking: Option<Instant>,
-    /// Whether the server has answered to this process.
-    has_answered: bool,
-    /// Whether the model was loaded for this process.
-    has_loaded: bool,
-    known: Option<KnownModel>,
-    thinks_unopened: Option<bool>,
-    /// The server has several models, and the user has named none.
-    several: Option<Vec<String>>,
 }
 
 impl Models {
@@ -222,7 +198,7 @@ impl Models {
     }
 
     fn model(&self, known: Option<&KnownModel>) -> Model {
-        let is_known = self.window.is_some() || known.is_some_and(|known| known.is_asked);
+        let is_known = self.window.is_some() || known.is_some();
         let known = known.cloned().unwrap_or_default();
         let name = self.asker.named.as_deref().or(known.id.as_deref());
         let has_files = matches!(known.server, ServerKind::MlxLm | ServerKind::Unknown);
@@ -239,50 +215,11 @@ impl Models {
     }
 }
 
-impl Asker {
-    /// Under which the memory knows the model.
-    fn key(&self) -> &str {
-        self.named.as_deref().unwrap_or_default()
-    }
-
-    fn name_of<'a>(&'a self, known: &'a KnownModel) -> &'a str {
-        self.named.as_deref().or(known.id.as_deref()).unwrap_or_default()
-    }
-
-    fn ask(&self, shared: &(Mutex<Progress>, Condvar)) {
-        let tell = |change: &dyn Fn(&mut Progress)| {
-            change(&mut shared.0.lock().unwrap_or_else(PoisonError::into_inner));
-            shared.1.notify_all();
-        };
-        let Some(served) = window::served(&self.endpoint) else {
-            return tell(&|progress| progress.asking = None);
-        };
-        let id = match served.choose(self.is_ours) {
-            _ if self.named.is_some() => None,
-            Choice::Model(id) => Some(id),
-            Choice::WhateverIsLoaded => None,
-            Choice::OneOf(names) => {
-                return tell(&|progress| (progress.asking, progress.several) = (None, Some(names.clone())));
-            }
-        };
-        let named = KnownModel { id, server: served.kind, ..KnownModel::default() };
-        tell(&|progress| {
-            progress.several = None;
-            progress.known.get_or_insert_with(|| named.clone());
-        });
-        let heard = window::ask(&self.endpoint, &served, self.name_of(&named));
-        let update = |known: &mut KnownModel| {
-            known.id.clone_from(&named.id);
-            (known.is_asked, known.server) = (true, named.server);
-            (known.window, known.is_assumed) = (heard.tokens, heard.is_assumed);
-            known.is_checked = heard.tokens.is_some() && served.kind.refuses_what_is_too_long();
-        };
-        // First, so that a call that is about to end leaves it for the next one.
-        self.memory.change_model(self.key(), update);
-        tell(&|progress| {
-            update(progress.known.get_or_insert_default());
-            (progress.asking, progress.has_answered) = (None, true);
-        });
+/// What was heard is for the next call, too.
+impl Drop for Models {
+    fn drop(&mut self) {
+        let progress = self.progress();
+        let _ = self.progress.1.wait_timeout_while(progress, PATIENCE_FOR_NAME, |progress| progress.is_writing);
     }
 }
 

@@ -54,8 +54,8 @@ pub(crate) enum Choice {
 impl Served {
     /// `program` is the response's `Server` header.
     pub(crate) fn read(list: &mut Value, program: &str) -> Served {
-        let models = match list["data"].take() {
-            Value::Array(models) => models,
+        let models = match list.get_mut("data").map(Value::take) {
+            Some(Value::Array(models)) => models,
             _ => vec![],
         };
         Served { kind: kind(&models, program), models }
@@ -157,9 +157,13 @@ mod tests {
             (json!([{"id": "m"}]), "", ServerKind::Unknown),
             (json!({"id": "m"}), "", ServerKind::Unknown),
             (json!([7, null, {"id": 7}]), "", ServerKind::Unknown),
+            (json!("x"), "", ServerKind::Unknown),
         ];
         for (models, program, expected) in table {
             assert_eq!(served(&models, program).kind, expected, "{models} {program}");
+        }
+        for mut odd in [json!("x"), json!(7), json!([]), json!(null)] {
+            assert_eq!(Served::read(&mut odd, "").names().len(), 0);
         }
     }
 

@@ -26,7 +26,8 @@ fn model(cancelled: mpsc::Sender<()>) -> Stub {
         }
         let messages = request.json()["messages"].clone();
         let last = messages.as_array().unwrap().last().unwrap();
-        let text = last["content"].as_str().unwrap_or_default();
+        // What the model is told after an empty answer stands behind the question.
+        let text = last["content"].as_str().unwrap_or_default().split("\n\n").next().unwrap_or_default();
         let call = |arguments: &str| delta(&json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}));
         let too_long = json!({"error": {"code": 400, "message": "request exceeds the available context size",
                                         "type": "exceed_context_size_error", "n_prompt_tokens": 9000, "n_ctx": 8192}});

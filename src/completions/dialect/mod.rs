@@ -70,8 +70,8 @@ pub(super) fn begins_bare(text: &str, tools: &[Tool]) -> Option<bool> {
 }
 
 /// The calls of an answer that is nothing else, and has no marks.
-pub(super) fn bare_calls(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
-    bare_json::read(without_turn_ends(text), tools)
+pub(super) fn bare_calls(text: &str, tools: &[Tool], is_whole: bool) -> Option<Vec<ToolCall>> {
+    bare_json::read(without_turn_ends(text), tools, is_whole)
 }
 
 /// An answer in which so many openers begin no call shows marks and makes no calls. Each may be read to the answer's end.
