@@ -73,6 +73,8 @@ const FRAGMENTS: &[&str] = &[
     "analysisWe",
     "assistantfinal",
     "assistantcommentary to=functions.Bash json",
+    "<|START_RESPONSE|>",
+    "<|END_RESPONSE|>",
     "<think>",
     "</think>",
     "[THINK]",
