@@ -49,8 +49,8 @@ fn calls_are_made_and_thinking_is_told_apart() {
 
 /// What the gateway says of an answer that shows this.
 fn warning(mark: &str) -> String {
-    let known = "check that the local server knows the model's template";
-    format!("claude-failover: warning: the answer has `{mark}`, which this program does not know: {known}\n")
+    let check = "check that the local server knows that template";
+    format!("claude-failover: warning: the answer has `{mark}`, which belongs to the model's template: {check}\n")
 }
 
 /// The first control token of a text.
