@@ -1,4 +1,4 @@
-//! Every failure that the user sees: worded in one place and printed in one place.
+//! Every failure that the user sees: worded in one place and printed in one place. One file, so that they are worded alike.
 
 use std::fmt;
 use std::io;
@@ -71,6 +71,13 @@ pub(crate) enum Error {
     Refused {
         status: u16,
         /// The server's message, with the status before it.
+        line: String,
+        /// Whether the same request may be answered later. It was asked `LOCAL_LLM_RETRIES` times more.
+        may_pass: bool,
+    },
+    /// The local server does not take a key that the user adds to requests.
+    ExtraRefused {
+        key: String,
         line: String,
     },
     /// The local server needs the model's name, and the user gave none or a wrong one.
@@ -195,6 +202,8 @@ impl Error {
             Error::ForeignFile { .. } => "choose another folder, or move that file away yourself".into(),
             Error::EmptyAnswer { is_cut_by_limit: true } => "raise LOCAL_LLM_MAX_TOKENS, or turn the model's thinking off".into(),
             Error::SwitchedBack => "run it again".into(),
+            Error::Refused { may_pass: true, .. } => "run it again later, or raise LOCAL_LLM_RETRIES to wait longer".into(),
+            Error::ExtraRefused { key, .. } => format!("take `{key}` out of LOCAL_LLM_EXTRA_BODY"),
             Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
             Error::NotInstalled { .. } => {
                 "run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server".into()
@@ -247,6 +256,9 @@ impl fmt::Display for Error {
             Error::ForeignFile { path } => write!(f, "`{}` is not ours and is left as it is", path.display()),
             Error::Setting { key, value, expected } => write!(f, "{key} is `{value}`: expected {expected}"),
             Error::Refused { line, .. } => write!(f, "the local server refused: {line}"),
+            Error::ExtraRefused { key, line } => {
+                write!(f, "the local server does not take `{key}` of LOCAL_LLM_EXTRA_BODY: {line}")
+            }
             Error::PromptTooLong { prompt, window } => {
                 write!(f, "the conversation ")?;
                 if let Some(prompt) = prompt {

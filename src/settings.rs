@@ -35,6 +35,7 @@ settings! {
     Temperature "LOCAL_LLM_TEMPERATURE" "the sampling temperature",
     ApiKey "LOCAL_LLM_API_KEY" "the bearer token of the local server",
     IdleTimeout "LOCAL_LLM_IDLE_TIMEOUT" "seconds without a byte from the server before a call fails",
+    LocalRetries "LOCAL_LLM_RETRIES" "how often a question is asked again while the local server is busy or away",
     ExtraBody "LOCAL_LLM_EXTRA_BODY" "a JSON object whose keys are added to a request",
     Agent "LOCAL_LLM_AGENT" "which calls get tools on the local model: auto, always, never",
     Port "LLM_PORT" "the local server's port",
@@ -142,6 +143,11 @@ impl Settings {
     pub(crate) fn idle_timeout(&self) -> Result<Duration> {
         let seconds = self.at_least_one(Setting::IdleTimeout, 600, "a number of seconds")?;
         Ok(Duration::from_secs(seconds.into()))
+    }
+
+    /// How often the local server is asked again after a refusal that may pass.
+    pub(crate) fn local_retries(&self) -> Result<u32> {
+        self.number(Setting::LocalRetries, 4, "a number of retries")
     }
 
     /// What the user wants added to each request's body.

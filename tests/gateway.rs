@@ -3,11 +3,13 @@
 
 mod answers;
 mod caller;
+mod dialects;
 mod events;
 mod failures;
 mod fuzz;
 mod http;
 mod network;
+mod refusals;
 mod requests;
 mod truncated;
 

@@ -40,6 +40,7 @@ fn chunked(events: &str, size: usize) -> Vec<u8> {
 }
 
 const REFUSED: &str = "the local server refused: ";
+const LATER: &str = " · run it again later, or raise LOCAL_LLM_RETRIES to wait longer";
 const CUT: &str = "the local answer was cut short: ";
 const EMPTY: &str = "the local model gave an empty answer";
 const NOT_JSON: &str = "an event is not the JSON of a chat completion";
@@ -398,9 +399,12 @@ fn every_refusal_is_one_line() {
         (204, "", "HTTP 204 and no reason".into()),
         (600, "odd", "HTTP 600: odd".into()),
     ];
-    let sandbox = local("");
+    let mut sandbox = local("");
+    sandbox.set("LOCAL_LLM_RETRIES", "0");
     for (status, body, line) in table {
         let stub = Stub::raw(json_answer(*status, body));
+        let hint = if matches!(status, 429 | 502..=504) { LATER } else { "" };
+        let line = format!("{line}{hint}");
         ask(&sandbox, &stub).expect_api_error(&format!("{REFUSED}{line}"), "");
         assert_eq!(stub.chats().len(), 1, "a refusal is not asked again: {status}");
         if *status != 204 {

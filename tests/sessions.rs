@@ -902,8 +902,7 @@ fn narrow(window: usize, says_little: bool) -> Stub {
 fn a_server_that_says_it_is_too_long_gets_less() {
     for says_little in [false, true] {
         let stub = narrow(2000, says_little);
-        let warning = if says_little { left_out(0).replace(" of 0 tokens", "") } else { left_out(2000) };
-        claude(&talkative(&stub), &QUESTION).expect(0, "re ?\n", &warning);
+        claude(&talkative(&stub), &QUESTION).expect(0, "re ?\n", &left_out(2000));
         let sent: Vec<usize> = stub.chats().iter().map(turns_sent).collect();
         assert!(sent[0] == 30 && sent.len() <= 5 && *sent.last().unwrap() >= 3, "{sent:?}");
         assert!(sent.is_sorted_by(|more, less| more > less), "{sent:?}");
@@ -947,7 +946,7 @@ fn a_question_that_is_too_long_by_itself_is_refused() {
     assert_eq!(stub.chats().len(), 1, "there is nothing to leave out");
     let stub = narrow(2000, true);
     let sandbox = local(&stub.url());
-    ask(&sandbox).expect(1, &format!("{too_long} does not fit the local model's context\n"), "");
+    ask(&sandbox).expect(1, &format!("{too_long} does not fit the local model's context of 2000\n"), "");
     let stub = echo();
     let mut sandbox = local(&stub.url());
     sandbox.set("LOCAL_LLM_CONTEXT", "500");

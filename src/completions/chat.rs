@@ -17,6 +17,7 @@ use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
 use crate::completions::reader::{Ended, MAX_ANSWER, Reader};
 use crate::completions::thinking::split_unopened;
+use crate::completions::untaken::{LeftOut, Untaken};
 
 /// What is asked of the server.
 #[derive(Clone, Serialize)]
@@ -34,6 +35,9 @@ pub(crate) struct Request {
     pub response_format: Option<Value>,
     stream: bool,
     stream_options: StreamOptions,
+    /// What the server does not take of it.
+    #[serde(skip)]
+    pub left_out: LeftOut,
     /// What the user wants added to the body.
     #[serde(skip)]
     extra: Map<String, Value>,
@@ -73,6 +77,7 @@ impl Request {
             response_format: None,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            left_out: LeftOut::default(),
             extra,
             thinks_unopened: None,
         }
@@ -80,15 +85,22 @@ impl Request {
 
     /// The body to send. A key that `extra` gives replaces ours rather than standing twice.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let plain = |request: &Request| serde_json::to_vec(request).unwrap_or_default();
-        if self.extra.is_empty() {
-            return plain(self);
+        if self.extra.is_empty() && self.left_out.is_empty() {
+            return serde_json::to_vec(self).unwrap_or_default();
         }
-        let mut object = serde_json::to_value(self).unwrap_or_default();
-        for (key, value) in &self.extra {
-            object[key] = value.clone();
+        Value::from(self.left_out.finish(self.whole(), &self.extra)).to_string().into_bytes()
+    }
+
+    /// What can be left out besides, see [`LeftOut::next`].
+    pub(crate) fn next_to_leave_out(&self, about: &[Untaken], line: &str) -> Option<Untaken> {
+        self.left_out.next(about, line, &self.whole(), &self.extra)
+    }
+
+    fn whole(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(body)) => body,
+            _ => Map::new(),
         }
-        object.to_string().into_bytes()
     }
 }
 
@@ -135,8 +147,8 @@ pub(crate) fn ask(
     let mut response = endpoint.post(&request.body(), timeouts).map_err(|error| before_answer(error, timeouts))?;
     let status = response.status();
     if status != StatusCode::OK {
-        let location = response.headers().get("location").map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
-        return Err(refusal(status, location, &endpoint.without_key(short_body(&mut response))));
+        let body = endpoint.without_key(short_body(&mut response));
+        return Err(refusal(status, response.headers(), &body));
     }
     let mut collector = Collector::new(request.thinks_unopened, listener);
     let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));

@@ -3,12 +3,20 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use ureq::Timeout;
-use ureq::http::StatusCode;
+use ureq::http::header::{LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, StatusCode};
 
 use crate::completions::endpoint::{Endpoint, Timeouts, error_line, without_secrets};
+use crate::completions::untaken::Untaken;
 use crate::error::Error;
+
+mod length;
+mod words;
+
+pub(crate) use words::names;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -21,14 +29,30 @@ pub(crate) enum CompletionError {
     Dead(String),
     /// The server does not know the model's name.
     UnknownModel(ServerRefusal),
-    /// The server's template takes no system message.
-    NoSystemRole(ServerRefusal),
-    /// The server cannot hold answers to the form that was asked for.
-    NoResponseFormat(ServerRefusal),
-    /// The model sees no images.
-    NoImages(ServerRefusal),
+    /// The same request may be answered a moment later.
+    Passing {
+        cause: Passing,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
+        refusal: ServerRefusal,
+    },
+    /// The server, its template or its model does not take a part of the request.
+    Untaken {
+        /// What that may be, the likeliest first.
+        about: Vec<Untaken>,
+        refusal: ServerRefusal,
+    },
+    /// The user's own addition to requests is what the server does not take.
+    ExtraUntaken { key: String, refusal: ServerRefusal },
     TooLong {
         /// In tokens, if the server says it.
+        prompt: Option<u64>,
+        window: Option<u64>,
+    },
+    /// The prompt fits, and the answer that it asks for does not fit behind it.
+    AnswerTooLong {
+        /// In tokens, as far as the server says it.
+        most: Option<u64>,
         prompt: Option<u64>,
         window: Option<u64>,
     },
@@ -53,6 +77,17 @@ pub(crate) enum CompletionError {
     },
 }
 
+/// Why a refusal may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// The server has too much to do.
+    Busy,
+    /// The server, or what stands behind it, is away.
+    Away,
+    /// The server could not read what its model wrote: the next answer is another one.
+    BadOutput,
+}
+
 /// The server's refusal.
 #[derive(Debug)]
 pub(crate) struct ServerRefusal {
@@ -74,16 +109,19 @@ impl CompletionError {
     /// The failure as the user sees it.
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
+        let refused = |ServerRefusal { status, line }, may_pass| Error::Refused { status, line, may_pass };
         match self {
             CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
             CompletionError::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
             CompletionError::Dead(line) => Error::DeadModel { line },
             CompletionError::UnknownModel(refusal)
-            | CompletionError::NoSystemRole(refusal)
-            | CompletionError::NoResponseFormat(refusal)
-            | CompletionError::NoImages(refusal)
-            | CompletionError::Refusal(refusal) => Error::Refused { status: refusal.status, line: refusal.line },
-            CompletionError::TooLong { prompt, window } => Error::PromptTooLong { prompt, window },
+            | CompletionError::Untaken { refusal, .. }
+            | CompletionError::Refusal(refusal) => refused(refusal, false),
+            CompletionError::Passing { refusal, .. } => refused(refusal, true),
+            CompletionError::ExtraUntaken { key, refusal } => Error::ExtraRefused { key, line: refusal.line },
+            CompletionError::TooLong { prompt, window } | CompletionError::AnswerTooLong { prompt, window, .. } => {
+                Error::PromptTooLong { prompt, window }
+            }
             CompletionError::Stalled { idle, partial } => {
                 let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
                 Error::CutAnswer { reason, partial }
@@ -91,6 +129,21 @@ impl CompletionError {
             CompletionError::Cut { reason, partial } => Error::CutAnswer { reason, partial },
             CompletionError::Cancelled => Error::Interrupted,
             CompletionError::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
+        }
+    }
+
+    /// Takes an error that came instead of an answer for what it says: some servers have sent the status before they know
+    /// (LM Studio that a prompt is too long, llama.cpp what its parser makes of an answer).
+    pub(crate) fn by_its_words(self) -> CompletionError {
+        match self {
+            CompletionError::Cut { reason, partial } if partial.is_empty() => {
+                let refusal = ServerRefusal { status: StatusCode::OK.as_u16(), line: reason };
+                match by_words(refusal, "", None) {
+                    CompletionError::Refusal(ServerRefusal { line, .. }) => CompletionError::Cut { reason: line, partial },
+                    known => known,
+                }
+            }
+            other => other,
         }
     }
 }
@@ -123,70 +176,55 @@ pub(crate) fn transport_line(error: &ureq::Error) -> String {
     }
 }
 
-/// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the
-/// body decides wherever it says something.
-pub(crate) fn refusal(status: StatusCode, location: Option<String>, body: &str) -> CompletionError {
+/// Classifies what a server says instead of an answer.
+pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &str) -> CompletionError {
     let line = error_line(status.as_u16(), body);
-    let lower = line.to_lowercase();
-    let says = |words: &[&str]| words.iter().all(|word| lower.contains(word));
     let status = status.as_u16();
+    let location = headers.get(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()));
     if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
         let line = format!("HTTP {status}: it redirects to {}: set LOCAL_LLM_URL to that", without_secrets(&location));
         return CompletionError::Refusal(ServerRefusal { status, line });
     }
-    if status == 503 && says(&["loading"]) {
-        CompletionError::Loading
-    } else if says(&["generation thread died"]) {
-        CompletionError::Dead(line)
-    } else if says(&["exceed", "context"]) || says(&["maximum context length"]) {
-        let error = &serde_json::from_str::<Value>(body).unwrap_or_default()["error"];
-        CompletionError::TooLong { prompt: error["n_prompt_tokens"].as_u64(), window: error["n_ctx"].as_u64() }
-    } else if says(&["model", "not found"]) || says(&["model", "does not exist"]) || says(&["model name is missing"]) {
-        CompletionError::UnknownModel(ServerRefusal { status, line })
-    } else if says(&["system", "role", "not supported"]) {
-        CompletionError::NoSystemRole(ServerRefusal { status, line })
-    } else if ["response_format", "json_schema", "json schema", "grammar"].iter().any(|word| lower.contains(word)) {
-        CompletionError::NoResponseFormat(ServerRefusal { status, line })
-    } else if ["image", "content type", "multimodal", "vision"].iter().any(|word| lower.contains(word)) {
-        // llama.cpp without a projector says `image input is not supported`, mlx-lm `Only 'text' content type is supported.`
-        CompletionError::NoImages(ServerRefusal { status, line })
-    } else {
-        CompletionError::Refusal(ServerRefusal { status, line })
+    let retry_after = headers.get(RETRY_AFTER).and_then(|when| read_retry_after(when.to_str().ok()?.trim(), Timestamp::now()));
+    by_words(ServerRefusal { status, line }, body, retry_after)
+}
+
+/// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the words decide
+/// wherever they say something. They are those of the line: the whole body may repeat the request.
+fn by_words(refusal: ServerRefusal, body: &str, retry_after: Option<Duration>) -> CompletionError {
+    let (status, words) = (refusal.status, refusal.line.to_lowercase());
+    let says = |all: &[&str]| all.iter().all(|word| words.contains(word));
+    if let Some(too_long) = length::read(&words, &serde_json::from_str::<Value>(body).unwrap_or_default()["error"]) {
+        return too_long;
     }
+    if status == 503 && says(&["loading"]) {
+        return CompletionError::Loading;
+    }
+    if says(&["generation thread died"]) {
+        return CompletionError::Dead(refusal.line);
+    }
+    if says(&["model", "not found"]) || says(&["model", "does not exist"]) || says(&["model name is missing"]) {
+        return CompletionError::UnknownModel(refusal);
+    }
+    if let Some(cause) = words::passing(status, &words) {
+        return CompletionError::Passing { cause, retry_after, refusal };
+    }
+    let about = if matches!(status, 401 | 403) { vec![] } else { words::untaken(&words, body) };
+    match about.is_empty() {
+        false => CompletionError::Untaken { about, refusal },
+        true if status == 502 => CompletionError::Passing { cause: Passing::Away, retry_after, refusal },
+        true => CompletionError::Refusal(refusal),
+    }
+}
+
+/// `Retry-After`: seconds, or a date of HTTP.
+fn read_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_body_of_a_refusal_decides() {
-        let kind = |status: u16, body: &str| match refusal(StatusCode::from_u16(status).unwrap(), None, body) {
-            CompletionError::Loading => "loading",
-            CompletionError::Dead(_) => "dead",
-            CompletionError::UnknownModel(_) => "model",
-            CompletionError::NoSystemRole(_) => "system",
-            CompletionError::NoResponseFormat(_) => "format",
-            CompletionError::NoImages(_) => "images",
-            CompletionError::TooLong { prompt: Some(12), window: Some(8) } => "long",
-            CompletionError::TooLong { .. } => "too long",
-            CompletionError::Refusal(_) => "refusal",
-            other => panic!("{other:?}"),
-        };
-        let loading = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;
-        assert_eq!(kind(503, loading), "loading");
-        assert_eq!(kind(404, r#"{"error": "generation thread died"}"#), "dead");
-        assert_eq!(kind(404, r#"{"error":{"message":"model \"x\" not found, try pulling it first"}}"#), "model");
-        assert_eq!(kind(400, r#"{"error":{"message":"model name is missing from the request"}}"#), "model");
-        assert_eq!(kind(404, r#"{"object":"error","message":"The model `x` does not exist."}"#), "model");
-        assert_eq!(kind(500, r#"{"error":{"message":"System role not supported"}}"#), "system");
-        let long = r#"{"error":{"message":"request (12 tokens) exceeds the available context size (8 tokens)","n_prompt_tokens":12,"n_ctx":8}}"#;
-        assert_eq!(kind(400, long), "long");
-        assert_eq!(kind(400, r#"{"message":"This model's maximum context length is 8 tokens."}"#), "too long");
-        assert_eq!(kind(400, r#"{"error":{"message":"JSON schema conversion failed"}}"#), "format");
-        assert_eq!(kind(500, r#"{"error":{"message":"image input is not supported"}}"#), "images");
-        assert_eq!(kind(404, r#"{"error": "Only 'text' content type is supported."}"#), "images");
-        assert_eq!(kind(404, "Not Found"), "refusal");
-        assert_eq!(kind(503, ""), "refusal");
-    }
-}
+mod tests;

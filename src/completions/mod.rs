@@ -12,3 +12,4 @@ mod sse;
 mod streamed_calls;
 mod thinking;
 pub(crate) mod tool;
+pub(crate) mod untaken;

@@ -1,6 +1,6 @@
 //! An answer of the local server, read as it comes: for the plain answer and for the gateway.
 
-use ureq::http::StatusCode;
+use ureq::http::{HeaderMap, StatusCode};
 
 use crate::completions::chunk::{Chunk, Usage};
 use crate::completions::content::{Content, Part, calls_in_thinking};
@@ -258,15 +258,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The server's error is a refusal of the request if nothing of an answer came before it, and it says so.
+    /// The server's error is a refusal of the request if nothing of an answer came before it, and it has a status.
     fn refusal(&self, error: &serde_json::Value) -> CompletionError {
-        let code = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
-        let code = code.filter(|code| code.is_client_error() || code.is_server_error());
         let body = serde_json::json!({ "error": error }).to_string();
-        let is_of_request = code.is_some_and(|code| code.is_client_error());
-        match refusal(code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), None, &body) {
-            CompletionError::Refusal(_) if !is_of_request => cut(message_of(&body).unwrap_or_default()),
-            _ if self.length > 0 => cut(message_of(&body).unwrap_or_default()),
+        let broken = || cut(message_of(&body).unwrap_or_default());
+        let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+        let Some(status) = status.filter(|status| self.length == 0 && status.as_u16() >= 400) else { return broken() };
+        match refusal(status, &HeaderMap::new(), &body) {
+            CompletionError::Refusal(_) if status.is_server_error() => broken(),
             failure => failure,
         }
     }

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::events::Events;
 use crate::gateway::message::{End, Piece, Sink, Whole};
-use crate::gateway::reply::{Reply, ReplyEnd, UnmadeCall};
+use crate::gateway::reply::{Learned, Reply, ReplyEnd, UnmadeCall};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
@@ -46,6 +46,8 @@ pub(crate) trait Recipient: Sink {
     async fn ping(&mut self);
     /// When the caller last got something.
     fn last(&self) -> Instant;
+    /// Whether something of the answer has come.
+    fn has_pieces(&self) -> bool;
 }
 
 impl Recipient for Whole {
@@ -54,18 +56,22 @@ impl Recipient for Whole {
     fn last(&self) -> Instant {
         Instant::now()
     }
+    fn has_pieces(&self) -> bool {
+        Whole::has_pieces(self)
+    }
 }
 
 /// # Errors
 /// As the Messages API words them.
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
-    let mut request = request.clone();
+    let mut question = upstream.question(request).await?;
     let mut spent = Usage::default();
-    for attempt in 1..=MAX_FAULTS {
-        upstream.refuse_if_truncated(&request)?;
-        let (sent, mut response) = with_pings(out, upstream.ask(&request)).await?;
+    let mut faults = 0;
+    loop {
+        upstream.refuse_if_truncated(request)?;
+        let mut response = with_pings(out, upstream.ask(&mut question)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reply = Reply::new(&sent, upstream.models.thinks_unopened());
+        let mut reply = Reply::new(question.sent(), upstream.models.thinks_unopened());
         let mut whole = Vec::new();
         let mut broken = None;
         while reply.wants_more() {
@@ -87,30 +93,43 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
             reply.push_whole(&whole, out);
         }
         drop(response);
-        match reply.end(broken, out) {
+        let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
-                upstream.note_markup(learned.unknown_markup.clone(), end.usage);
-                upstream.check_read(&request, &sent, end.usage).await?;
-                upstream.learn(learned);
+                upstream.note_markup(learned.unknown_markup.as_deref(), end.usage);
+                upstream.check_read(request, question.sent(), end.usage).await?;
+                upstream.was_answered(&question, learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
-            ReplyEnd::Faulty { text: Some(text), usage, .. } if attempt == MAX_FAULTS => {
-                // What the model means as a call, or shows as one, is all that it has to say.
+            ReplyEnd::Faulty { calls, text, usage } => {
+                upstream.check_read(request, question.sent(), usage).await?;
+                upstream.was_answered(&question, Learned::default());
                 spent += usage;
-                out.piece(Piece::Text(text));
-                return end_answer(End { reason: "end_turn", sequence: None, usage: spent }, out).await;
+                faults += 1;
+                match text {
+                    _ if faults < MAX_FAULTS => {
+                        out.flush().await;
+                        question.add(told_unmade(calls));
+                        continue;
+                    }
+                    // What the model means as a call, or shows as one, is all that it has to say.
+                    Some(text) => {
+                        out.piece(Piece::Text(text));
+                        return end_answer(End { reason: "end_turn", sequence: None, usage: spent }, out).await;
+                    }
+                    None => {
+                        let reason = "the local model calls tools with arguments that are not JSON";
+                        return Err(ApiError::bad_answer(reason));
+                    }
+                }
             }
-            ReplyEnd::Faulty { calls, usage, .. } => {
-                upstream.check_read(&request, &sent, usage).await?;
-                spent += usage;
-                out.flush().await;
-                report_unmade(&mut request, calls);
-            }
-            ReplyEnd::Failed(failure) => return Err(upstream.api_error(failure)),
+            ReplyEnd::Failed(failure) => failure,
+        };
+        if out.has_pieces() {
+            return Err(upstream.api_error(failure));
         }
+        with_pings(out, upstream.recover(&mut question, failure)).await?;
     }
-    Err(ApiError::bad_answer("the local model calls tools with arguments that are not JSON"))
 }
 
 async fn end_answer(end: End, out: &mut impl Recipient) -> Result<(), ApiError> {
@@ -133,17 +152,17 @@ async fn with_pings<T>(out: &mut impl Recipient, future: impl Future<Output = T>
 }
 
 /// Tells the model why its calls were not made, in the form of failed tools' results.
-fn report_unmade(request: &mut MessagesRequest, unmade: Vec<UnmadeCall>) {
+fn told_unmade(unmade: Vec<UnmadeCall>) -> Vec<Value> {
     let ids: Vec<String> = unmade.iter().map(|_| api_id("c")[2..11].to_string()).collect();
     let call = |(call, id): (&UnmadeCall, &String)| {
         let arguments = call.arguments.as_deref().unwrap_or("{}");
         json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
     };
     let calls: Vec<_> = unmade.iter().zip(&ids).map(call).collect();
-    request.messages.push(json!({"role": "assistant", "content": "", "tool_calls": calls}));
-    for (call, id) in unmade.into_iter().zip(ids) {
-        request.messages.push(json!({"role": "tool", "tool_call_id": id, "content": call.reason}));
-    }
+    let result = |(call, id): (UnmadeCall, &String)| json!({"role": "tool", "tool_call_id": id, "content": call.reason});
+    let mut told = vec![json!({"role": "assistant", "content": "", "tool_calls": calls})];
+    told.extend(unmade.into_iter().zip(&ids).map(result));
+    told
 }
 
 /// Answers, and keeps the server from being unloaded meanwhile in `auto`.
@@ -182,6 +201,7 @@ pub(crate) struct EventStream {
     /// Takes the error of an answer whose stream has not begun.
     failed: Option<oneshot::Sender<ApiError>>,
     last: Instant,
+    has_pieces: bool,
 }
 
 impl EventStream {
@@ -192,7 +212,7 @@ impl EventStream {
         failed: oneshot::Sender<ApiError>,
     ) -> EventStream {
         let events = Events::new(model, shrink::estimate(request) as u64);
-        EventStream { events, sender, failed: Some(failed), last: Instant::now() }
+        EventStream { events, sender, failed: Some(failed), last: Instant::now(), has_pieces: false }
     }
 
     pub(crate) async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, request: &MessagesRequest) {
@@ -215,6 +235,7 @@ impl EventStream {
 
 impl Sink for EventStream {
     fn piece(&mut self, piece: Piece) {
+        self.has_pieces = true;
         self.events.piece(piece);
     }
 
@@ -236,6 +257,10 @@ impl Recipient for EventStream {
 
     fn last(&self) -> Instant {
         self.last
+    }
+
+    fn has_pieces(&self) -> bool {
+        self.has_pieces
     }
 
     async fn ping(&mut self) {

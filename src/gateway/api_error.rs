@@ -1,10 +1,15 @@
 //! What goes wrong, as the Messages API says it.
 
+use std::num::NonZeroU32;
+
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::completions::failure::CompletionError;
+use crate::completions::failure::{CompletionError, Passing};
 use crate::error::Error;
+
+/// The API's own status for a server with too much to do.
+const OVERLOADED: u16 = 529;
 
 /// An error of the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub(crate) struct ApiError {
     pub details: Option<Value>,
     /// Whether asking again may help. Clients ask some statuses again unless they are told not to.
     pub may_pass: bool,
+    /// How long the local server wants to be left alone, in seconds.
+    pub retry_after: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -29,6 +36,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             may_pass: false,
+            retry_after: None,
         }
     }
 
@@ -52,6 +60,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             may_pass: false,
+            retry_after: None,
         }
     }
 
@@ -67,7 +76,7 @@ impl ApiError {
 
     pub(crate) fn unauthorized() -> ApiError {
         let message = "the gateway's token is missing or wrong".into();
-        ApiError { status: StatusCode::UNAUTHORIZED, kind: "authentication_error", message, details: None, may_pass: false }
+        ApiError { status: StatusCode::UNAUTHORIZED, kind: "authentication_error", message, ..ApiError::unavailable("") }
     }
 
     pub(crate) fn forbidden(message: impl Into<String>) -> ApiError {
@@ -77,6 +86,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             may_pass: false,
+            retry_after: None,
         }
     }
 
@@ -87,6 +97,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             may_pass: false,
+            retry_after: None,
         }
     }
 
@@ -101,17 +112,38 @@ impl ApiError {
     /// A failure of the local server, which its own status does not tell: mlx-lm says 404 for everything.
     pub(crate) fn from_failure(failure: CompletionError, into_error: impl FnOnce(CompletionError) -> Error) -> ApiError {
         match failure {
-            CompletionError::TooLong { prompt, window } => ApiError::too_long(prompt, window),
+            CompletionError::TooLong { prompt, window } | CompletionError::AnswerTooLong { prompt, window, .. } => {
+                ApiError::too_long(prompt, window)
+            }
+            CompletionError::Passing { cause, retry_after, .. } => {
+                let seconds = retry_after.and_then(|pause| NonZeroU32::new(pause.as_secs_f64().ceil() as u32));
+                ApiError { retry_after: seconds, ..ApiError::passing(cause, into_error(failure).to_string()) }
+            }
             CompletionError::Stalled { .. } => ApiError::timed_out(without_partial(failure, into_error)),
-            CompletionError::Broken(_)
-            | CompletionError::Cut { .. }
-            | CompletionError::Loading
-            | CompletionError::Empty { .. } => ApiError::bad_answer(without_partial(failure, into_error)),
-            CompletionError::Refusal(_)
-            | CompletionError::NoSystemRole(_)
-            | CompletionError::NoResponseFormat(_)
-            | CompletionError::NoImages(_) => ApiError::refused(into_error(failure).to_string()),
+            CompletionError::Broken(_) | CompletionError::Cut { .. } | CompletionError::Loading => {
+                ApiError::bad_answer(without_partial(failure, into_error))
+            }
+            // The same question gets the same answer. The model was told already.
+            CompletionError::Empty { .. } => {
+                ApiError { may_pass: false, ..ApiError::bad_answer(into_error(failure).to_string()) }
+            }
+            CompletionError::Refusal(_) | CompletionError::Untaken { .. } | CompletionError::ExtraUntaken { .. } => {
+                ApiError::refused(into_error(failure).to_string())
+            }
             other => ApiError::unavailable(into_error(other).to_string()),
+        }
+    }
+
+    fn passing(cause: Passing, message: String) -> ApiError {
+        match cause {
+            Passing::Busy => ApiError {
+                status: StatusCode::from_u16(OVERLOADED).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+                kind: "overloaded_error",
+                may_pass: true,
+                ..ApiError::unavailable(message)
+            },
+            Passing::Away => ApiError { may_pass: true, ..ApiError::unavailable(message) },
+            Passing::BadOutput => ApiError::bad_answer(message),
         }
     }
 

@@ -141,6 +141,10 @@ impl StreamingResponse {
         self.response.status()
     }
 
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
     pub(crate) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
         self.response.headers().get(name)
     }

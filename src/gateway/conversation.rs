@@ -190,23 +190,6 @@ pub(super) fn short_id(id: &str) -> String {
     (0..9).map(digit).collect()
 }
 
-/// Only content with images is a list, see [`content`].
-pub(super) fn has_images(messages: &[Value]) -> bool {
-    messages.iter().any(|message| message["content"].is_array())
-}
-
-/// Replaces images by words, for servers that take none.
-pub(super) fn drop_images(messages: &mut [Value]) {
-    for message in messages {
-        if let Some(parts) = message["content"].as_array_mut() {
-            for part in parts.iter_mut().filter(|part| part["type"] == "image_url") {
-                *part = text_part(&not_shown("image"));
-            }
-            message["content"] = joined(parts).into();
-        }
-    }
-}
-
 /// A text, or the texts of a list of blocks.
 pub(super) fn texts(content: &Value) -> Vec<String> {
     match content {

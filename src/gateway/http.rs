@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -43,6 +43,9 @@ pub(super) fn error_response(error: &ApiError) -> HttpResponse {
     let mut response = json_response(error.status, &error.body());
     let again = HeaderValue::from_static(if error.may_pass { "true" } else { "false" });
     response.headers_mut().insert("x-should-retry", again);
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.get()));
+    }
     response
 }
 

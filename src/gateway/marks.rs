@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::completions::chunk::Usage;
+use crate::completions::markup::markup_warning;
 use crate::context::Context;
 use crate::error::warn;
 use crate::gateway::api_error::ApiError;
@@ -99,17 +100,17 @@ impl Upstream {
         Err(ApiError::refused(line))
     }
 
-    /// Tells the ledger of markup that no dialect knows, once.
-    pub(super) fn note_markup(&self, markup: Option<String>, usage: Usage) {
-        if markup.is_some() && !self.marks.has_noted_markup.swap(true, Relaxed) {
-            let entry = self.marks.note(self.models.at_hand(), usage);
-            Entry { unknown_markup: markup, ..entry }.append(&self.marks.context);
-        }
+    /// Tells the user, and the ledger, of markup that no dialect knows, once.
+    pub(super) fn note_markup(&self, markup: Option<&str>, usage: Usage) {
+        let Some(markup) = markup.filter(|_| !self.marks.has_noted_markup.swap(true, Relaxed)) else { return };
+        warn(super::NAME, &markup_warning(markup));
+        let entry = self.marks.note(self.models.at_hand(), usage);
+        Entry { unknown_markup: Some(markup.into()), ..entry }.append(&self.marks.context);
     }
 }
 
 fn lengths(request: &MessagesRequest) -> Sent {
-    let texts = request.messages.iter().flat_map(|message| shrink::texts(message));
+    let texts = request.messages.iter().flat_map(shrink::texts);
     let messages = request.system.iter().map(String::as_str).chain(texts);
     Sent::new(shrink::estimate(request), messages, request.callable().iter().map(|tool| tool.in_chat().to_string()))
 }

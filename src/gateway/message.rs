@@ -73,6 +73,10 @@ impl Whole {
         Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }
 
+    pub(crate) fn has_pieces(&self) -> bool {
+        !self.content.is_empty()
+    }
+
     /// Extends the last block if it is of this kind.
     fn add(&mut self, kind: &str, text: &str) {
         if self.content.last().is_none_or(|last| last["type"] != kind) {

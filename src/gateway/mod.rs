@@ -13,6 +13,7 @@ mod fit;
 mod http;
 mod marks;
 mod message;
+mod question;
 mod reply;
 mod request;
 mod router;

@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::LOCATION;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 
 use crate::completions::failure::{CompletionError, refusal};
-use crate::completions::markup::markup_warning;
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
-use crate::gateway::conversation::{drop_images, has_images};
 use crate::gateway::marks::Marks;
+use crate::gateway::question::Question;
 use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::shrink::{self, Size};
 use crate::local_model::ask::only_served_model;
 use crate::local_model::model::Models;
-use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
+use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
 use crate::server::Server;
@@ -29,6 +28,9 @@ use crate::state::flag::{Backend, Flag};
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// How soon a pause ends if the answer is not wanted any more.
+const POLL: Duration = Duration::from_millis(250);
 
 /// The local server, and what is known of it.
 pub(crate) struct Upstream {
@@ -42,10 +44,7 @@ pub(crate) struct Upstream {
     passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
-    takes_no_images: AtomicBool,
-    takes_no_system: AtomicBool,
     pub(super) has_warned: AtomicBool,
-    has_warned_of_markup: AtomicBool,
     /// The context that the server has told when it refused.
     pub(super) told_window: AtomicU64,
 }
@@ -69,90 +68,119 @@ impl Upstream {
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
             passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
-            takes_no_images: AtomicBool::new(false),
-            takes_no_system: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
-            has_warned_of_markup: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }
 
-    /// Asks, and gives the request as it was sent in the end, with the answer that begins.
+    /// A question that is not asked yet.
+    ///
+    /// # Errors
+    /// What the API says if it cannot be asked.
+    pub(crate) async fn question(self: &Arc<Upstream>, request: &MessagesRequest) -> std::result::Result<Question, ApiError> {
+        let mut question = Question::new(request, self.settings.refused.known());
+        question.model = self.model().await?.id;
+        question.limited = self.limit(&mut question.sized).await?;
+        Ok(question)
+    }
+
+    /// Asks, with all remedies, until an answer begins.
     ///
     /// # Errors
     /// What the API says to it.
-    pub(crate) async fn ask(
-        self: &Arc<Upstream>,
-        request: &MessagesRequest,
-    ) -> std::result::Result<(MessagesRequest, StreamingResponse), ApiError> {
-        let (mut size, mut sized) = (Size::Full, request.clone());
-        let mut model = self.model().await?.id;
-        let mut limited = self.limit(&mut sized).await?;
-        let mut tried = Tried::default();
+    pub(crate) async fn ask(self: &Arc<Upstream>, question: &mut Question) -> std::result::Result<StreamingResponse, ApiError> {
         loop {
-            if self.takes_no_images.load(Relaxed) {
-                drop_images(&mut sized.messages);
-            }
-            let folds_system = self.takes_no_system.load(Relaxed);
-            let outcome = match &limited {
-                Ok(()) => self.send(self.body(&sized, model.as_deref(), folds_system)).await,
-                Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(*prompt), window: Some(*window) }),
+            let outcome = match std::mem::replace(&mut question.limited, Ok(())) {
+                Ok(()) => self.send(self.body(question)).await.inspect_err(|failure| self.learn_window(failure)),
+                Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(prompt), window: Some(window) }),
             };
-            let failure = match outcome {
+            match outcome {
                 Ok(answer) => {
-                    self.warn_if_lean(size);
-                    return Ok((sized, answer));
+                    self.warn_if_lean(question.size);
+                    return Ok(answer);
                 }
-                Err(failure) => failure,
-            };
-            let smaller = match failure {
-                CompletionError::TooLong { window, .. } => {
-                    self.told_window.store(window.unwrap_or_default(), Relaxed);
-                    if limited.is_ok() {
-                        self.models.learn_window(window.unwrap_or_default());
-                    }
-                    shrink::next_smaller(request, size, &self.appended)
-                }
-                _ => None,
-            };
-            let possible = Possible {
-                start: self.server.is_ours(),
-                fold_system: !sized.system.is_empty() && !folds_system,
-                drop_response_format: sized.format.is_some(),
-                drop_images: has_images(&sized.messages),
-                shrink: smaller.is_some(),
-            };
-            let remedy = remedy(&failure, possible, tried);
-            tried.add(remedy);
-            limited = Ok(());
-            match (remedy, smaller) {
-                (Remedy::StartServer { .. }, _) => {
-                    self.ensure_up().await?;
-                    model = self.model().await?.id.or(model);
-                    limited = self.limit(&mut sized).await?;
-                }
-                (Remedy::NameModel { refusal }, _) => model = Some(self.only_served_model(refusal.into()).await?),
-                (Remedy::FoldSystem, _) => self.takes_no_system.store(true, Relaxed),
-                (Remedy::DropResponseFormat, _) => sized.format = None,
-                (Remedy::DropImages, _) => self.takes_no_images.store(true, Relaxed),
-                (Remedy::Shrink, Some((smaller_size, smaller))) => {
-                    (size, sized) = (smaller_size, MessagesRequest { format: sized.format, ..smaller });
-                    limited = self.limit(&mut sized).await?;
-                }
-                (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
+                Err(failure) => self.recover(question, failure).await?,
             }
         }
     }
 
-    /// An answer has told something of its model.
-    pub(crate) fn learn(&self, learned: Learned) {
+    /// An answer has told something of its model, and of what the server does not take.
+    pub(crate) fn was_answered(&self, question: &Question, learned: Learned) {
+        self.settings.refused.remember(&question.left_out);
         if let Some(is_unopened) = learned.thinks_unopened {
             self.models.learn_thinking(is_unopened);
         }
-        if let Some(token) = learned.unknown_markup {
-            if !self.has_warned_of_markup.swap(true, Relaxed) {
-                warn(super::NAME, &markup_warning(&token));
+    }
+
+    /// Changes the question, or its circumstances, so that it can be asked again. Only if nothing of an answer has reached the caller.
+    ///
+    /// # Errors
+    /// If nothing helps: what the API says to the failure.
+    pub(crate) async fn recover(
+        self: &Arc<Upstream>,
+        question: &mut Question,
+        failure: CompletionError,
+    ) -> std::result::Result<(), ApiError> {
+        let failure = self.settings.if_about_extra(failure.by_its_words());
+        let smaller = match failure {
+            CompletionError::TooLong { window, .. } | CompletionError::AnswerTooLong { window, .. } => {
+                self.told_window.store(window.unwrap_or_default(), Relaxed);
+                question.next_smaller(&self.appended)
             }
+            _ => None,
+        };
+        let leave_out = match &failure {
+            CompletionError::Untaken { about, refusal } => {
+                let whole = question.whole(&self.settings, self.passes_sampling);
+                question.left_out.next(about, &refusal.line, &whole, self.settings.extra())
+            }
+            _ => None,
+        };
+        let possible = Possible {
+            start: self.server.is_ours(),
+            retries: self.settings.retries,
+            leave_out,
+            max_tokens: question.sized.max_tokens,
+            shrink: smaller.is_some(),
+        };
+        let remedy = remedy(&failure, &possible, question.tried);
+        question.tried.add(remedy);
+        match (remedy, smaller) {
+            (Remedy::StartServer { .. }, _) => {
+                self.ensure_up().await?;
+                question.model = self.model().await?.id.or(question.model.take());
+                question.limited = self.limit(&mut question.sized).await?;
+            }
+            (Remedy::Wait(pause), _) => self.wait(pause).await?,
+            (Remedy::NameModel { refusal }, _) => question.model = Some(self.only_served_model(refusal.into()).await?),
+            (Remedy::LeaveOut(untaken), _) => question.left_out.add(untaken.clone()),
+            (Remedy::LowerMaxTokens(most), _) => question.sized.max_tokens = most,
+            (Remedy::TellEmpty, _) => question.tell_empty(),
+            (Remedy::Shrink, Some(smaller)) => {
+                (question.size, question.sized) = smaller;
+                question.limited = self.limit(&mut question.sized).await?;
+            }
+            (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// As soon as the switch goes back to Claude.
+    async fn wait(&self, pause: Duration) -> std::result::Result<(), ApiError> {
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            if !self.is_wanted() {
+                return Err(ApiError::from(&Error::SwitchedBack));
+            }
+            sleep_until(end.min(Instant::now() + POLL)).await;
+        }
+        Ok(())
+    }
+
+    fn learn_window(&self, failure: &CompletionError) {
+        if let CompletionError::TooLong { window: Some(window), .. } = failure {
+            self.models.learn_window(*window);
         }
     }
 
@@ -170,38 +198,9 @@ impl Upstream {
         }
     }
 
-    fn body(&self, request: &MessagesRequest, model: Option<&str>, folds_system: bool) -> Vec<u8> {
-        let mut messages = request.messages.clone();
-        let system = request.system.join("\n\n");
-        match (system.is_empty(), folds_system) {
-            (true, _) => {}
-            (false, true) => fold_system(&mut messages, &system),
-            (false, false) => messages.insert(0, json!({"role": "system", "content": system})),
-        }
-        let mut body = Map::new();
-        body.insert("model".into(), model.unwrap_or(self.settings.sent_model()).into());
-        body.insert("messages".into(), messages.into());
-        if !request.callable().is_empty() {
-            body.insert("tools".into(), request.callable().iter().map(|tool| tool.in_chat()).collect());
-            if let Some(choice) = &request.choice {
-                body.insert("tool_choice".into(), choice.clone());
-            }
-            if !request.in_parallel {
-                body.insert("parallel_tool_calls".into(), false.into());
-            }
-        }
-        body.insert("max_tokens".into(), request.max_tokens.into());
-        body.insert("temperature".into(), self.settings.temperature().into());
-        if self.passes_sampling {
-            body.extend(request.sampling.clone());
-        }
-        if let Some(format) = &request.format {
-            body.insert("response_format".into(), format.clone());
-        }
-        body.insert("stream".into(), true.into());
-        body.insert("stream_options".into(), json!({"include_usage": true}));
-        body.extend(self.settings.extra().clone());
-        Value::from(body).to_string().into_bytes()
+    fn body(&self, question: &Question) -> Vec<u8> {
+        let whole = question.whole(&self.settings, self.passes_sampling);
+        Value::from(question.left_out.finish(whole, self.settings.extra())).to_string().into_bytes()
     }
 
     async fn send(&self, body: Vec<u8>) -> std::result::Result<StreamingResponse, CompletionError> {
@@ -214,7 +213,6 @@ impl Upstream {
         if status == StatusCode::OK {
             return Ok(response);
         }
-        let location = response.header(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()).into_owned());
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
@@ -223,7 +221,7 @@ impl Upstream {
             }
         }
         let endpoint = self.server.endpoint();
-        Err(refusal(status, location, &endpoint.without_key(String::from_utf8_lossy(&body).into_owned())))
+        Err(refusal(status, response.headers(), &endpoint.without_key(String::from_utf8_lossy(&body).into_owned())))
     }
 
     async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
@@ -250,15 +248,5 @@ impl Upstream {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
             Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
         }
-    }
-}
-
-/// For templates that take no system message (Gemma 2).
-fn fold_system(messages: &mut [Value], system: &str) {
-    let Some(first) = messages.iter_mut().find(|message| message["role"] == "user") else { return };
-    match &mut first["content"] {
-        Value::String(text) => *text = format!("{system}\n\n{text}"),
-        Value::Array(parts) => parts.insert(0, json!({"type": "text", "text": system})),
-        _ => {}
     }
 }

@@ -1,12 +1,17 @@
 //! One question to the local server, with what can be done about a server that is not ready for it.
 
+use std::ops::ControlFlow;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use crate::completions::chat;
 use crate::completions::chat::{Answer, Listener, Message, Request};
 use crate::completions::endpoint::Endpoint;
+use crate::completions::failure::CompletionError;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::model::Models;
-use crate::local_model::recovery::{Possible, Remedy, Tried, remedy};
+use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::local_model::served::Choice;
 use crate::local_model::window;
@@ -36,7 +41,7 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProg
 }
 
 /// Asks one question, with the remedies of [`recovery`](crate::local_model::recovery). Never asks again once a word of the
-/// answer has come, and starts no server once `is_wanted` returns false.
+/// answer has come, and neither starts a server nor waits for one once `is_wanted` returns false.
 pub(crate) fn ask_with_recovery(
     server: &Server,
     settings: &RequestSettings,
@@ -48,18 +53,30 @@ pub(crate) fn ask_with_recovery(
     let endpoint = server.endpoint();
     let mut tried = Tried::default();
     let served = || window::served(endpoint).unwrap_or_default();
+    let mut listener = FirstWord { listener, space: String::new(), has_come: false };
     loop {
-        let failure = match chat::ask(endpoint, &request, settings.timeouts, listener) {
-            Ok(answer) => return Ok(answer),
-            Err(failure) => failure,
+        let failure = match chat::ask(endpoint, &request, settings.timeouts, &mut listener) {
+            Ok(answer) => {
+                settings.refused.remember(&request.left_out);
+                return Ok(answer);
+            }
+            Err(failure) if listener.has_come => return Err(failure.into_error(endpoint)),
+            Err(failure) => settings.if_about_extra(failure.by_its_words()),
         };
+        listener.space.clear();
+        let leave_out = match &failure {
+            CompletionError::Untaken { about, refusal } => request.next_to_leave_out(about, &refusal.line),
+            _ => None,
+        };
+        let has_older = request.messages.iter().filter(|message| message.role != "system").count() > 1;
         let possible = Possible {
             start: server.is_ours(),
-            fold_system: request.messages.len() > 1 && request.messages[0].role == "system",
-            drop_response_format: request.response_format.is_some(),
-            ..Possible::default()
+            retries: settings.retries,
+            leave_out,
+            max_tokens: request.max_tokens,
+            shrink: has_older,
         };
-        let remedy = remedy(&failure, possible, tried);
+        let remedy = remedy(&failure, &possible, tried);
         match remedy {
             Remedy::StartServer { .. } => {
                 settings.memory.forget_models();
@@ -68,13 +85,65 @@ pub(crate) fn ask_with_recovery(
                     request.model = id;
                 }
             }
+            Remedy::Wait(pause) => wait(pause, is_wanted)?,
             Remedy::NameModel { refusal } => request.model = only_served_model(endpoint, settings, refusal)?,
-            Remedy::FoldSystem => fold_system(&mut request.messages),
-            Remedy::DropResponseFormat => request.response_format = None,
-            Remedy::DropImages | Remedy::Shrink | Remedy::Fail => return Err(failure.into_error(endpoint)),
+            Remedy::LeaveOut(untaken) => request.left_out.add(untaken.clone()),
+            Remedy::LowerMaxTokens(most) => request.max_tokens = most,
+            Remedy::TellEmpty => tell_empty(&mut request.messages),
+            // Who knows the conversation shortens it.
+            Remedy::Shrink | Remedy::Fail => return Err(failure.into_error(endpoint)),
         }
         tried.add(remedy);
         progress.clear();
+    }
+}
+
+/// Two messages of the user in a row are more than strict templates take.
+fn tell_empty(messages: &mut Vec<Message>) {
+    match messages.last_mut().filter(|last| last.role == "user") {
+        Some(last) => last.content = format!("{}\n\n{AFTER_EMPTY}", last.content),
+        None => messages.push(Message { role: "user", content: AFTER_EMPTY.into() }),
+    }
+}
+
+/// # Errors
+/// [`Error::SwitchedBack`] as soon as the answer is not wanted any more.
+fn wait(pause: Duration, is_wanted: &dyn Fn() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while let Some(left) = pause.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+        if !is_wanted() {
+            return Err(Error::SwitchedBack);
+        }
+        sleep(left.min(POLL));
+    }
+    Ok(())
+}
+
+/// How soon a pause ends if nobody wants the answer any more.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Notices the first word of an answer. Space before it is held back: it may be all that comes.
+struct FirstWord<'a> {
+    listener: &'a mut dyn Listener,
+    space: String,
+    has_come: bool,
+}
+
+impl Listener for FirstWord<'_> {
+    fn on_text(&mut self, piece: &str) -> ControlFlow<()> {
+        if self.has_come {
+            return self.listener.on_text(piece);
+        }
+        self.space.push_str(piece);
+        if self.space.trim().is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.has_come = true;
+        self.listener.on_text(&std::mem::take(&mut self.space))
+    }
+
+    fn on_pause(&mut self) -> ControlFlow<()> {
+        self.listener.on_pause()
     }
 }
 
@@ -91,10 +160,4 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
     Err(Error::ModelNotNamed { refusal: refusal.into(), expected })
-}
-
-/// Puts the system message into the user's, for templates that take none (Gemma 2).
-fn fold_system(messages: &mut Vec<Message>) {
-    let system = messages.remove(0);
-    messages[0].content = format!("{}\n\n{}", system.content, messages[0].content);
 }

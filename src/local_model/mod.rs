@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod hub_cache;
 pub(crate) mod model;
 pub(crate) mod recovery;
+pub(crate) mod refused;
 pub(crate) mod request;
 pub(crate) mod served;
 pub(crate) mod server_memory;

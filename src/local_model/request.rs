@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::completions::chat::{Message, Request};
 use crate::completions::endpoint::Timeouts;
+use crate::completions::failure::{CompletionError, names};
 use crate::context::Context;
 use crate::error::Result;
+use crate::local_model::refused::Refused;
 use crate::local_model::server_memory::ServerMemory;
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
@@ -27,6 +29,10 @@ pub(crate) struct RequestSettings {
     pub timeouts: Timeouts,
     /// What is known of the server.
     pub memory: ServerMemory,
+    /// How often to ask again after a refusal that may pass.
+    pub retries: u32,
+    /// What the server does not take.
+    pub refused: Refused,
     temperature: f64,
     extra: Map<String, Value>,
 }
@@ -38,20 +44,26 @@ impl RequestSettings {
     /// If one of them cannot be used.
     pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
         let settings = &context.settings;
+        let model = settings.model()?;
+        let memory = ServerMemory::new(context);
         Ok(RequestSettings {
+            retries: settings.local_retries()?,
+            refused: Refused::new(memory.clone(), model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
             extra: settings.extra_body()?,
             window: settings.window()?,
             max_tokens: settings.max_tokens()?,
             timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
-            model: settings.model()?,
-            memory: ServerMemory::new(context),
+            model,
+            memory,
         })
     }
 
     /// A request for an answer to `messages`.
     pub(crate) fn request(&self, messages: Vec<Message>, max_tokens: u32) -> Request {
-        Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone())
+        let mut request = Request::new(self.sent_model().into(), messages, max_tokens, self.temperature, self.extra.clone());
+        request.left_out = self.refused.known();
+        request
     }
 
     /// The model's name as the server is given it.
@@ -67,5 +79,22 @@ impl RequestSettings {
     /// What the user wants added to each request's body.
     pub(crate) fn extra(&self) -> &Map<String, Value> {
         &self.extra
+    }
+
+    /// A failure that is about the user's own addition: to leave that out in silence is not ours.
+    pub(crate) fn if_about_extra(&self, failure: CompletionError) -> CompletionError {
+        let refusal = match &failure {
+            CompletionError::Untaken { refusal, .. } | CompletionError::Refusal(refusal) => refusal,
+            _ => return failure,
+        };
+        let is_of_request = matches!(refusal.status, 400 | 422 | 500);
+        let words = refusal.line.to_lowercase();
+        let key = self.extra.keys().find(|key| is_of_request && names(&words, &key.to_lowercase())).cloned();
+        match (key, failure) {
+            (Some(key), CompletionError::Untaken { refusal, .. } | CompletionError::Refusal(refusal)) => {
+                CompletionError::ExtraUntaken { key, refusal }
+            }
+            (_, failure) => failure,
+        }
     }
 }

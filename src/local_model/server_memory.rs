@@ -105,10 +105,6 @@ impl ServerMemory {
         self.read().models.remove(name).map(|dated| dated.model)
     }
 
-    pub(crate) fn set_model(&self, name: &str, model: KnownModel) {
-        self.change_model(name, |known| known.clone_from(&model));
-    }
-
     /// Changes what is known of a model; if that is nothing, from the default on.
     pub(crate) fn change_model(&self, name: &str, change: impl Fn(&mut KnownModel)) {
         self.change(|server| match server.models.get_mut(name) {

@@ -92,7 +92,7 @@ pub(crate) fn load(endpoint: &Endpoint, name: &str, idle: Duration) -> Option<u3
     // Without a prompt `/api/generate` only loads (ollama 0.9, docs/api.md).
     let mut loaded =
         endpoint.post_at_root("/api/generate", question.as_bytes(), Timeouts { idle, whole: Some(idle), ..TIMEOUTS });
-    loaded.as_mut().ok().map(|response| body(response)).filter(|loaded| loaded["done"] == true)?;
+    loaded.as_mut().ok().map(body).filter(|loaded| loaded["done"] == true)?;
     let window = ollama(endpoint, name, &get(endpoint, "/api/ps"));
     window.tokens.filter(|_| !window.is_assumed)
 }

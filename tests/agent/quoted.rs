@@ -65,7 +65,7 @@ fn a_call_that_is_meant_is_made() {
     each(&written(), |call| {
         let mut home = Home::new(TODAY);
         let before = if call.starts_with('`') { "" } else { "As the `README` says:\n" };
-        let model = home.plays(Manner::Pieces, [says(&format!("{before}{call}")), says("It is there.")]);
+        let model = home.plays(Manner::Pieces, [says(format!("{before}{call}")), says("It is there.")]);
         let output = home.ask("do it", &[FREE]).run();
         same("exit code", 0, output.code())?;
         same("stdout", "It is there.\n".to_string(), output.out())?;

@@ -27,7 +27,8 @@ fn cut(reason: &str) -> (u16, bool, String, String) {
 #[test]
 fn refusals_of_the_server() {
     let server = Server::new("");
-    let gateway = server.gateway();
+    let gateway = Gateway::with(&server.stub.url(), &[("LOCAL_LLM_RETRIES", "0")]);
+    let may_pass = |status: u16, kind: &str, said: &str| error(status, true, kind, &format!("the local server refused: {said}"));
     let dead = r#"{"error": "generation thread died"}"#;
     let restart = "the local server runs, but its model does not (HTTP 404: generation thread died): restart it";
     for (status, body, expected) in [
@@ -44,8 +45,15 @@ fn refusals_of_the_server() {
             refusal(500, ": Jinja Exception: no"),
         ),
         (500, "", refusal(500, " and no reason")),
-        (502, "<html><body><h1>Bad Gateway</h1></body></html>", refusal(502, ": Bad Gateway")),
-        (429, r#"{"detail":"slow down"}"#, refusal(429, ": slow down")),
+        (502, "<html><body><h1>Bad Gateway</h1></body></html>", may_pass(503, "api_error", "HTTP 502: Bad Gateway")),
+        (429, r#"{"detail":"slow down"}"#, may_pass(529, "overloaded_error", "HTTP 429: slow down")),
+        (503, r#"{"error":"server busy"}"#, may_pass(529, "overloaded_error", "HTTP 503: server busy")),
+        (504, "", may_pass(503, "api_error", "HTTP 504 and no reason")),
+        (
+            500,
+            r#"{"error":{"message":"Failed to parse input at pos 12"}}"#,
+            may_pass(502, "api_error", "HTTP 500: Failed to parse input at pos 12"),
+        ),
         (204, "", refusal(204, " and no reason")),
         (404, dead, error(503, false, "api_error", restart)),
         (
@@ -84,8 +92,8 @@ fn a_server_that_is_not_as_it_should_be() {
         let choice = json!({"index": 0, "finish_reason": "stop", "delta": {}});
         format!("data: {}\n\n", json!({ "choices": [choice] }))
     };
-    let empty = || error(502, true, "api_error", "the local model gave an empty answer");
-    let used_up = || error(502, true, "api_error", "the local model used all its tokens before it began to answer");
+    let empty = || error(502, false, "api_error", "the local model gave an empty answer");
+    let used_up = || error(502, false, "api_error", "the local model used all its tokens before it began to answer");
     for (name, answer, expected) in [
         ("empty", sse_part(&end("stop")), empty()),
         ("white space", sse_part(&(piece(" \n ") + &end("stop"))), empty()),

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,6 +102,22 @@ impl Stub {
         })
     }
 
+    /// A server that answers with these bytes, headers and all, while there is something to refuse, and then `yes`. `refuses` gets
+    /// the question and how many came before.
+    pub fn refusing(
+        bytes: impl Into<Vec<u8>>,
+        refuses: impl Fn(&serde_json::Value, usize) -> bool + Send + Sync + 'static,
+    ) -> Stub {
+        let (bytes, count) = (bytes.into(), AtomicUsize::new(0));
+        Stub::new(move |request, stream| {
+            let _ = match request.is_chat() {
+                true if refuses(&request.json(), count.fetch_add(1, Ordering::SeqCst)) => stream.write_all(&bytes),
+                true => stream.write_all(sse(&completion("yes")).as_bytes()),
+                false => stream.write_all(json(404, "{}").as_bytes()),
+            };
+        })
+    }
+
     /// A healthy server that answers every question with these bytes, headers and all.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Stub {
         let bytes = bytes.into();
@@ -161,6 +178,17 @@ pub fn json(status: u16, body: &str) -> String {
     format!(
         "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
+}
+
+/// A refusal after which the server may be asked again at once.
+pub fn passing(status: u16, message: &str) -> String {
+    let body = serde_json::json!({"error": {"message": message}}).to_string();
+    json(status, &body).replacen("\r\n", "\r\nRetry-After: 0\r\n", 1)
+}
+
+/// The same as an error in a stream that has begun.
+pub fn error_event(message: &str) -> String {
+    sse(&format!("data: {}\n\n", serde_json::json!({"error": {"message": message}})))
 }
 
 /// An event that carries a piece of text.

@@ -4,7 +4,7 @@ use crate::support::free_port;
 use crate::support::play::{
     OVERLOADED, Stage, act, acts, answer, answered, init, init_line, overload_lines, refused, result_line,
 };
-use crate::support::stub::{Stub, end, sse};
+use crate::support::stub::{Stub, end, passing, sse};
 
 /// A way of not answering: the server, what is set, the prompt, and what is said of it.
 struct Lack {
@@ -30,10 +30,11 @@ fn lacks() -> Vec<Lack> {
         },
         Lack { stub: Stub::raw(sse(&end("stop"))), url: None, window: "", said: "the local model gave an empty answer".into() },
         Lack {
-            stub: Stub::raw("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy"),
+            stub: Stub::raw("HTTP/1.1 503 X\r\nRetry-After: 0\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbusy"),
             url: None,
             window: "",
-            said: "the local server refused: HTTP 503: busy".into(),
+            said: "the local server refused: HTTP 503: busy (run it again later, or raise LOCAL_LLM_RETRIES to wait longer)"
+                .into(),
         },
     ]
 }
@@ -89,7 +90,7 @@ fn one_that_was_given_up_goes_on() {
     let stage = Stage::new(&stub, &acts(&[&init(), &retries, &answer("fine"), &act("exit 7")]));
     let line = "claude: no local answer: the local model gave an empty answer; what follows is Claude's\n";
     stage.ask("hi").expect(7, "fine\n", line);
-    assert_eq!((stage.runs(), stub.chats().len()), (1, 1));
+    assert_eq!((stage.runs(), stub.chats().len()), (1, 2), "an empty answer is asked for once more");
     stage.assert_nothing_runs();
 }
 
@@ -104,4 +105,16 @@ fn without_a_server_to_start_the_line_says_what_to_do() {
     stage.play(&answered("fine"));
     stage.ask("hi").expect(0, "fine\n", line);
     stage.ask("hi").expect(0, "fine\n", "");
+}
+
+/// What Claude said is passed on only when the local model has been asked as often as it may be.
+#[test]
+fn a_busy_server_is_asked_again_before_claudes_words_are_passed_on() {
+    for (refusals, code, out) in [(2, 0, "yes\n".to_string()), (usize::MAX, 3, format!("{OVERLOADED}\n"))] {
+        let stub = Stub::refusing(passing(503, "busy"), move |_, before| before < refusals);
+        let stage = Stage::new(&stub, &acts(&[&refused()[..2], &refused()[2..4], &act("exit 3")]));
+        let output = stage.cmd("claude").args(&["-p", "hi"]).run();
+        assert_eq!((output.code(), output.out()), (code, out), "{output:?}");
+        assert_eq!((stage.runs(), stub.chats().len()), (1, if refusals == 2 { 3 } else { 5 }));
+    }
 }

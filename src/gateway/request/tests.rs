@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::gateway::conversation::{drop_images, has_images, short_id};
+use crate::completions::untaken::{LeftOut, Untaken};
+use crate::gateway::conversation::short_id;
 
 /// A conversation with everything in it.
 fn corpus() -> Value {
@@ -138,12 +139,28 @@ fn any_conversation_becomes_one_that_templates_take() {
         let Ok(asked) = read(request.to_string().as_bytes()) else { continue };
         count += 1;
         check(&asked.messages).unwrap_or_else(|fault| panic!("{fault}\nin {:#?}\nof {request:#}", asked.messages));
-        let mut messages = asked.messages.clone();
-        drop_images(&mut messages);
-        assert!(!has_images(&messages));
+        let without = |untaken: &[Untaken]| {
+            let body = Map::from_iter([("messages".to_string(), asked.messages.clone().into())]);
+            let mut body = LeftOut::from_iter(untaken.iter().cloned()).finish(body, &Map::new());
+            serde_json::from_value::<Vec<Value>>(body["messages"].take()).unwrap()
+        };
+        let messages = without(&[Untaken::Images]);
         assert!(messages.iter().all(|message| message["content"].is_string()), "{messages:?}");
+        let messages = without(&[Untaken::RoleOrder]);
+        check(&messages).unwrap_or_else(|fault| panic!("{fault}\nin {messages:#?}"));
+        assert!(alternate(&messages), "{messages:#?}");
+        let messages = without(&[Untaken::RoleOrder, Untaken::ToolMessages]);
+        assert!(messages.iter().all(|message| message["role"] == "user" || message["role"] == "assistant"), "{messages:#?}");
+        assert!(alternate(&messages), "{messages:#?}");
     }
     assert!(count > 3_000, "{count}");
+}
+
+/// What the templates of Mistral ask for: user and assistant in turn, apart from calls and their results.
+fn alternate(messages: &[Value]) -> bool {
+    let is_call = |message: &&Value| message.get("tool_calls").is_some();
+    let counts = |message: &&Value| message["role"] == "user" || message["role"] == "assistant" && !is_call(message);
+    messages.iter().filter(counts).enumerate().all(|(at, message)| (message["role"] == "user") == (at % 2 == 0))
 }
 
 #[test]

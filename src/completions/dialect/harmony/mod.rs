@@ -41,7 +41,7 @@ pub(in crate::completions) struct Harmony<'a> {
 enum Form<'a> {
     /// Which of both it is, the text does not tell yet.
     Unclear(String),
-    Marked(Messages<'a>),
+    Marked(Box<Messages<'a>>),
     Unmarked(Unmarked),
 }
 
@@ -71,7 +71,7 @@ impl<'a> Harmony<'a> {
             let withheld = std::mem::take(withheld);
             self.form = match sight {
                 Sight::Unmarked => Form::Unmarked(Unmarked::default()),
-                _ => Form::Marked(Messages::new(self.tools)),
+                _ => Form::Marked(Box::new(Messages::new(self.tools))),
             };
             return self.push(withheld.trim_start());
         }

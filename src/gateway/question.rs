@@ -1,0 +1,97 @@
+//! One question to the local server, and what was changed of it since it was first asked.
+
+use serde_json::{Map, Value, json};
+
+use crate::completions::untaken::LeftOut;
+use crate::gateway::request::MessagesRequest;
+use crate::gateway::shrink::{self, Size};
+use crate::local_model::recovery::{AFTER_EMPTY, Tried};
+use crate::local_model::request::RequestSettings;
+
+pub(crate) struct Question {
+    /// As the caller asks, with what the model was told since.
+    request: MessagesRequest,
+    pub(super) size: Size,
+    /// The request at this size.
+    pub(super) sized: MessagesRequest,
+    /// Whether it can be sent at all: if not, the estimated length and the context.
+    pub(super) limited: Result<(), (u64, u64)>,
+    pub(super) tried: Tried,
+    /// The model's name, if the server has asked for it.
+    pub(super) model: Option<String>,
+    pub(super) left_out: LeftOut,
+}
+
+impl Question {
+    pub(super) fn new(request: &MessagesRequest, left_out: LeftOut) -> Question {
+        Question {
+            request: request.clone(),
+            size: Size::Full,
+            sized: request.clone(),
+            limited: Ok(()),
+            tried: Tried::default(),
+            model: None,
+            left_out,
+        }
+    }
+
+    /// As it was sent in the end.
+    pub(crate) fn sent(&self) -> &MessagesRequest {
+        &self.sized
+    }
+
+    /// Goes on with the conversation.
+    pub(crate) fn add(&mut self, messages: Vec<Value>) {
+        self.request.messages.extend(messages.iter().cloned());
+        self.sized.messages.extend(messages);
+    }
+
+    /// Two messages of the user in a row are more than strict templates take.
+    pub(super) fn tell_empty(&mut self) {
+        for messages in [&mut self.request.messages, &mut self.sized.messages] {
+            match messages.last_mut().filter(|last| last["role"] == "user") {
+                None => messages.push(json!({"role": "user", "content": AFTER_EMPTY})),
+                Some(last) => match &mut last["content"] {
+                    Value::Array(parts) => parts.push(json!({"type": "text", "text": AFTER_EMPTY})),
+                    content => *content = format!("{}\n\n{AFTER_EMPTY}", content.as_str().unwrap_or_default()).into(),
+                },
+            }
+        }
+    }
+
+    pub(super) fn next_smaller(&self, appended: &str) -> Option<(Size, MessagesRequest)> {
+        shrink::next_smaller(&self.request, self.size, appended)
+    }
+
+    /// The request with all that the server may not take, and without the user's own additions.
+    pub(super) fn whole(&self, settings: &RequestSettings, passes_sampling: bool) -> Map<String, Value> {
+        let request = &self.sized;
+        let mut messages = request.messages.clone();
+        if !request.system.is_empty() {
+            messages.insert(0, json!({"role": "system", "content": request.system.join("\n\n")}));
+        }
+        let mut body = Map::new();
+        body.insert("model".into(), self.model.as_deref().unwrap_or(settings.sent_model()).into());
+        body.insert("messages".into(), messages.into());
+        if !request.callable().is_empty() {
+            body.insert("tools".into(), request.callable().iter().map(|tool| tool.in_chat()).collect());
+            if let Some(choice) = &request.choice {
+                body.insert("tool_choice".into(), choice.clone());
+            }
+            if !request.in_parallel {
+                body.insert("parallel_tool_calls".into(), false.into());
+            }
+        }
+        body.insert("max_tokens".into(), request.max_tokens.into());
+        body.insert("temperature".into(), settings.temperature().into());
+        if passes_sampling {
+            body.extend(request.sampling.clone());
+        }
+        if let Some(format) = &request.format {
+            body.insert("response_format".into(), format.clone());
+        }
+        body.insert("stream".into(), true.into());
+        body.insert("stream_options".into(), json!({"include_usage": true}));
+        body
+    }
+}
