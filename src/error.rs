@@ -86,6 +86,10 @@ pub(crate) enum Error {
         /// The names to choose from.
         expected: String,
     },
+    /// The local server has several models, and the user has named none of these.
+    SeveralModels {
+        names: String,
+    },
     /// The local server answers, and its model has died or never loaded.
     DeadModel {
         /// The server's message.
@@ -224,6 +228,9 @@ impl fmt::Display for Error {
             Error::DeadModel { line } => write!(f, "the local server runs, but its model does not ({line}): restart it"),
             Error::ModelNotNamed { refusal, expected } => {
                 write!(f, "the local server refused: {refusal}; set LOCAL_LLM_MODEL to {expected}")
+            }
+            Error::SeveralModels { names } => {
+                write!(f, "the local server has several models, and none is chosen: set LOCAL_LLM_MODEL to one of {names}")
             }
             Error::NotOfSchema { reason } => write!(f, "the local model's answers are not of the form: {reason}"),
             Error::UnknownApplet { name } => {

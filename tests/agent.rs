@@ -1,8 +1,10 @@
 //! The real Claude Code with its tools, on a local model that plays a script.
 
 mod credentials;
+mod dialects;
 mod inside;
 mod life;
+mod quoted;
 mod refusals;
 mod sdk;
 mod sessions;

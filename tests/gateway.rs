@@ -3,6 +3,7 @@
 
 mod answers;
 mod caller;
+mod dialects;
 mod events;
 mod failures;
 mod fuzz;
@@ -10,6 +11,7 @@ mod http;
 mod network;
 mod refusals;
 mod requests;
+mod truncated;
 
 /// What `scripts/test.sh --quick` leaves out.
 #[path = "gateway"]
@@ -67,6 +69,7 @@ impl Gateway {
         for (key, value) in settings {
             sandbox.set(key, value);
         }
+        sandbox.answers_plainly(url, "");
         let mut gateway = Gateway::start(&sandbox);
         gateway.own_sandbox = Some(sandbox);
         gateway

@@ -8,6 +8,8 @@ mod support;
 
 mod answer;
 mod applets;
+mod context;
+mod dialects;
 mod docs;
 mod failover;
 mod gateway;

@@ -265,14 +265,11 @@ fn an_answer_cut_by_its_limit_is_an_answer_and_a_warning() {
 #[test]
 fn a_broken_stream_is_a_failure_with_what_came_on_stderr() {
     let head = "HTTP/1.1 200 OK\r\n";
-    let finish = choice(json!({"finish_reason": "stop", "delta": {}}));
     let half = piece("half ") + &piece("an");
     let table: Vec<(Vec<u8>, &str, &str)> = vec![
         (sse("").into(), BEFORE_END, ""),
         (sse(": keepalive 1/1\n\n").into(), BEFORE_END, ""),
         (sse(&half).into(), BEFORE_END, "half an"),
-        (sse(&format!("{half}{finish}")).into(), BEFORE_END, "half an"),
-        (sse(&format!("{half}data: [DONE]\n\n")).into(), BEFORE_END, "half an"),
         (sse(&format!("{half}data: {{\"choices\":[{{\"del")).into(), BEFORE_END, "half an"),
         (sse(&format!("{half}da")).into(), BEFORE_END, "half an"),
         (sse(&(piece("<think>hm") + &piece("hm"))).into(), BEFORE_END, ""),
@@ -287,7 +284,6 @@ fn a_broken_stream_is_a_failure_with_what_came_on_stderr() {
         (json_answer(200, "{nope").into(), "the answer is not the JSON of a chat completion", ""),
         (json_answer(200, "").into(), "the answer is not the JSON of a chat completion", ""),
         (json_answer(200, r#"{"error":"generation failed"}"#).into(), "generation failed", ""),
-        (json_answer(200, r#"{"choices":[{"message":{"content":"half an"}}]}"#).into(), BEFORE_END, "half an"),
     ];
     let sandbox = local("");
     for (bytes, reason, partial) in table {
@@ -325,7 +321,8 @@ fn a_reset_connection_is_a_failure() {
         stream.write_all(sse(&piece("half an")).as_bytes()).unwrap();
         // The last byte stays unread, which makes the kernel reset the connection when it is closed.
     });
-    let sandbox = local(&url);
+    let mut sandbox = local(&url);
+    sandbox.set("LOCAL_LLM_MODEL", "m");
     let output = sandbox.cmd("claude").args(&["-p", "q"]).run();
     server.join().unwrap();
     expect_cut(output, BEFORE_END, "half an");
@@ -409,7 +406,7 @@ fn every_refusal_is_one_line() {
         let hint = if matches!(status, 429 | 502..=504) { LATER } else { "" };
         let line = format!("{line}{hint}");
         ask(&sandbox, &stub).expect_api_error(&format!("{REFUSED}{line}"), "");
-        assert_eq!(stub.seen().len(), 1, "a refusal is not asked again: {status}");
+        assert_eq!(stub.chats().len(), 1, "a refusal is not asked again: {status}");
         if *status != 204 {
             let until_end = format!("HTTP/1.0 {status} X\r\nContent-type: text/html\r\n\r\n{body}");
             ask_raw(&sandbox, until_end).expect_api_error(&format!("{REFUSED}{line}"), "");
@@ -488,16 +485,24 @@ fn the_model_of_a_server_that_wants_a_name_is_found_out() {
     let one = r#"{"object":"list","data":[{"id":"org/one"}]}"#;
     let sandbox = local("");
     for refusal in unknown {
-        let stub = in_turn(vec![json_answer(404, refusal), sse(&completion("ok"))], health(), one);
+        // It lists its model only after it has refused.
+        let (lists, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let stub = Stub::new(move |request, stream| {
+            let answer = match (request.is_chat(), request.line.contains("/models")) {
+                (true, _) if asked.fetch_add(1, Ordering::SeqCst) == 0 => json_answer(404, refusal),
+                (true, _) => sse(&completion("ok")),
+                (false, true) if lists.fetch_add(1, Ordering::SeqCst) > 0 => json_answer(200, one),
+                (false, _) => json_answer(200, OK),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        });
         ask(&sandbox, &stub).expect(0, "ok\n", "");
         let models: Vec<Value> = stub.chats().iter().map(|request| request.json()["model"].clone()).collect();
         assert_eq!(models, ["default_model", "org/one"]);
     }
     let refusal = json_answer(404, unknown[0]);
     let said = format!("{REFUSED}HTTP 404: model \"default_model\" not found, try pulling it first");
-    let several = r#"{"data":[{"id":"a"},{"id":"b/c"},{"no":"id"},{"id":7}]}"#;
     let table = [
-        (several, "one of `a`, `b/c`"),
         (r#"{"data":[]}"#, "the name of a model that it serves"),
         ("", "the name of a model that it serves"),
         ("[", "the name of a model that it serves"),
@@ -513,6 +518,10 @@ fn the_model_of_a_server_that_wants_a_name_is_found_out() {
     let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", stub.url()).env("LOCAL_LLM_MODEL", "mine");
     cmd.run().expect_api_error(&format!("{said}; set LOCAL_LLM_MODEL to one of `org/one`"), "");
     assert_eq!(stub.chats().len(), 1);
+    let several = r#"{"data":[{"id":"a"},{"id":"b/c"},{"no":"id"},{"id":7}]}"#;
+    let stub = in_turn(vec![refusal.clone()], health(), several);
+    let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_URL", stub.url()).env("LOCAL_LLM_MODEL", "mine");
+    cmd.run().expect_api_error(&format!("{said}; set LOCAL_LLM_MODEL to one of `a`, `b/c`"), "");
     // The one model is unknown as well.
     let stub = in_turn(vec![refusal], health(), one);
     ask(&sandbox, &stub).expect_api_error(&said, "");
@@ -545,8 +554,8 @@ fn redirects_are_not_followed() {
         let cmd = sandbox.cmd("claude").args(&["-p", "q"]).env("LOCAL_LLM_API_KEY", "k3y").env("LOCAL_LLM_URL", stub.url());
         let line = format!("HTTP {status}: it redirects to {there}: set LOCAL_LLM_URL to that");
         cmd.run().expect_api_error(&format!("{REFUSED}{line}"), "");
-        assert_eq!(stub.seen().len(), 1);
-        assert_eq!(stub.seen()[0].header("authorization"), Some("Bearer k3y"));
+        assert_eq!(stub.chats().len(), 1);
+        assert!(stub.seen().iter().all(|request| request.header("authorization") == Some("Bearer k3y")));
     }
     assert_eq!(target.seen().len(), 0);
 }
@@ -597,7 +606,8 @@ fn a_proxy_is_asked_for_another_machine() {
         let _ = stream.write_all(sse(&completion("ok")).as_bytes());
     });
     // Not this machine as far as the address tells: 127.0.0.1 as one number.
-    let sandbox = local("http://2130706433:8000/v1/chat/completions");
+    let mut sandbox = local("http://2130706433:8000/v1/chat/completions");
+    sandbox.set("LOCAL_LLM_MODEL", "m");
     sandbox
         .cmd("claude")
         .args(&["-p", "q"])
@@ -758,7 +768,7 @@ fn signs_of_life_count_and_silence_ends_the_call() {
                     let _ = stream.read(&mut [0]);
                 });
                 expect_cut(patient(&stub, "2"), "nothing came for 2 seconds (LOCAL_LLM_IDLE_TIMEOUT)", partial);
-                assert_eq!(stub.seen().len(), 1, "a question that is perhaps being answered is not asked again");
+                assert_eq!(stub.chats().len(), 1, "a question that is perhaps being answered is not asked again");
             });
         }
     });
@@ -784,15 +794,17 @@ fn whatever_comes_it_is_the_whole_answer_or_none() {
     let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{events}", events.len()).into_bytes();
     let streams = [sse(&events).into_bytes(), chunked(&events, 60), length];
     let sandbox = &local("");
-    // Whether the answer was whole is decided within the last event; before that every cut must be noticed.
+    // Whether the answer was whole is decided by the event that tells why it ended; before that every cut must be noticed.
     thread::scope(|scope| {
         for (number, stream) in streams.iter().enumerate() {
             scope.spawn(move || {
-                let last = stream.windows(6).rposition(|window| window == b"[DONE]").unwrap();
-                for at in (0..last).step_by([2, 5, 7][number]).chain(last - 8..last + 6).chain([stream.len()]) {
+                let position = |bytes: &[u8]| stream.windows(bytes.len()).rposition(|window| window == bytes).unwrap();
+                let (reason, done) = (position(b"\"stop\""), position(b"[DONE]"));
+                let whole = (done - 1..stream.len()).step_by(3).chain([stream.len()]);
+                for at in (0..reason).step_by([2, 5, 7][number]).chain(reason..reason + 6).chain(whole) {
                     let output = ask_raw(sandbox, &stream[..at]);
                     let (code, out, err) = (output.code(), output.out(), output.err());
-                    let fits = match at >= last + 6 {
+                    let fits = match at > reason + 6 {
                         true => (code, out.as_str(), err.as_str()) == (0, "one two three\n", ""),
                         false => code == 1 && out.starts_with("API Error: ") && out.lines().count() == 1,
                     };

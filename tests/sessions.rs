@@ -418,9 +418,12 @@ fn torn_and_foreign_files_do_no_harm() {
 #[test]
 fn calls_at_once_on_one_session_lose_nothing() {
     let answers = AtomicUsize::new(0);
-    let stub = Stub::new(move |_, stream| {
-        let answer = format!("answer {}.", answers.fetch_add(1, Ordering::SeqCst));
-        let _ = stream.write_all(sse(&completion(&answer)).as_bytes());
+    let stub = Stub::new(move |request, stream| {
+        let answer = match request.is_chat() {
+            true => sse(&completion(&format!("answer {}.", answers.fetch_add(1, Ordering::SeqCst)))),
+            false => json_answer(200, "{}"),
+        };
+        let _ = stream.write_all(answer.as_bytes());
     });
     let sandbox = &local(&stub.url());
     assert_eq!(claude(sandbox, &["question 0.", "--session-id", A]).code(), 0);
@@ -833,10 +836,12 @@ fn a_conversation_that_is_too_long_loses_its_oldest_turns() {
         assert_eq!(turns_sent(&stub.chats()[1]), 30, "the setting wins");
     }
     for models in
-        ["{}", r#"{"data":[{"id":"m","meta":{"n_ctx":1500}},{"id":"n"}]}"#, r#"{"data":[{"id":"m","meta":{"n_ctx":"x"}}]}"#]
+        ["{}", r#"{"data":[{"id":"o","meta":{"n_ctx":1500}},{"id":"n"}]}"#, r#"{"data":[{"id":"m","meta":{"n_ctx":"x"}}]}"#]
     {
         let stub = with_models(models);
-        claude(&talkative(&stub), &QUESTION).expect(0, "re ?\n", "");
+        let mut sandbox = talkative(&stub);
+        sandbox.set("LOCAL_LLM_MODEL", "m");
+        claude(&sandbox, &QUESTION).expect(0, "re ?\n", "");
         assert_eq!(turns_sent(&stub.chats()[0]), 30, "nothing is known: {models}");
     }
 }
@@ -845,6 +850,7 @@ fn a_conversation_that_is_too_long_loses_its_oldest_turns() {
 fn the_context_is_a_setting() {
     let stub = echo();
     let mut sandbox = talkative(&stub);
+    sandbox.set("LOCAL_LLM_MODEL", "m");
     let mut before = 31;
     for window in [2500, 1200, 600, 300] {
         sandbox.set("LOCAL_LLM_CONTEXT", window.to_string());
@@ -946,7 +952,7 @@ fn a_question_that_is_too_long_by_itself_is_refused() {
     sandbox.set("LOCAL_LLM_CONTEXT", "500");
     let said = format!("{too_long} does not fit the local model's context of 500\n");
     ask(&sandbox).expect(1, &said, "");
-    assert_eq!(stub.seen().len(), 0, "it is not sent at all");
+    assert_eq!(stub.chats().len(), 0, "it is not sent at all");
     let output = sandbox.cmd("claude").args(&["-p", "--output-format", "json"]).stdin(&long).run();
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.code(), &result["is_error"], &result["terminal_reason"]), (1, &json!(true), &json!("prompt_too_long")));

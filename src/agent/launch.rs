@@ -19,13 +19,12 @@ use crate::claude_code::{locate, prompt};
 use crate::context::Context;
 use crate::error::{Error, Result, say};
 use crate::gateway;
-use crate::local_model::model::{HubCache, Model, NAMELESS, by_server, by_settings};
+use crate::local_model::model::Models;
 use crate::local_model::request::RequestSettings;
 use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::process::own_path;
 use crate::server::Server;
-use crate::server::probe::ServerState;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
@@ -64,11 +63,13 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
     let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
     server.check_installed()?;
-    let model = find_model(context, &server, &settings);
+    // Does not wait for a server to start.
+    let model = Models::new(context, &server, &settings).find()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
+    // Ollama tells only after it has loaded the model, which the gateway waits for.
+    let window = model.window.filter(|_| !model.is_assumed);
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
-    let local =
-        LocalGateway { port, token: gateway::token(), model: model.name, window: model.window, max_tokens: settings.max_tokens };
+    let local = LocalGateway { port, token: gateway::token(), model: model.name, window, max_tokens: settings.max_tokens };
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
@@ -85,18 +86,6 @@ fn has_stored_key(context: &Context) -> bool {
     let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
     let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
     memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
-}
-
-/// Does not wait for a server to start.
-fn find_model(context: &Context, server: &Server, settings: &RequestSettings) -> Model {
-    let hub_cache = HubCache::new(context);
-    let known = by_settings(settings, server.endpoint(), &hub_cache, true);
-    let served = || (server.state() == ServerState::Up).then(|| by_server(settings, server.endpoint(), &hub_cache)).flatten();
-    let unknown = || {
-        let name = settings.model.as_deref().map_or_else(|| NAMELESS.into(), crate::local_model::model::shown);
-        Model { name, window: settings.window, is_checked: false }
-    };
-    known.or_else(served).unwrap_or_else(unknown)
 }
 
 fn start_gateway(

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::Value;
 
-use crate::answer::turn::{Shared, TurnOutcome};
+use crate::answer::turn::{Marks, Shared, TurnOutcome};
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
 use crate::claude_code::protocol::output::Format;
@@ -83,6 +83,7 @@ pub(crate) struct Answered {
     pub model: String,
     /// The tokens of all turns.
     pub usage: Usage,
+    pub marks: Marks,
 }
 
 impl Answered {
@@ -98,6 +99,8 @@ impl Answered {
             input_tokens: Some(self.usage.input + self.usage.cached),
             output_tokens: Some(self.usage.output),
             exit: Some(self.has_failed.into()),
+            truncated: self.marks.is_truncated,
+            unknown_markup: self.marks.unknown_markup.clone(),
             ..entry
         }
     }
@@ -261,6 +264,7 @@ impl<'a> Conversation<'a> {
             has_failed: reporter.last_failed() && !is_interrupted,
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
+            marks: self.shared.marks().clone(),
         }))
     }
 

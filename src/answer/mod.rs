@@ -2,6 +2,7 @@
 
 mod attachments;
 pub(crate) mod conversation;
+mod fit;
 mod open_session;
 mod prepare;
 mod reporter;

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use crate::answer::conversation::{Conversation, ConversationOptions};
 use crate::answer::format;
@@ -19,7 +19,7 @@ use crate::claude_code::protocol::output::Output;
 use crate::claude_code::{call_check, prompt};
 use crate::context::Context;
 use crate::error::Result;
-use crate::local_model::model::{HubCache, NAMELESS, shown};
+use crate::local_model::model::{Models, NAMELESS, shown};
 use crate::local_model::request::RequestSettings;
 use crate::server::Server;
 use crate::state::flag::Flag;
@@ -80,15 +80,17 @@ pub(super) fn prepare<'a>(
         announces_idle: handover.is_some_and(|handover| handover.is_running),
         answered_requests,
     };
+    let server = Server::new(context)?;
     let shared = Shared {
         applet: applet.into(),
         reporter: Mutex::new(reporter),
-        server: Server::new(context)?,
-        hub_cache: HubCache::new(context),
+        models: Models::new(context, &server, &settings),
+        server,
         settings,
         flag: Flag::new(context).ok(),
-        model: OnceLock::new(),
         has_warned: AtomicBool::new(false),
+        detector: Mutex::default(),
+        marks: Mutex::default(),
     };
     Ok((Conversation::new(context, shared, session, options, interrupts), start))
 }

@@ -1,8 +1,8 @@
 //! One turn: the questions to the local model until there is an answer, of the form that was asked for.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -10,11 +10,13 @@ use serde_json::Value;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
 use crate::completions::chat::{Answer, Listener, Message};
+use crate::completions::markup::markup_warning;
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
-use crate::local_model::model::{HubCache, Model};
+use crate::local_model::context;
+use crate::local_model::model::{Model, Models};
 use crate::local_model::request::RequestSettings;
-use crate::local_model::{context, model};
+use crate::local_model::truncation::Detector;
 use crate::server::Server;
 use crate::server::probe::ServerState;
 use crate::server::progress::StartProgress;
@@ -31,16 +33,29 @@ pub(super) struct Shared {
     pub reporter: Mutex<Reporter>,
     pub server: Server,
     pub settings: RequestSettings,
-    pub hub_cache: HubCache,
+    pub models: Models,
     /// Without a home folder there is none.
     pub flag: Option<Flag>,
-    /// The model, once it is known.
-    pub model: OnceLock<Model>,
     /// The user has been warned that the conversation is too long.
     pub has_warned: AtomicBool,
+    pub detector: Mutex<Detector>,
+    pub marks: Mutex<Marks>,
+}
+
+/// What was found in the answers, and the user has been warned of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    /// The server has read only a part of a prompt.
+    pub is_truncated: bool,
+    /// A control token that no dialect knows.
+    pub unknown_markup: Option<String>,
 }
 
 impl Shared {
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The reporter. The lock is never poisoned in a release, where a panic ends the process.
     pub(super) fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +84,7 @@ pub(super) enum TurnOutcome {
 /// Asks, and reports the answer as it comes.
 pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     let Question { turn: id, messages, schema } = question;
-    let mut turn = LocalTurn { shared, id, messages, pinned: 1, budget: None };
+    let mut turn = LocalTurn { shared, id, messages, model: None, pinned: 1, budget: None };
     if let Some((schema, _)) = &schema {
         turn.instruct(schema.instruction());
     }
@@ -87,14 +102,16 @@ pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     outcome.unwrap_or_else(TurnOutcome::Failed)
 }
 
-struct LocalTurn<'a> {
-    shared: &'a Shared,
+pub(super) struct LocalTurn<'a> {
+    pub(super) shared: &'a Shared,
     id: u64,
-    messages: Vec<Message>,
+    pub(super) messages: Vec<Message>,
+    /// The model that answers, if that had to be found out.
+    pub(super) model: Option<Model>,
     /// How many of the last messages are never left out.
-    pinned: usize,
+    pub(super) pinned: usize,
     /// How many tokens the request may have, by our estimate.
-    budget: Option<usize>,
+    pub(super) budget: Option<usize>,
 }
 
 impl LocalTurn<'_> {
@@ -103,36 +120,38 @@ impl LocalTurn<'_> {
         is_running && self.shared.flag.as_ref().is_some_and(|flag| flag.read().0 != Backend::Claude)
     }
 
-    /// Finds out which model answers, if its name is printed or its context may be too small, and reports the turn's beginning.
+    /// Finds out which model answers, if its name is asked for or its context may be too small, and reports the turn's beginning.
     fn prepare(&mut self) -> Result<()> {
-        let is_named = self.shared.reporter().names_the_model();
-        let may_be_too_long = self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE;
-        if (is_named || may_be_too_long) && self.shared.model.get().is_none() {
-            // If it could not be found out, the next turn tries again.
-            if let Some(model) = self.find_model(is_named)? {
-                let _ = self.shared.model.set(model);
-            }
+        let is_shown = self.shared.reporter().names_the_model();
+        if is_shown || self.may_be_too_long() {
+            self.model = Some(self.find_model()?);
+        } else if self.shared.settings.model.is_none() {
+            self.model = Some(self.shared.models.find()?);
         }
         self.report_init();
         self.fit()
     }
 
-    fn find_model(&self, is_named: bool) -> Result<Option<Model>> {
-        let Shared { server, settings, hub_cache, .. } = self.shared;
-        if let Some(model) = model::by_settings(settings, server.endpoint(), hub_cache, is_named) {
-            return Ok(Some(model));
+    fn may_be_too_long(&self) -> bool {
+        self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE
+    }
+
+    fn find_model(&self) -> Result<Model> {
+        let Shared { server, models, .. } = self.shared;
+        let model = models.find()?;
+        if model.is_known || model.window.is_some() || !server.is_ours() && server.state() != ServerState::Loading {
+            return Ok(model);
         }
-        if server.is_ours() || server.state() == ServerState::Loading {
-            let mut progress = StartProgress::new(&self.shared.applet, server, false);
-            server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
-        }
-        Ok(model::by_server(settings, server.endpoint(), hub_cache))
+        let mut progress = StartProgress::new(&self.shared.applet, server, false);
+        server.ensure_up(&|| self.is_wanted(), &mut |elapsed| progress.show(elapsed))?;
+        models.forget();
+        models.find()
     }
 
     fn report_init(&self) {
         let mut reporter = self.shared.reporter();
         if reporter.is_running(self.id) {
-            if let Some(model) = self.shared.model.get() {
+            if let Some(model) = &self.model {
                 reporter.session.model.clone_from(&model.name);
                 reporter.session.window = model.window.unwrap_or_default();
             }
@@ -152,11 +171,17 @@ impl LocalTurn<'_> {
             }
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
+            request.thinks_unopened = self.shared.models.thinks_unopened();
+            if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
+                request.model = id;
+            }
             let mut progress = StartProgress::new(&self.shared.applet, server, false);
             let mut listener = TurnListener { shared: self.shared, turn: self.id };
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
+                    self.check_read(answer.usage);
+                    self.learn(&answer);
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
                 }
@@ -166,15 +191,14 @@ impl LocalTurn<'_> {
         }
     }
 
-    /// At most what fits after the conversation, since not every server limits that itself.
-    fn max_tokens(&self) -> u32 {
-        let wanted = self.shared.settings.max_tokens;
-        match self.shared.model.get() {
-            Some(Model { window: Some(window), is_checked: false, .. }) => {
-                let left = (*window as usize).saturating_sub(context::estimate(&self.messages)).max(1);
-                wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
-            }
-            _ => wanted,
+    fn learn(&self, answer: &Answer) {
+        if let Some(is_unopened) = answer.thinks_unopened {
+            self.shared.models.learn_thinking(is_unopened);
+        }
+        let mut marks = self.shared.marks();
+        if let (None, Some(token)) = (&marks.unknown_markup, &answer.unknown_markup) {
+            warn(&self.shared.applet, &markup_warning(token));
+            marks.unknown_markup = Some(token.clone());
         }
     }
 
@@ -185,7 +209,7 @@ impl LocalTurn<'_> {
             let answer = self.ask(Some(schema.response_format()))?;
             let mismatch = match schema.check(&answer.text) {
                 Ok(value) => {
-                    let Answer { text, is_cut_by_limit, usage } = answer;
+                    let Answer { text, is_cut_by_limit, usage, .. } = answer;
                     return Ok(TurnOutcome::Answered(Success { text, structure: Some(value), is_cut_by_limit, usage }));
                 }
                 Err(mismatch) => mismatch,
@@ -213,47 +237,6 @@ impl LocalTurn<'_> {
             Some(system) => system.content = format!("{}\n\n{instruction}", system.content),
             None => self.messages.insert(0, Message { role: "system", content: instruction }),
         }
-    }
-
-    /// Leaves out the oldest messages that do not fit the model's context. If a server checks the length itself, its word counts
-    /// and not our estimate.
-    fn fit(&mut self) -> Result<()> {
-        let Some(Model { window: Some(window), is_checked, .. }) = self.shared.model.get() else { return Ok(()) };
-        let window = *window as usize;
-        let reserved = (self.shared.settings.max_tokens as usize).min(window / 2);
-        let budget = *self.budget.get_or_insert(window - reserved);
-        self.trim(budget, window);
-        if context::estimate(&self.messages) > window && !is_checked {
-            return Err(Error::PromptTooLong { prompt: None, window: Some(window as u64) });
-        }
-        Ok(())
-    }
-
-    /// Leaves out more messages, after the server has refused the prompt as too long.
-    fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
-        let length = context::estimate(&self.messages);
-        let budget = match (prompt, window) {
-            (Some(prompt), Some(window)) if prompt > 0 => {
-                let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
-                ((length as u64).saturating_mul(window - reserved) / prompt) as usize
-            }
-            _ => length / 2,
-        };
-        self.budget = Some(budget);
-        match self.trim(budget.min(length.saturating_sub(1)), window.unwrap_or_default() as usize) {
-            0 => Err(Error::PromptTooLong { prompt, window }),
-            _ => Ok(()),
-        }
-    }
-
-    fn trim(&mut self, budget: usize, window: usize) -> usize {
-        let dropped = context::trim(&mut self.messages, budget, self.pinned);
-        if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
-            let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
-            let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
-            warn(&self.shared.applet, &what);
-        }
-        dropped
     }
 }
 

@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
-use crate::completions::chunk::{Chunk, Usage};
+use crate::completions::chunk::Usage;
+use crate::completions::content::Part;
 use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
-use crate::completions::sse::Parser;
-use crate::completions::thinking::{Filter, without_unopened};
+use crate::completions::reader::{Ended, MAX_ANSWER, Reader};
+use crate::completions::thinking::split_unopened;
 use crate::completions::untaken::{LeftOut, Untaken};
 
 /// What is asked of the server.
@@ -40,6 +41,9 @@ pub(crate) struct Request {
     /// What the user wants added to the body.
     #[serde(skip)]
     extra: Map<String, Value>,
+    /// Whether the model's answers begin with thinking without its opening mark, if that is known.
+    #[serde(skip)]
+    pub thinks_unopened: Option<bool>,
 }
 
 /// One message of the conversation.
@@ -75,6 +79,7 @@ impl Request {
             stream_options: StreamOptions { include_usage: true },
             left_out: LeftOut::default(),
             extra,
+            thinks_unopened: None,
         }
     }
 
@@ -106,6 +111,10 @@ pub(crate) struct Answer {
     /// Whether it ended because `max_tokens` was reached.
     pub is_cut_by_limit: bool,
     pub usage: Usage,
+    /// A control token in it that no dialect knows.
+    pub unknown_markup: Option<String>,
+    /// Whether it began with thinking without its opening mark. None if it does not tell.
+    pub thinks_unopened: Option<bool>,
 }
 
 /// Takes the answer's text as it comes.
@@ -141,121 +150,83 @@ pub(crate) fn ask(
         let body = endpoint.without_key(short_body(&mut response));
         return Err(refusal(status, response.headers(), &body));
     }
-    let mut collector = Collector::new(listener);
+    let mut collector = Collector::new(request.thinks_unopened, listener);
     let is_json = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let broken = if is_json { read_whole(&mut response, &mut collector) } else { read_stream(&mut response, &mut collector) };
-    if let Some(error) = collector.error.take() {
-        collector.error = Some(endpoint.without_key(error));
-    }
-    collector.end(broken, timeouts)
+    let broken = broken.map(|error| match error {
+        ureq::Error::Timeout(_) => CompletionError::Stalled { idle: timeouts.idle, partial: String::new() },
+        error => CompletionError::Cut { reason: transport_line(&error), partial: String::new() },
+    });
+    collector.end(broken)
 }
-
-/// In bytes: more than any answer needs. A server may pass over `max_tokens`.
-const MAX_ANSWER: usize = 64 << 20;
 
 /// What has come of the answer so far.
 struct Collector<'a> {
+    reader: Reader<'static>,
     listener: &'a mut dyn Listener,
+    parts: Vec<Part>,
     text: String,
-    filter: Filter,
-    finish: Option<String>,
-    usage: Usage,
-    is_done: bool,
+    /// Text was given to the listener as it came.
+    is_passed_on: bool,
     is_cancelled: bool,
-    error: Option<String>,
 }
 
 impl<'a> Collector<'a> {
-    fn new(listener: &'a mut dyn Listener) -> Collector<'a> {
-        let (text, filter, usage) = (String::new(), Filter::default(), Usage::default());
-        Collector { listener, text, filter, finish: None, usage, is_done: false, is_cancelled: false, error: None }
+    fn new(thinks_unopened: Option<bool>, listener: &'a mut dyn Listener) -> Collector<'a> {
+        let (reader, parts, text) = (Reader::new(&[], thinks_unopened), Vec::new(), String::new());
+        Collector { reader, listener, parts, text, is_passed_on: thinks_unopened == Some(false), is_cancelled: false }
     }
 
     fn wants_more(&self) -> bool {
-        !self.is_done && !self.is_cancelled && self.error.is_none()
+        self.reader.wants_more() && !self.is_cancelled
     }
 
-    /// An event that the stream's end may have cut in two is no error of its own: the missing end is.
-    fn take_event(&mut self, data: &[u8], may_be_cut: bool) -> bool {
-        let data = data.trim_ascii();
-        if data == b"[DONE]" {
-            self.is_done = true;
-        } else if !data.is_empty() {
-            match Chunk::read(data, |chunk| self.take_chunk(chunk)) {
-                Err(_) if !may_be_cut => self.error = Some("an event is not the JSON of a chat completion".into()),
-                _ => {}
+    fn push(&mut self, bytes: &[u8]) {
+        self.reader.push(bytes, &mut self.parts);
+        self.show();
+        self.is_cancelled |= self.listener.on_pause().is_break();
+    }
+
+    fn show(&mut self) {
+        for part in self.parts.drain(..) {
+            if let Part::Text(text) = part {
+                self.text.push_str(&text);
+                self.is_cancelled |= self.listener.on_text(&text).is_break();
             }
         }
-        self.wants_more()
     }
 
-    fn take_chunk(&mut self, chunk: Chunk) {
-        self.error = chunk.error().or(self.error.take());
-        self.usage = chunk.usage().unwrap_or(self.usage);
-        if let Some(choice) = chunk.choice() {
-            if let Some(text) = choice.text() {
-                let visible = self.filter.push(&text);
-                self.show(&visible);
-            }
-            self.finish = choice.finish_reason.or(self.finish.take());
-        }
-    }
-
-    fn show(&mut self, visible: &str) {
-        if !visible.is_empty() {
-            self.text.push_str(visible);
-            if self.text.len() > MAX_ANSWER {
-                self.error = Some("it does not end".into());
-                // Too much to show on stderr.
-                self.text.clear();
-            }
-            self.is_cancelled |= self.listener.on_text(visible).is_break();
-        }
-    }
-
-    fn end(mut self, broken: Option<ureq::Error>, timeouts: Timeouts) -> Result<Answer, CompletionError> {
-        let rest = self.filter.finish();
-        self.show(&rest);
+    fn end(mut self, broken: Option<CompletionError>) -> Result<Answer, CompletionError> {
+        let outcome = self.reader.end(broken, &mut self.parts);
+        self.show();
         if self.is_cancelled || self.listener.on_pause().is_break() {
             return Err(CompletionError::Cancelled);
         }
-        let is_cut_by_limit = self.finish.as_deref() == Some("length");
-        let is_whole = self.is_done && self.finish.is_some() && self.error.is_none();
-        if !is_whole {
-            let partial = self.text;
-            return Err(match (self.error, broken) {
-                (Some(reason), _) => CompletionError::Cut { reason, partial },
-                (None, Some(ureq::Error::Timeout(_))) => CompletionError::Stalled { idle: timeouts.idle, partial },
-                (None, Some(error)) => CompletionError::Cut { reason: transport_line(&error), partial },
-                (None, None) => CompletionError::Cut { reason: "the stream ended before its end".into(), partial },
-            });
-        }
-        let text = without_unopened(&self.text);
-        if text.trim().is_empty() {
+        let ended = outcome.map_err(|failure| failure.with_partial(&self.text))?;
+        let is_cut_by_limit = ended.is_cut_by_limit();
+        if !ended.has_text {
             return Err(CompletionError::Empty { is_cut_by_limit });
         }
-        Ok(Answer { text: text.to_string(), is_cut_by_limit, usage: self.usage })
+        let Ended { usage, unknown_markup, thinks_unopened, .. } = ended;
+        let text = match split_unopened(&self.text) {
+            // Pieces of the thinking are out: this model did not think so before.
+            Some((_, answer)) if self.is_passed_on => answer.to_string(),
+            _ => self.text,
+        };
+        Ok(Answer { text, is_cut_by_limit, usage: usage.unwrap_or_default(), unknown_markup, thinks_unopened })
     }
 }
 
 fn read_stream(response: &mut Response<Body>, collector: &mut Collector) -> Option<ureq::Error> {
-    let mut parser = Parser::default();
     let mut reader = response.body_mut().as_reader();
     let mut buffer = [0; 16 << 10];
     while collector.wants_more() {
-        let length = match reader.read(&mut buffer) {
-            Ok(0) => {
-                parser.finish(|data| collector.take_event(data, true));
-                return None;
-            }
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => collector.push(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Some(ureq::Error::from(error)),
-        };
-        if parser.push(&buffer[..length], |data| collector.take_event(data, false)).is_err() {
-            collector.error = Some("a line of the stream does not end".into());
         }
-        collector.is_cancelled |= collector.listener.on_pause().is_break();
     }
     None
 }
@@ -263,15 +234,10 @@ fn read_stream(response: &mut Response<Body>, collector: &mut Collector) -> Opti
 /// Some servers answer in one piece whatever was asked.
 fn read_whole(response: &mut Response<Body>, collector: &mut Collector) -> Option<ureq::Error> {
     let mut bytes = Vec::new();
-    match response.body_mut().as_reader().take(64 << 20).read_to_end(&mut bytes) {
-        Err(error) => return Some(ureq::Error::from(error)),
-        Ok(_) => {
-            if Chunk::read(&bytes, |chunk| collector.take_chunk(chunk)).is_err() {
-                collector.error = Some("the answer is not the JSON of a chat completion".into());
-            }
-        }
+    if let Err(error) = response.body_mut().as_reader().take(MAX_ANSWER as u64).read_to_end(&mut bytes) {
+        return Some(ureq::Error::from(error));
     }
-    collector.is_done = true;
+    collector.reader.push_whole(&bytes, &mut collector.parts);
     None
 }
 

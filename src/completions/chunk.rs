@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::completions::endpoint::error_line;
 use crate::text::replace_lone_surrogates;
 
 /// Tokens as the server counted them; zero where it does not say.
@@ -47,8 +46,7 @@ pub(crate) struct Choice<'a> {
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
     message: Option<Delta<'a>>,
-    /// Why it ended, if it has: `stop`, `length`, `tool_calls` or `content_filter`.
-    pub finish_reason: Option<String>,
+    finish_reason: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -61,25 +59,33 @@ struct Delta<'a> {
     reasoning_content: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
 }
 
-/// A piece of a tool's call.
-#[derive(Debug, Deserialize)]
+/// A piece of a tool's call. What has not come is empty.
+#[derive(Debug, Default)]
 pub(crate) struct CallPiece {
     /// Which of the answer's calls it belongs to.
     pub index: Option<u64>,
-    /// The call's id, in its first piece.
-    pub id: Option<String>,
-    pub function: Option<FunctionPiece>,
+    pub id: String,
+    pub name: String,
+    /// A part of the arguments' text, or all of it where a server gives the object itself.
+    pub arguments: String,
 }
 
-/// The name and the arguments of a tool's call, as far as they have come.
-#[derive(Debug, Deserialize)]
-pub(crate) struct FunctionPiece {
-    /// The tool's name, in the first piece.
-    pub name: Option<String>,
-    /// The arguments: text, or the object itself where a server has not made text of it.
-    pub arguments: Option<Value>,
+impl From<&Value> for CallPiece {
+    fn from(piece: &Value) -> CallPiece {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            value => value.to_string(),
+        };
+        let function = piece.get("function").filter(|function| function.is_object()).unwrap_or(piece);
+        let index = piece["index"].as_u64().or_else(|| piece["index"].as_str()?.parse().ok());
+        let [id, name, arguments] = [&piece["id"], &function["name"], &function["arguments"]].map(text);
+        CallPiece { index, id, name, arguments }
+    }
 }
 
 impl Chunk<'_> {
@@ -96,11 +102,9 @@ impl Chunk<'_> {
         Ok(())
     }
 
-    /// The server's error message, if it sends that instead of an answer.
-    pub(crate) fn error(&self) -> Option<String> {
-        let error = self.error.as_ref().filter(|error| !error.is_null())?;
-        let line = error_line(0, &serde_json::json!({ "error": error }).to_string());
-        Some(line.trim_start_matches("HTTP 0: ").to_string())
+    /// The server's error, if it sends that instead of an answer.
+    pub(crate) fn error(&self) -> Option<&Value> {
+        self.error.as_ref().filter(|error| !error.is_null())
     }
 
     /// The tokens so far. llama.cpp gives its timings without being asked for them, and both in the end.
@@ -121,6 +125,11 @@ impl Choice<'_> {
         self.delta.as_ref().or(self.message.as_ref())
     }
 
+    /// Why it ended, if it has: `stop`, `length`, `tool_calls` or `content_filter`.
+    pub(crate) fn finish_reason(&self) -> Option<&str> {
+        self.finish_reason.as_ref()?.as_str().filter(|reason| !reason.is_empty())
+    }
+
     pub(crate) fn text(&self) -> Option<String> {
         self.delta()?.content.map(text_of)
     }
@@ -132,7 +141,13 @@ impl Choice<'_> {
     }
 
     pub(crate) fn calls(&self) -> Vec<CallPiece> {
-        self.delta().and_then(|delta| read_as(delta.tool_calls?)).unwrap_or_default()
+        let Some(delta) = self.delta() else { return vec![] };
+        let list = delta.tool_calls.and_then(read_as::<Value>);
+        let mut pieces: Vec<CallPiece> = list.iter().flat_map(|list| list.as_array()).flatten().map(CallPiece::from).collect();
+        // The older form, of which there is one in an answer.
+        let single = delta.function_call.and_then(read_as::<Value>);
+        pieces.extend(single.as_ref().filter(|call| call.is_object()).map(CallPiece::from));
+        pieces
     }
 }
 

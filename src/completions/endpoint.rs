@@ -16,6 +16,7 @@ use crate::settings::Setting;
 const MAX_ERROR_BODY: u64 = 64 << 10;
 
 /// The chat completions URL and what belongs to it.
+#[derive(Clone)]
 pub(crate) struct Endpoint {
     uri: Uri,
     key: Option<String>,
@@ -103,7 +104,24 @@ impl Endpoint {
     /// # Errors
     /// Those of the transport; an HTTP status is not an error here.
     pub(crate) fn post(&self, body: &[u8], timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        let request = self.agent(timeouts).post(&self.uri).header("content-type", "application/json");
+        self.post_to(&self.uri.to_string(), body, timeouts)
+    }
+
+    /// POSTs `body` beside the API's root, where servers have addresses of their own.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub(crate) fn post_at_root(
+        &self,
+        path: &str,
+        body: &[u8],
+        timeouts: Timeouts,
+    ) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.post_to(&self.address(&self.at_root(path)), body, timeouts)
+    }
+
+    fn post_to(&self, url: &str, body: &[u8], timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+        let request = self.agent(timeouts).post(url).header("content-type", "application/json");
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
             None => request.send(body),
@@ -115,7 +133,19 @@ impl Endpoint {
     /// # Errors
     /// Those of the transport.
     pub(crate) fn health(&self, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        self.get(&format!("{}/health", self.api().trim_end_matches("/v1")), timeouts)
+        self.get_at_root("/health", timeouts)
+    }
+
+    /// GETs what is beside the API's root.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub(crate) fn get_at_root(&self, path: &str, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.get(&self.at_root(path), timeouts)
+    }
+
+    fn at_root(&self, path: &str) -> String {
+        format!("{}{path}", self.api().trim_end_matches("/v1"))
     }
 
     /// # Errors
@@ -125,13 +155,17 @@ impl Endpoint {
     }
 
     fn get(&self, path: &str, timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        let scheme = self.uri.scheme_str().unwrap_or("http");
-        let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let request = self.agent(timeouts).get(format!("{scheme}://{authority}{path}"));
+        let request = self.agent(timeouts).get(self.address(path));
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
             None => request.call(),
         }
+    }
+
+    fn address(&self, path: &str) -> String {
+        let scheme = self.uri.scheme_str().unwrap_or("http");
+        let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        format!("{scheme}://{authority}{path}")
     }
 
     /// The path before `/chat/completions`: usually `/v1`.
@@ -185,6 +219,11 @@ pub(crate) fn short_body(response: &mut Response<Body>) -> String {
 /// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
 /// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
 pub(crate) fn error_line(status: u16, body: &str) -> String {
+    message_of(body).map_or_else(|| format!("HTTP {status} and no reason"), |message| format!("HTTP {status}: {message}"))
+}
+
+/// The same without the status. None if the body says nothing.
+pub(crate) fn message_of(body: &str) -> Option<String> {
     let text = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
             .into_iter()
@@ -194,7 +233,7 @@ pub(crate) fn error_line(status: u16, body: &str) -> String {
     };
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
-    if line.is_empty() || line == "null" { format!("HTTP {status} and no reason") } else { format!("HTTP {status}: {line}") }
+    (!line.is_empty() && line != "null").then_some(line)
 }
 
 fn without_tags(html: &str) -> String {

@@ -97,6 +97,15 @@ pub(crate) struct ServerRefusal {
 }
 
 impl CompletionError {
+    /// With the part of the answer that came before.
+    pub(crate) fn with_partial(self, text: &str) -> CompletionError {
+        match self {
+            CompletionError::Stalled { idle, .. } => CompletionError::Stalled { idle, partial: text.into() },
+            CompletionError::Cut { reason, .. } => CompletionError::Cut { reason, partial: text.into() },
+            other => other,
+        }
+    }
+
     /// The failure as the user sees it.
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();

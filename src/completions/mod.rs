@@ -2,10 +2,14 @@
 
 pub(crate) mod chat;
 pub(crate) mod chunk;
+pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod endpoint;
 pub(crate) mod failure;
-pub(crate) mod sse;
-pub(crate) mod thinking;
+pub(crate) mod markup;
+pub(crate) mod reader;
+mod sse;
+mod streamed_calls;
+mod thinking;
 pub(crate) mod tool;
 pub(crate) mod untaken;

@@ -1,131 +1,98 @@
-//! Keeps a model's thinking out of its answer.
+//! How models mark their thinking, which is kept out of the answer.
 //!
-//! Servers that know the model's template send thinking in a field of its own. Others leave it in the text, as
-//! `<think>…</think>` before the answer, or without the opening tag where the template has written that already.
+//! Servers that know the model's template send thinking in a field of its own. Others leave it in the text: before the
+//! answer, or without the opening mark where the template has written that already.
 
-const OPEN: &str = "<think>";
-const CLOSE: &str = "</think>";
+use crate::completions::dialect::prose::Prose;
 
-/// Passes text on as it comes, but for a leading `<think>` block. Tags inside the answer are the answer's own.
-#[derive(Default)]
-pub(crate) struct Filter {
-    part: Part,
-    withheld: String,
-    has_thought: bool,
-    thought: String,
+/// What opens thinking, and what closes it.
+pub(super) const MARKS: &[(&str, &str)] = &[
+    ("<think>", "</think>"),
+    // Magistral.
+    ("[THINK]", "[/THINK]"),
+    // Gemma 4.
+    ("<|channel>thought", "<channel|>"),
+    // Kimi.
+    ("◁think▷", "◁/think▷"),
+    // Seed-OSS.
+    ("<seed:think>", "</seed:think>"),
+    // Command R.
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    // Granite 3.2.
+    ("Here is my thought process:", "Here is my response:"),
+    ("Here's my thought process:", "Here's my response:"),
+];
+
+/// The marks of thinking that a text begins with.
+pub(super) fn opened_by(text: &str) -> Option<(&'static str, &'static str)> {
+    MARKS.iter().find(|(open, _)| text.starts_with(open)).copied()
 }
 
-#[derive(Default, PartialEq)]
-enum Part {
-    #[default]
-    Start,
-    Thinking,
-    Answer,
+/// Whether an opening mark may begin with this text, which is shorter.
+pub(super) fn is_begun(text: &str) -> bool {
+    MARKS.iter().any(|(open, _)| open.len() > text.len() && open.starts_with(text))
 }
 
-impl Filter {
-    /// Takes text and returns what certainly belongs to the answer.
-    pub(crate) fn push(&mut self, text: &str) -> String {
-        if self.part == Part::Answer {
-            return text.to_string();
-        }
-        self.withheld.push_str(text);
-        loop {
-            match self.part {
-                Part::Start => {
-                    let begun = self.withheld.trim_start();
-                    if begun.starts_with(OPEN) {
-                        self.part = Part::Thinking;
-                        self.has_thought = true;
-                    } else if OPEN.starts_with(begun) {
-                        return String::new();
-                    } else {
-                        self.part = Part::Answer;
-                        return self.take_withheld();
-                    }
-                }
-                Part::Thinking => match self.withheld.find(CLOSE) {
-                    Some(at) => {
-                        self.thought.push_str(self.withheld[..at].trim_start().trim_start_matches(OPEN));
-                        self.withheld.drain(..at + CLOSE.len());
-                        self.part = Part::Start;
-                    }
-                    None => return String::new(),
-                },
-                Part::Answer => return self.take_withheld(),
-            }
-        }
-    }
-
-    /// The text has ended: returns what was withheld and is no thinking after all.
-    pub(crate) fn finish(&mut self) -> String {
-        match self.part {
-            Part::Thinking => String::new(),
-            _ => self.take_withheld(),
-        }
-    }
-
-    /// The thinking that has ended since the last call.
-    pub(crate) fn take_thinking(&mut self) -> String {
-        std::mem::take(&mut self.thought)
-    }
-
-    fn take_withheld(&mut self) -> String {
-        let withheld = std::mem::take(&mut self.withheld);
-        if self.has_thought { withheld.trim_start().to_string() } else { withheld }
-    }
+/// How many of the last bytes of a text may be the beginning of `mark`.
+pub(super) fn begun(text: &str, mark: &str) -> usize {
+    let longest = (mark.len() - 1).min(text.len());
+    (1..=longest).rev().find(|length| text.as_bytes().ends_with(&mark.as_bytes()[..*length])).unwrap_or_default()
 }
 
-/// Takes away thinking whose opening tag was in the template: all before a `</think>` that stands on a line of its own
-/// and has no opening tag before it.
-pub(crate) fn without_unopened(text: &str) -> &str {
-    let Some(at) = text.find(CLOSE) else { return text };
-    let (before, after) = (&text[..at], &text[at + CLOSE.len()..]);
-    let own_line = (before.is_empty() || before.ends_with('\n')) && (after.is_empty() || after.starts_with(['\n', '\r']));
-    if own_line && !before.contains(OPEN) { after.trim_start() } else { text }
+/// The thinking before a closing mark that has no opening one, and the answer behind it.
+///
+/// A mark on a line of its own closes whatever stands before it, since thoughts leave fences open. Within a line it does if it
+/// is no code and not quoted.
+pub(super) fn split_unopened(text: &str) -> Option<(&str, &str)> {
+    MARKS.iter().filter(|(open, _)| !open.starts_with("Here")).find_map(|(open, close)| {
+        let at = text.match_indices(close).map(|(at, _)| at).take(MOST_TRIED).find(|at| closes(text, *at, close))?;
+        (!text[..at].contains(open)).then(|| (text[..at].trim(), text[at + close.len()..].trim_start()))
+    })
+}
+
+/// How many closing marks are looked at: each is looked at with all that stands before it.
+const MOST_TRIED: usize = 16;
+
+fn closes(text: &str, at: usize, close: &str) -> bool {
+    let (before, after) = (&text[..at], &text[at + close.len()..]);
+    let is_own_line = before.is_empty() || before.ends_with('\n');
+    if is_own_line && (after.is_empty() || after.starts_with(['\n', '\r'])) {
+        return true;
+    }
+    let mut prose = Prose::default();
+    prose.push(before);
+    prose.is_plain()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn filtered(text: &str, step: usize) -> String {
-        let mut filter = Filter::default();
-        let mut out = String::new();
-        let chars: Vec<char> = text.chars().collect();
-        for piece in chars.chunks(step) {
-            out += &filter.push(&piece.iter().collect::<String>());
-        }
-        out + &filter.finish()
-    }
-
-    #[test]
-    fn thinking_is_dropped_whatever_the_pieces() {
-        let table = [
-            ("plain", "plain"),
-            (" \n plain ", " \n plain "),
-            ("<think>a</think>b", "b"),
-            ("\n<think>\na\n</think>\n\nb\n", "b\n"),
-            ("<think></think><think>x</think> b", "b"),
-            ("<think>never ends", ""),
-            ("<thin", "<thin"),
-            ("<thinking>is another tag", "<thinking>is another tag"),
-            ("say <think>x</think>", "say <think>x</think>"),
-            ("", ""),
-            ("  ", "  "),
-        ];
-        for (text, expected) in table {
-            for step in 1..=text.len().max(1) {
-                assert_eq!(filtered(text, step), expected, "{text:?} by {step}");
-            }
-        }
-    }
-
     #[test]
     fn unopened_thinking() {
-        assert_eq!(without_unopened("hm\nhm\n</think>\n\nyes"), "yes");
-        assert_eq!(without_unopened("the tag `</think>` closes"), "the tag `</think>` closes");
-        assert_eq!(without_unopened("<think>\n</think>\n"), "<think>\n</think>\n");
-        assert_eq!(without_unopened("none"), "none");
+        let table = [
+            ("hm\nhm\n</think>\n\nyes", Some(("hm\nhm", "yes"))),
+            ("</think>yes", Some(("", "yes"))),
+            ("hm.</think>yes", Some(("hm.", "yes"))),
+            ("```\nhm\n</think>\nyes", Some(("```\nhm", "yes"))),
+            ("hm\n[/THINK]yes", Some(("hm", "yes"))),
+            ("hm<channel|>yes", Some(("hm", "yes"))),
+            ("the tag `</think>` closes", None),
+            ("the tag \"</think>\" closes", None),
+            ("```\n<think>\n</think>\n```", None),
+            ("<think>\n</think>\n", None),
+            ("none", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(split_unopened(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn beginnings_of_marks() {
+        assert_eq!(begun("a</th", "</think>"), 4);
+        assert_eq!(begun("a◁/", "◁/think▷"), 4);
+        assert_eq!(begun("a</think>", "</think>"), 0);
+        assert_eq!(begun("", "</think>"), 0);
     }
 }

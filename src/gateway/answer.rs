@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
-use crate::completions::failure::CompletionError;
+use crate::completions::reader::MAX_ANSWER;
 use crate::context::Context;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::events::Events;
 use crate::gateway::message::{End, Piece, Sink, Whole};
-use crate::gateway::reply::{MAX_ANSWER, Reply, ReplyEnd, UnmadeCall};
+use crate::gateway::reply::{Learned, Reply, ReplyEnd, UnmadeCall};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
@@ -64,14 +64,16 @@ impl Recipient for Whole {
 /// # Errors
 /// As the Messages API words them.
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
-    let mut question = upstream.question(request).await;
+    let mut question = upstream.question(request).await?;
     let mut spent = Usage::default();
     let mut faults = 0;
-    while faults < MAX_FAULTS {
+    loop {
+        upstream.refuse_if_truncated(request)?;
         let mut response = with_pings(out, upstream.ask(&mut question)).await?;
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reply = Reply::new(question.sent());
+        let mut reply = Reply::new(question.sent(), upstream.models.thinks_unopened());
         let mut whole = Vec::new();
+        let mut broken = None;
         while reply.wants_more() {
             match with_pings(out, response.chunk()).await {
                 Ok(Some(bytes)) if is_json && whole.len() < MAX_ANSWER => whole.extend_from_slice(&bytes),
@@ -81,38 +83,59 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                     out.flush().await;
                 }
                 Ok(None) => break,
-                Err(error) => return Err(upstream.error_within_answer(error)),
+                Err(error) => {
+                    broken = Some(upstream.failure_within_answer(error));
+                    break;
+                }
             }
         }
-        if is_json {
-            reply.whole(&whole, out);
+        if is_json && broken.is_none() {
+            reply.push_whole(&whole, out);
         }
         drop(response);
-        let failure = match reply.end(out) {
-            ReplyEnd::Ended(end) => {
-                upstream.was_answered(&question);
+        let failure = match reply.end(broken, out) {
+            ReplyEnd::Ended(end, learned) => {
+                upstream.note_markup(learned.unknown_markup.as_deref(), end.usage);
+                upstream.check_read(request, question.sent(), end.usage).await?;
+                upstream.was_answered(&question, learned);
                 spent += end.usage;
-                out.end(End { usage: spent, ..end });
-                out.flush().await;
-                return Ok(());
+                return end_answer(End { usage: spent, ..end }, out).await;
             }
-            ReplyEnd::Faulty(calls, usage) => {
-                upstream.was_answered(&question);
+            ReplyEnd::Faulty { calls, text, usage } => {
+                upstream.check_read(request, question.sent(), usage).await?;
+                upstream.was_answered(&question, Learned::default());
                 spent += usage;
-                out.flush().await;
-                question.add(told_unmade(calls));
                 faults += 1;
-                continue;
+                match text {
+                    _ if faults < MAX_FAULTS => {
+                        out.flush().await;
+                        question.add(told_unmade(calls));
+                        continue;
+                    }
+                    // What the model means as a call, or shows as one, is all that it has to say.
+                    Some(text) => {
+                        out.piece(Piece::Text(text));
+                        return end_answer(End { reason: "end_turn", sequence: None, usage: spent }, out).await;
+                    }
+                    None => {
+                        let reason = "the local model calls tools with arguments that are not JSON";
+                        return Err(ApiError::bad_answer(reason));
+                    }
+                }
             }
-            ReplyEnd::Empty(is_cut_by_limit) => CompletionError::Empty { is_cut_by_limit },
-            ReplyEnd::Broken(reason) => CompletionError::Cut { reason, partial: String::new() },
+            ReplyEnd::Failed(failure) => failure,
         };
         if out.has_pieces() {
             return Err(upstream.api_error(failure));
         }
         with_pings(out, upstream.recover(&mut question, failure)).await?;
     }
-    Err(ApiError::bad_answer("the local model calls tools with arguments that are not JSON"))
+}
+
+async fn end_answer(end: End, out: &mut impl Recipient) -> Result<(), ApiError> {
+    out.end(end);
+    out.flush().await;
+    Ok(())
 }
 
 /// Awaits `future` and sends pings meanwhile. Pieces that were not sent yet put off no ping.

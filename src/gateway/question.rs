@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::completions::failure::CompletionError;
 use crate::completions::untaken::LeftOut;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
@@ -15,8 +14,8 @@ pub(crate) struct Question {
     pub(super) size: Size,
     /// The request at this size.
     pub(super) sized: MessagesRequest,
-    /// Whether it can be sent at all.
-    pub(super) limited: Result<(), CompletionError>,
+    /// Whether it can be sent at all: if not, the estimated length and the context.
+    pub(super) limited: Result<(), (u64, u64)>,
     pub(super) tried: Tried,
     /// The model's name, if the server has asked for it.
     pub(super) model: Option<String>,

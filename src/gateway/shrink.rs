@@ -85,6 +85,12 @@ pub(crate) fn estimate(request: &MessagesRequest) -> usize {
     system + tools + request.messages.iter().map(message).sum::<usize>()
 }
 
+/// The texts of a message.
+pub(crate) fn texts(message: &Value) -> impl Iterator<Item = &str> {
+    let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    message["content"].as_str().into_iter().chain(parts.iter().filter_map(|part| part["text"].as_str()))
+}
+
 /// Tokens of an image, roughly.
 const IMAGE: usize = 1500;
 

@@ -10,14 +10,15 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
-use crate::error::{Error, Result, warn};
+use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
+use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
+use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::shrink::{self, Size};
 use crate::local_model::ask::{only_served_model, spread};
-use crate::local_model::model::{HubCache, Model, by_server, by_settings};
+use crate::local_model::model::Models;
 use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
@@ -31,25 +32,21 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 /// How soon a pause ends if the answer is not wanted any more.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The least that must be left for an answer, in tokens.
-const SHORTEST_ANSWER: usize = 256;
-
 /// The local server, and what is known of it.
 pub(crate) struct Upstream {
     client: Client,
     server: Server,
     settings: RequestSettings,
-    hub_cache: HubCache,
+    pub(super) models: Models,
+    pub(super) marks: Marks,
     flag: Option<Flag>,
-    /// Which model answers, once that is known.
-    model: std::sync::OnceLock<Model>,
     /// Whether the caller's `temperature` counts.
     passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
-    has_warned: AtomicBool,
+    pub(super) has_warned: AtomicBool,
     /// The context that the server has told when it refused.
-    told_window: AtomicU64,
+    pub(super) told_window: AtomicU64,
 }
 
 impl Upstream {
@@ -64,11 +61,11 @@ impl Upstream {
         let client = client.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
         Ok(Upstream {
             client,
+            models: Models::new(context, &server, &settings),
+            marks: Marks::new(context),
             server,
             settings,
-            hub_cache: HubCache::new(context),
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
-            model: std::sync::OnceLock::new(),
             passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             has_warned: AtomicBool::new(false),
@@ -76,32 +73,15 @@ impl Upstream {
         })
     }
 
-    /// The model that answers, as far as it is known.
-    pub(crate) async fn model(self: &Arc<Upstream>) -> Option<Model> {
-        if self.model.get().is_none() {
-            let this = self.clone();
-            let found = tokio::task::spawn_blocking(move || {
-                let Upstream { settings, server, hub_cache, .. } = &*this;
-                by_settings(settings, server.endpoint(), hub_cache, true)
-                    .or_else(|| by_server(settings, server.endpoint(), hub_cache))
-            });
-            if let Ok(Some(model)) = found.await {
-                let _ = self.model.set(model);
-            }
-        }
-        self.model.get().cloned()
-    }
-
-    /// The name of the model that answers.
-    pub(crate) async fn model_name(self: &Arc<Upstream>) -> String {
-        self.model().await.map_or_else(|| crate::local_model::model::NAMELESS.into(), |model| model.name)
-    }
-
     /// A question that is not asked yet.
-    pub(crate) async fn question(self: &Arc<Upstream>, request: &MessagesRequest) -> Question {
+    ///
+    /// # Errors
+    /// What the API says if it cannot be asked.
+    pub(crate) async fn question(self: &Arc<Upstream>, request: &MessagesRequest) -> std::result::Result<Question, ApiError> {
         let mut question = Question::new(request, self.settings.refused.known());
-        question.limited = self.limit(&mut question.sized).await;
-        question
+        question.model = self.model().await?.id;
+        question.limited = self.limit(&mut question.sized).await?;
+        Ok(question)
     }
 
     /// Asks, with all remedies, until an answer begins.
@@ -111,8 +91,8 @@ impl Upstream {
     pub(crate) async fn ask(self: &Arc<Upstream>, question: &mut Question) -> std::result::Result<StreamingResponse, ApiError> {
         loop {
             let outcome = match std::mem::replace(&mut question.limited, Ok(())) {
-                Ok(()) => self.send(self.body(question)).await,
-                Err(too_long) => Err(too_long),
+                Ok(()) => self.send(self.body(question)).await.inspect_err(|failure| self.learn_window(failure)),
+                Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(prompt), window: Some(window) }),
             };
             match outcome {
                 Ok(answer) => {
@@ -121,6 +101,14 @@ impl Upstream {
                 }
                 Err(failure) => self.recover(question, failure).await?,
             }
+        }
+    }
+
+    /// An answer has told something of its model, and of what the server does not take.
+    pub(crate) fn was_answered(&self, question: &Question, learned: Learned) {
+        self.settings.refused.remember(&question.left_out);
+        if let Some(is_unopened) = learned.thinks_unopened {
+            self.models.learn_thinking(is_unopened);
         }
     }
 
@@ -158,7 +146,11 @@ impl Upstream {
         let remedy = remedy(&failure, &possible, question.tried);
         question.tried.add(remedy);
         match (remedy, smaller) {
-            (Remedy::StartServer { .. }, _) => self.ensure_up().await?,
+            (Remedy::StartServer { .. }, _) => {
+                self.ensure_up().await?;
+                question.model = self.model().await?.id.or(question.model.take());
+                question.limited = self.limit(&mut question.sized).await?;
+            }
             (Remedy::Wait(pause), _) => self.wait(pause).await?,
             (Remedy::BackOff(pause), _) => self.wait(spread(pause)).await?,
             (Remedy::NameModel { refusal }, _) => question.model = Some(self.only_served_model(refusal.into()).await?),
@@ -167,16 +159,11 @@ impl Upstream {
             (Remedy::TellEmpty, _) => question.tell_empty(),
             (Remedy::Shrink, Some(smaller)) => {
                 (question.size, question.sized) = smaller;
-                question.limited = self.limit(&mut question.sized).await;
+                question.limited = self.limit(&mut question.sized).await?;
             }
             (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
         }
         Ok(())
-    }
-
-    /// Remembers what the server has answered without.
-    pub(crate) fn was_answered(&self, question: &Question) {
-        self.settings.refused.remember(&question.left_out);
     }
 
     /// # Errors
@@ -192,32 +179,24 @@ impl Upstream {
         Ok(())
     }
 
+    fn learn_window(&self, failure: &CompletionError) {
+        if let CompletionError::TooLong { window: Some(window), .. } = failure {
+            self.models.learn_window(*window);
+        }
+    }
+
     /// A failure as the API tells it.
     pub(crate) fn api_error(&self, failure: CompletionError) -> ApiError {
         ApiError::from_failure(failure, |failure| failure.into_error(self.server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn error_within_answer(&self, error: ClientError) -> ApiError {
+    pub(crate) fn failure_within_answer(&self, error: ClientError) -> CompletionError {
         let partial = String::new();
-        self.api_error(match error {
+        match error {
             ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
-        })
-    }
-
-    /// No more than fits after the prompt, where the server does not see to that itself.
-    async fn limit(self: &Arc<Upstream>, request: &mut MessagesRequest) -> std::result::Result<(), CompletionError> {
-        let Some(Model { window: Some(window), is_checked, .. }) = self.model().await else { return Ok(()) };
-        let (window, prompt) = (window as usize, shrink::estimate(request));
-        if !is_checked {
-            let left = window.saturating_sub(prompt);
-            if left < SHORTEST_ANSWER {
-                return Err(CompletionError::TooLong { prompt: Some(prompt as u64), window: Some(window as u64) });
-            }
-            request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
-        Ok(())
     }
 
     fn body(&self, question: &Question) -> Vec<u8> {
@@ -250,6 +229,7 @@ impl Upstream {
         let this = self.clone();
         let up = tokio::task::spawn_blocking(move || {
             let mut progress = StartProgress::new(super::NAME, &this.server, false);
+            this.models.forget();
             this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
         });
         match up.await {
@@ -268,18 +248,6 @@ impl Upstream {
         match found.await {
             Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
             Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
-        }
-    }
-
-    fn warn_if_lean(&self, size: Size) {
-        if size != Size::Full && !self.has_warned.swap(true, Relaxed) {
-            let window = self.told_window.load(Relaxed);
-            let window = if window > 0 { Some(window) } else { self.model.get().and_then(|model| model.window.map(u64::from)) };
-            let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
-            warn(
-                super::NAME,
-                &format!("the whole request does not fit the local model's context{context}: short instructions and fewer tools"),
-            );
         }
     }
 }

@@ -1,26 +1,23 @@
 //! One question to the local server, with what can be done about a server that is not ready for it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Read;
 use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::completions::chat;
 use crate::completions::chat::{Answer, Listener, Message, Request};
-use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::endpoint::Endpoint;
 use crate::completions::failure::CompletionError;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::local_model::model::Models;
 use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
+use crate::local_model::served::Choice;
+use crate::local_model::window;
 use crate::server::Server;
 use crate::server::progress::StartProgress;
-
-/// The longest list of models that is read, in bytes.
-const MAX_LIST: u64 = 16 << 20;
 
 /// Makes sure that the server answers: one token of an answer is the only proof that every server gives.
 ///
@@ -30,7 +27,12 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProg
     let mut settings = RequestSettings::new(context)?;
     settings.timeouts.idle = server.start_timeout();
     let question = vec![Message { role: "user", content: "Hi".into() }];
-    match ask_with_recovery(server, &settings, settings.request(question, 1), &|| true, progress, &mut ()) {
+    // It may have been started for this.
+    settings.memory.forget_models();
+    let models = Models::new(context, server, &settings);
+    let mut request = settings.request(question, 1);
+    request.model = models.find()?.id.unwrap_or(request.model);
+    match ask_with_recovery(server, &settings, request, &|| true, progress, &mut ()) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
         Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
@@ -51,6 +53,7 @@ pub(crate) fn ask_with_recovery(
 ) -> Result<Answer> {
     let endpoint = server.endpoint();
     let mut tried = Tried::default();
+    let served = || window::served(endpoint).unwrap_or_default();
     let mut listener = FirstWord { listener, space: String::new(), has_come: false };
     loop {
         let failure = match chat::ask(endpoint, &request, settings.timeouts, &mut listener) {
@@ -76,7 +79,13 @@ pub(crate) fn ask_with_recovery(
         };
         let remedy = remedy(&failure, &possible, tried);
         match remedy {
-            Remedy::StartServer { .. } => server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?,
+            Remedy::StartServer { .. } => {
+                settings.memory.forget_models();
+                server.ensure_up(is_wanted, &mut |elapsed| progress.show(elapsed))?;
+                if let (None, Choice::Model(id)) = (&settings.model, served().choose(server.is_ours())) {
+                    request.model = id;
+                }
+            }
             Remedy::Wait(pause) => wait(pause, is_wanted)?,
             Remedy::BackOff(pause) => wait(spread(pause), is_wanted)?,
             Remedy::NameModel { refusal } => request.model = only_served_model(endpoint, settings, refusal)?,
@@ -151,26 +160,14 @@ impl Listener for FirstWord<'_> {
 /// # Errors
 /// If the server serves none, or several.
 pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings, refusal: &str) -> Result<String> {
-    let served = served_models(endpoint);
-    let names: Vec<&str> = served.iter().filter_map(|model| model["id"].as_str()).collect();
+    let served = window::served(endpoint).unwrap_or_default();
+    let names = served.names();
     if let (None, [only]) = (&settings.model, names.as_slice()) {
         return Ok((*only).into());
     }
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
     Err(Error::ModelNotNamed { refusal: refusal.into(), expected })
-}
-
-/// The models that the server lists, with their properties.
-pub(crate) fn served_models(endpoint: &Endpoint) -> Vec<Value> {
-    let seconds = Duration::from_secs;
-    let timeouts = Timeouts { connect: seconds(10), idle: seconds(10), whole: Some(seconds(20)) };
-    let Ok(mut response) = endpoint.models(timeouts) else { return vec![] };
-    let mut list: Value = serde_json::from_reader(response.body_mut().as_reader().take(MAX_LIST)).unwrap_or_default();
-    match list["data"].take() {
-        Value::Array(models) => models,
-        _ => vec![],
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::completions::chat::{Message, Request};
-use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::endpoint::Timeouts;
 use crate::completions::failure::{CompletionError, names};
 use crate::context::Context;
 use crate::error::Result;
@@ -27,6 +27,8 @@ pub(crate) struct RequestSettings {
     pub window: Option<u32>,
     /// How long to wait for the server.
     pub timeouts: Timeouts,
+    /// What is known of the server.
+    pub memory: ServerMemory,
     /// How often to ask again after a refusal that may pass.
     pub retries: u32,
     /// What the server does not take.
@@ -43,16 +45,17 @@ impl RequestSettings {
     pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
         let settings = &context.settings;
         let model = settings.model()?;
-        let memory = ServerMemory::new(context, &Endpoint::new(context)?);
+        let memory = ServerMemory::new(context);
         Ok(RequestSettings {
             retries: settings.local_retries()?,
-            refused: Refused::new(memory, model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
+            refused: Refused::new(memory.clone(), model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
             extra: settings.extra_body()?,
             window: settings.window()?,
             max_tokens: settings.max_tokens()?,
             timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
             model,
+            memory,
         })
     }
 

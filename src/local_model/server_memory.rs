@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
+use crate::local_model::served::ServerKind;
 use crate::os::atomic_file::{open_private, replace_private};
 
 /// A server may be updated, or started with other options: what is older is found out again.
@@ -29,7 +30,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// What is known of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerMemory {
-    /// Without a home folder there is none.
+    /// Without a home folder, or an address, there is none.
     dir: Option<PathBuf>,
     server: String,
 }
@@ -48,9 +49,11 @@ pub(crate) struct KnownModel {
     pub window: Option<u32>,
     /// Whether the server itself refuses what does not fit.
     pub is_checked: bool,
-    /// Whether its answers begin with thinking that has no opening tag.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thinks_unopened: Option<bool>,
+    /// The context is the server's default: it has said nothing of this model.
+    pub is_assumed: bool,
+    /// The user was told of that.
+    pub is_told: bool,
+    pub server: ServerKind,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -67,6 +70,8 @@ struct KnownServer {
     /// What the server refuses in requests, with the time of the refusal.
     untaken: BTreeMap<String, Timestamp>,
     models: BTreeMap<String, Dated>,
+    /// Which models' answers begin with thinking without its opening mark. Each answer shows it again, so it has no date.
+    thinks_unopened: BTreeMap<String, bool>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -77,8 +82,11 @@ struct Dated {
 }
 
 impl ServerMemory {
-    pub(crate) fn new(context: &Context, endpoint: &Endpoint) -> ServerMemory {
-        ServerMemory { dir: context.state_dir().ok(), server: endpoint.shown() }
+    /// Of the server that the settings name.
+    pub(crate) fn new(context: &Context) -> ServerMemory {
+        let server = Endpoint::new(context).map(|endpoint| endpoint.shown());
+        let dir = context.state_dir().ok().filter(|_| server.is_ok());
+        ServerMemory { dir, server: server.unwrap_or_default() }
     }
 
     /// What this server does not take.
@@ -97,10 +105,6 @@ impl ServerMemory {
         self.read().models.remove(name).map(|dated| dated.model)
     }
 
-    pub(crate) fn set_model(&self, name: &str, model: KnownModel) {
-        self.change_model(name, |known| known.clone_from(&model));
-    }
-
     /// Changes what is known of a model; if that is nothing, from the default on.
     pub(crate) fn change_model(&self, name: &str, change: impl Fn(&mut KnownModel)) {
         self.change(|server| match server.models.get_mut(name) {
@@ -115,11 +119,22 @@ impl ServerMemory {
         });
     }
 
+    /// Whether a model's answers begin with thinking without its opening mark, if an answer has shown it.
+    pub(crate) fn thinks_unopened(&self, name: &str) -> Option<bool> {
+        self.read().thinks_unopened.remove(name)
+    }
+
+    pub(crate) fn set_thinks_unopened(&self, name: &str, is_unopened: bool) {
+        self.change(|server| {
+            server.thinks_unopened.insert(name.into(), is_unopened);
+        });
+    }
+
     pub(crate) fn forget_model(&self, name: &str) {
         self.change(|server| drop(server.models.remove(name)));
     }
 
-    /// Forgets all models: the server is about to be started.
+    /// Forgets all models: the server was started anew.
     pub(crate) fn forget_models(&self) {
         self.change(|server| server.models.clear());
     }
@@ -176,6 +191,9 @@ impl KnownServer {
     }
 
     fn limit(&mut self) {
+        while self.thinks_unopened.len() > MOST_OF_ONE {
+            self.thinks_unopened.pop_first();
+        }
         while self.untaken.len() > MOST_OF_ONE {
             let oldest = self.untaken.iter().min_by_key(|(_, since)| **since).map(|(name, _)| name.clone());
             oldest.map(|name| self.untaken.remove(&name));

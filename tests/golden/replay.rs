@@ -30,6 +30,7 @@ pub fn replay(recorded: &Value) -> Value {
     let model = model(recorded["the model says"].as_array().unwrap().clone(), said);
     let mut sandbox = local(&model.url());
     sandbox.set("LOCAL_LLM_MODEL", "local-model");
+    sandbox.answers_plainly(&model.url(), "local-model");
     std::fs::create_dir(sandbox.path("work")).unwrap();
     let mut masks = Masks::new(sandbox.home(), model.port(), &recorded["calls"]);
     let calls = recorded["calls"].as_array().unwrap().iter().map(|call| {

@@ -74,6 +74,15 @@ impl Sandbox {
         self.dir.path()
     }
 
+    /// Says that answers of `model` at this server begin without thinking, as after an earlier answer: what comes is then
+    /// passed on at once. `model`: empty for the one that is not named.
+    pub fn answers_plainly(&self, url: &str, model: &str) {
+        let folder = self.path(".local/state/claude-failover");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let known = serde_json::json!({"servers": [{"url": url, "thinks_unopened": {model: false}}]});
+        std::fs::write(folder.join("servers.json"), known.to_string()).expect("a file");
+    }
+
     /// A path in the home folder.
     pub fn path(&self, below: &str) -> PathBuf {
         self.home().join(below)

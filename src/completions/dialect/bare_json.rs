@@ -1,35 +1,53 @@
-//! An answer that is nothing but the JSON of calls, in a fence or not: Llama 3 writes that, and small models of every family.
+//! An answer that is nothing but calls without a mark. Llama 3 and small models of every family write their JSON, Phi 4 mini
+//! `functools` before it, Llama 4 and LFM2 a list in Python. In a fence it is shown, not called.
 
 use super::json::{calls_of, read_json};
+use super::python_call;
 use crate::completions::tool::{Tool, ToolCall};
+
+const FUNCTOOLS: &str = "functools";
+
+/// In bytes: how much white space may stand before the first key.
+const LONGEST_BEGINNING: usize = 200;
 
 /// Whether a text that begins so is the JSON of a call; none while that is open.
 pub(super) fn begins(text: &str) -> Option<bool> {
-    let mut rest = text.trim_start();
-    for fence in ["```json", "```"] {
-        if rest.starts_with(fence) {
-            rest = rest[fence.len()..].trim_start();
-            break;
-        }
-        if fence.starts_with(rest) {
-            return None;
-        }
+    if FUNCTOOLS.starts_with(text) && !text.is_empty() {
+        return None;
     }
-    rest = rest.strip_prefix('[').map_or(rest, str::trim_start);
-    let Some(inside) = rest.strip_prefix('{') else { return (!rest.is_empty()).then_some(false) };
+    let text = text.strip_prefix(FUNCTOOLS).unwrap_or(text);
+    let rest = text.strip_prefix('[').map_or(text, str::trim_start);
+    if rest.len() < text.len() && rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return begins_python(rest);
+    }
+    let Some(inside) = rest.strip_prefix('{') else {
+        return (!rest.is_empty() || text.len() > LONGEST_BEGINNING).then_some(false);
+    };
     let inside = inside.trim_start();
     let keys = ["\"name\"", "\"function\"", "\"type\"", "\"tool\"", "\"arguments\"", "\"parameters\""];
     if keys.iter().any(|key| inside.starts_with(key)) {
         return Some(true);
     }
-    if keys.iter().any(|key| key.starts_with(inside)) { None } else { Some(false) }
+    let may_come = text.len() < LONGEST_BEGINNING && keys.iter().any(|key| key.starts_with(inside));
+    if may_come { None } else { Some(false) }
+}
+
+/// Whether that is the name of a function and its bracket.
+fn begins_python(text: &str) -> Option<bool> {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)));
+    match end.map(|end| text[end..].starts_with('(')) {
+        None if text.len() < LONGEST_BEGINNING => None,
+        is_call => Some(is_call == Some(true)),
+    }
 }
 
 /// The calls of such an answer. It may be the answer itself: only tools that there are count.
 pub(super) fn read(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
     let text = text.trim();
-    let text = text.strip_prefix("```json").or(text.strip_prefix("```")).unwrap_or(text);
-    let mut rest = text.trim().trim_end_matches("```").trim();
+    if let Some((calls, "")) = python_call::read(text, tools).filter(|_| text.starts_with('[')) {
+        return Some(calls);
+    }
+    let mut rest = text.strip_prefix(FUNCTOOLS).unwrap_or(text);
     let mut calls = Vec::new();
     while !rest.is_empty() {
         let (value, left) = read_json(rest, true)?;

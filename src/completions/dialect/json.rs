@@ -24,7 +24,8 @@ pub(super) fn calls_of(value: Value, tools: &[Tool]) -> Option<Vec<ToolCall>> {
         Value::Array(list) => list,
         one => vec![one],
     };
-    list.into_iter().map(|value| call_of(value, tools)).collect()
+    let calls: Option<Vec<ToolCall>> = list.into_iter().map(|value| call_of(value, tools)).collect();
+    calls.filter(|calls| !calls.is_empty())
 }
 
 fn call_of(mut value: Value, tools: &[Tool]) -> Option<ToolCall> {

@@ -3,7 +3,9 @@
 use super::json::{calls_of, read_json};
 use crate::completions::tool::{Tool, ToolCall};
 
-pub(super) fn read<'t>(after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
+pub(super) const OPENERS: &[&str] = &["<|python_tag|>"];
+
+pub(super) fn read<'t>(_: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
     let mut calls = Vec::new();
     let mut left = after.trim_start();
     while let Some((value, next)) = read_json(left, is_whole) {

@@ -1,41 +1,83 @@
 //! The marks that begin calls, and the text between them and their ends.
 
+use super::FAMILIES;
+
+/// What begins the calls of several families.
 pub(super) const TOOL_CALL: &str = "<tool_call>";
-pub(super) const FUNCTION: &str = "<function=";
-pub(super) const TOOL_CALLS: &str = "[TOOL_CALLS]";
-pub(super) const PYTHON_TAG: &str = "<|python_tag|>";
 
-/// What begins a call, wherever it stands.
-const OPENERS: [&str; 4] = [TOOL_CALL, FUNCTION, TOOL_CALLS, PYTHON_TAG];
-
-/// What ends a call that `TOOL_CALL` began.
+/// What ends a call that `<tool_call>` began.
 pub(super) const TOOL_CALL_END: &str = "</tool_call>";
 
+/// The control tokens that end a model's turn. A server that does not know them as such leaves them in the text.
+const TURN_ENDS: [&str; 13] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|end|>",
+    "<|return|>",
+    "<|end_of_turn|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|observation|>",
+    "<｜end▁of▁sentence｜>",
+    "</s>",
+];
+
+fn openers() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().flat_map(|(openers, _)| *openers).copied()
+}
+
+/// The opener that stands at the beginning of a text.
+pub(in crate::completions) fn opener_of(text: &str) -> Option<&'static str> {
+    openers().find(|opener| text.starts_with(opener))
+}
+
+/// Whether an opener is a fence: it counts only where the answer begins, since text before it shows what it holds.
+pub(in crate::completions) fn is_fence(opener: &str) -> bool {
+    opener.starts_with('`')
+}
+
+/// Whether an opener, or the end of a turn, may begin with this text, which is shorter.
+pub(in crate::completions) fn is_begun(text: &str, with_openers: bool) -> bool {
+    let begins = |mark: &&str| mark.len() > text.len() && mark.starts_with(text);
+    with_openers && openers().any(|opener| begins(&opener)) || TURN_ENDS.iter().any(begins)
+}
+
+/// The places in which a mark can begin.
+pub(in crate::completions) fn places(text: &str) -> impl Iterator<Item = usize> + '_ {
+    // The last is the first byte of `◁`.
+    let begins = |byte: &u8| matches!(byte, b'<' | b'[' | b'`' | 0xe2);
+    text.as_bytes().iter().enumerate().filter(move |(_, byte)| begins(byte)).map(|(at, _)| at)
+}
+
 pub(super) fn first_opener(text: &str) -> Option<(usize, &'static str)> {
-    let opener = |at: usize| Some((at, OPENERS.into_iter().find(|opener| text[at..].starts_with(opener))?));
-    memchr::memchr2_iter(b'<', b'[', text.as_bytes()).find_map(opener)
+    places(text).find_map(|at| Some((at, opener_of(text.get(at..)?)?)))
 }
 
-/// How many of the last bytes may be the beginning of an opener.
-pub(super) fn begun_opener(text: &str) -> usize {
-    let begins = |length: &usize| text.is_char_boundary(text.len() - length);
-    let is_begun = |length: &usize| OPENERS.iter().any(|opener| opener.starts_with(&text[text.len() - length..]));
-    let longest = OPENERS.iter().map(|opener| opener.len() - 1).max().unwrap_or_default().min(text.len());
-    (1..=longest).rev().filter(begins).find(is_begun).unwrap_or_default()
-}
-
-/// What stands before `end`, and what behind it; all of it if there is none.
-pub(super) fn cut<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
-    text.split_once(end).unwrap_or((text, ""))
-}
-
-/// The same, but another call ends it too.
-pub(super) fn up_to<'t>(text: &'t str, end: &str) -> (&'t str, &'t str) {
-    let limit = first_opener(text).map_or(text.len(), |(at, _)| at);
-    match text[..limit].split_once(end) {
-        Some((before, _)) => (before, &text[before.len() + end.len()..]),
-        None => text.split_at(limit),
+/// The text without the ends of turns, and the white space, behind it.
+pub(in crate::completions) fn without_turn_ends(text: &str) -> &str {
+    let mut rest = text.trim_end();
+    while let Some(before) = TURN_ENDS.iter().find_map(|end| rest.strip_suffix(end)) {
+        rest = before.trim_end();
     }
+    rest
+}
+
+/// Whether a text is nothing but ends of turns, the last of which may have only begun.
+pub(in crate::completions) fn may_be_turn_end(text: &str) -> bool {
+    const LONGEST: usize = 500;
+    let mut rest = text;
+    while let Some(after) = TURN_ENDS.iter().find_map(|end| rest.strip_prefix(end)).filter(|_| text.len() < LONGEST) {
+        rest = after.trim_start();
+    }
+    rest.len() < text.len() && TURN_ENDS.iter().any(|end| end.starts_with(rest))
+}
+
+/// Whether a text is nothing but ends of turns.
+pub(in crate::completions) fn is_turn_end(text: &str) -> bool {
+    may_be_turn_end(text) && without_turn_ends(text).is_empty()
 }
 
 pub(super) fn without<'t>(text: &'t str, end: &str) -> &'t str {

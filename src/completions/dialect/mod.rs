@@ -1,125 +1,117 @@
 //! Tool calls that a model writes as text, because its server does not know how its template has them: a file for each
 //! family of models, and one for the bare JSON that small models make of all of them.
+//!
+//! A call in a text is made only if nothing speaks against it: its tool is offered, it is neither code nor quoted, and the
+//! answer ends with it. A model also shows calls: from a README, a log, a question.
 
 mod bare_json;
+mod between;
+mod cohere;
+mod deepseek;
+mod gemma;
 mod glm;
+mod granite;
+pub(in crate::completions) mod harmony;
 mod hermes;
+mod invoke;
 mod json;
+mod kimi;
+mod lfm2;
 mod llama;
-mod marks;
+pub(super) mod marks;
+mod minimax;
 mod mistral;
+mod nemotron;
+pub(super) mod prose;
+mod python_call;
 mod qwen_coder;
+mod seed_oss;
 
 pub(crate) use json::read_arguments;
 
 use serde_json::Value;
 
 use crate::completions::tool::{Tool, ToolCall, offered_name};
-use marks::{FUNCTION, PYTHON_TAG, TOOL_CALL, TOOL_CALLS, begun_opener, first_opener};
+use marks::{TOOL_CALL, first_opener, is_fence, without_turn_ends};
+use prose::Prose;
 
-/// What was found in a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Text that is no call.
-    Text(String),
-    Call(ToolCall),
-}
+/// Reads the calls behind an opener, and gives the text after them. None: it is no call. `is_whole`: nothing was cut off.
+type Read = for<'t> fn(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)>;
 
-/// Holds text back from where a call may begin.
-pub(crate) struct Scanner<'a> {
-    tools: &'a [Tool],
-    withheld: String,
-    stage: Stage,
-}
+/// What begins the calls of a family, wherever it stands.
+const FAMILIES: &[(&[&str], Read)] = &[
+    (&[TOOL_CALL], read_tool_call),
+    (qwen_coder::OPENERS, qwen_coder::read),
+    (mistral::OPENERS, mistral::read),
+    (llama::OPENERS, llama::read),
+    (gemma::OPENERS, gemma::read),
+    (deepseek::OPENERS, deepseek::read),
+    (invoke::OPENERS, invoke::read),
+    (minimax::OPENERS, minimax::read),
+    (kimi::OPENERS, kimi::read),
+    (granite::OPENERS, granite::read),
+    (cohere::OPENERS, cohere::read),
+    (lfm2::OPENERS, lfm2::read),
+    (nemotron::OPENERS, nemotron::read),
+    (seed_oss::OPENERS, seed_oss::read),
+];
 
-#[derive(PartialEq)]
-enum Stage {
-    /// Nothing but white space has come.
-    Start,
-    /// Text passes.
-    Text,
-    /// A call has begun.
-    Call,
-}
-
-impl<'a> Scanner<'a> {
-    /// For answers that may call `tools`. Without tools all is text.
-    pub(crate) fn new(tools: &'a [Tool]) -> Scanner<'a> {
-        Scanner { tools, withheld: String::new(), stage: Stage::Start }
+/// Several families have this opener.
+fn read_tool_call<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
+    match after.trim_start().strip_prefix(qwen_coder::FUNCTION) {
+        Some(function) => qwen_coder::read(opener, function, tools, is_whole),
+        None => glm::read(after, tools, is_whole).or_else(|| hermes::read(after, tools, is_whole)),
     }
+}
 
-    /// Takes a piece of text, and gives what is certain to be no call.
-    pub(crate) fn push(&mut self, text: &str) -> String {
-        if self.tools.is_empty() {
-            return text.into();
-        }
-        self.withheld.push_str(text);
-        if self.stage == Stage::Start {
-            match bare_json::begins(&self.withheld) {
-                Some(true) => self.stage = Stage::Call,
-                Some(false) => self.stage = Stage::Text,
-                None => {}
+/// Whether an answer that begins so may be nothing but calls without a mark; none while that is open.
+pub(super) fn begins_bare(text: &str, tools: &[Tool]) -> Option<bool> {
+    if tools.is_empty() { Some(false) } else { bare_json::begins(text) }
+}
+
+/// The calls of an answer that is nothing else, and has no marks.
+pub(super) fn bare_calls(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
+    bare_json::read(without_turn_ends(text), tools)
+}
+
+/// An answer in which so many openers begin no call shows marks and makes no calls. Each may be read to the answer's end.
+const MOST_FAILED: usize = 256;
+
+/// The calls with which a text ends, and where they begin. `prose` is the state before the text.
+pub(super) fn trailing_calls(text: &str, mut prose: Prose, tools: &[Tool], is_whole: bool) -> Option<(usize, Vec<ToolCall>)> {
+    let is_offered = |call: &ToolCall| tools.iter().any(|tool| tool.name == call.name);
+    let mut run: Option<(usize, Vec<ToolCall>)> = None;
+    let (mut at, mut told, mut failed) = (0, 0, 0);
+    while let Some((distance, opener)) = first_opener(&text[at..]).filter(|_| failed < MOST_FAILED) {
+        let found = at + distance;
+        run = run.filter(|_| text[at..found].trim().is_empty());
+        if run.is_none() {
+            prose.push(&text[told..found]);
+            told = found;
+            if !prose.is_plain() || is_fence(opener) && !prose.is_at_beginning() {
+                at = found + opener.len();
+                continue;
             }
         }
-        if self.stage == Stage::Text {
-            let opener = first_opener(&self.withheld);
-            let certain = opener.map_or_else(|| self.withheld.len() - begun_opener(&self.withheld), |(at, _)| at);
-            if opener.is_some() {
-                self.stage = Stage::Call;
-            }
-            return self.withheld.drain(..certain).collect();
-        }
-        String::new()
-    }
-
-    /// The text has ended: gives what was held back. `is_whole`: nothing was cut off.
-    pub(crate) fn finish(&mut self, is_whole: bool) -> Vec<Found> {
-        let withheld = std::mem::take(&mut self.withheld);
-        let mut found = Vec::new();
-        let calls = (self.stage != Stage::Text).then(|| bare_json::read(&withheld, self.tools)).flatten();
-        match calls {
-            Some(calls) => found.extend(calls.into_iter().map(Found::Call)),
-            None => self.find(&withheld, is_whole, &mut found),
-        }
-        found
-    }
-
-    fn find(&self, text: &str, is_whole: bool, found: &mut Vec<Found>) {
-        let mut rest = text;
-        let mut plain = String::new();
-        while let Some((at, opener)) = first_opener(rest) {
-            plain.push_str(&rest[..at]);
-            let after = &rest[at + opener.len()..];
-            match read_marked(opener, after, self.tools, is_whole) {
-                Some((calls, left)) => {
-                    push_text(found, &mut plain);
-                    found.extend(calls.into_iter().map(Found::Call));
-                    rest = left;
-                }
-                None => {
-                    plain.push_str(opener);
-                    rest = after;
+        let after = &text[found + opener.len()..];
+        match read(opener, after, tools, is_whole) {
+            Some((calls, left)) => {
+                at = text.len() - left.len();
+                if calls.iter().all(is_offered) {
+                    run.get_or_insert_with(|| (found, vec![])).1.extend(calls);
+                } else {
+                    run = None;
                 }
             }
+            None => (at, run, failed) = (found + opener.len(), None, failed + 1),
         }
-        plain.push_str(rest);
-        push_text(found, &mut plain);
     }
+    run.filter(|(_, calls)| !calls.is_empty() && without_turn_ends(&text[at..]).is_empty())
 }
 
-/// The calls behind an opener, and the text after them. Several families share an opener. `is_whole`: nothing was cut off.
-fn read_marked<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
-    match opener {
-        TOOL_CALL => match after.trim_start().strip_prefix(FUNCTION) {
-            Some(function) => qwen_coder::read(function, tools),
-            None if glm::is_form_of(after) => glm::read(after, tools),
-            None => hermes::read(after, tools, is_whole),
-        },
-        FUNCTION => qwen_coder::read(after, tools),
-        TOOL_CALLS => mistral::read(after, tools, is_whole),
-        PYTHON_TAG => llama::read(after, tools, is_whole),
-        _ => None,
-    }
+fn read<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
+    let (_, read) = FAMILIES.iter().find(|(openers, _)| openers.contains(&opener))?;
+    read(opener, after, tools, is_whole)
 }
 
 /// An argument that was written without quotes, as its schema wants it.
@@ -137,13 +129,9 @@ fn unreadable(text: &str, tools: &[Tool]) -> Option<ToolCall> {
     Some(ToolCall { name: offered_name(tools, name), arguments: Err(text.trim().into()) })
 }
 
-fn push_text(found: &mut Vec<Found>, text: &mut String) {
-    let text = std::mem::take(text);
-    let is_between = found.iter().any(|found| matches!(found, Found::Call(_)));
-    if !(text.is_empty() || is_between && text.trim().is_empty()) {
-        found.push(Found::Text(text));
-    }
-}
-
+#[cfg(test)]
+mod family_tests;
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

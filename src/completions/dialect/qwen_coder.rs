@@ -3,37 +3,55 @@
 use serde_json::{Map, Value};
 
 use super::json::read_json;
-use super::marks::{TOOL_CALL_END, cut, without};
+use super::marks::{TOOL_CALL_END, without};
 use super::typed;
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
-const END: &str = "</function>";
+pub(super) const FUNCTION: &str = "<function=";
 
-/// From behind `<function=`.
-pub(super) fn read<'t>(after: &'t str, tools: &[Tool]) -> Option<(Vec<ToolCall>, &'t str)> {
-    let (name, inner) = after.split_once('>')?;
-    let name = Some(offered_name(tools, name.trim())).filter(|name| !name.is_empty())?;
-    let (arguments, left) = match read_json(inner.trim_start(), true) {
+pub(super) const OPENERS: &[&str] = &[FUNCTION];
+
+const END: &str = "</function>";
+const PARAMETER: &str = "<parameter=";
+const PARAMETER_END: &str = "</parameter>";
+
+pub(super) fn read<'t>(_: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Option<(Vec<ToolCall>, &'t str)> {
+    let end = after.find(['>', '<', '\n'])?;
+    let name = Some(offered_name(tools, after[..end].trim())).filter(|name| !name.is_empty())?;
+    let inner = after[end..].strip_prefix('>')?;
+    let (arguments, left) = match read_json(inner.trim_start(), is_whole) {
         Some((Value::Object(arguments), left)) => (Ok(arguments), without(left, END)),
-        _ => {
-            let (body, left) = cut(inner, END);
-            (parameters(body, &name, tools)?, left)
-        }
+        _ => parameters(inner, &name, tools, is_whole)?,
     };
     Some((vec![ToolCall { name, arguments }], without(left, TOOL_CALL_END)))
 }
 
-fn parameters(body: &str, name: &str, tools: &[Tool]) -> Option<Result<Map<String, Value>, String>> {
-    if !body.trim().is_empty() && !body.contains("<parameter=") {
-        return Some(Err(body.into()));
+type Arguments = Result<Map<String, Value>, String>;
+
+/// None if that is no call: other text follows the name.
+fn parameters<'t>(inner: &'t str, name: &str, tools: &[Tool], is_whole: bool) -> Option<(Arguments, &'t str)> {
+    let begun = inner.trim_start();
+    let is_call = [PARAMETER, END, TOOL_CALL_END, "{"].iter().any(|next| begun.starts_with(next) || next.starts_with(begun));
+    if !is_call {
+        return None;
+    }
+    let (body, left) = match inner.split_once(END) {
+        Some(parts) => parts,
+        None if !is_whole => return Some((Err(inner.into()), "")),
+        // Without the end of the last argument it cannot be told from text that follows.
+        None => inner.split_at(inner.rfind(PARAMETER_END).map_or(0, |at| at + PARAMETER_END.len())),
+    };
+    let body = body.trim();
+    if !body.is_empty() && !body.starts_with(PARAMETER) {
+        return Some((Err(body.into()), left));
     }
     let mut arguments = Map::new();
-    for parameter in body.split("<parameter=").skip(1) {
-        let (key, value) = parameter.split_once('>')?;
-        let value = value.rsplit_once("</parameter>").map_or(value, |(value, _)| value);
+    for parameter in body.split(PARAMETER).skip(1) {
+        let Some((key, value)) = parameter.split_once('>') else { return Some((Err(body.into()), left)) };
+        let value = value.rsplit_once(PARAMETER_END).map_or(value, |(value, _)| value);
         let value = value.strip_prefix('\n').unwrap_or(value);
         let value = value.strip_suffix('\n').unwrap_or(value);
         arguments.insert(key.trim().into(), typed(tools, name, key.trim(), value));
     }
-    Some(Ok(arguments))
+    Some((Ok(arguments), left))
 }

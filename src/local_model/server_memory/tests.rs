@@ -12,19 +12,25 @@ fn window(tokens: u32) -> KnownModel {
     KnownModel { is_asked: true, window: Some(tokens), ..KnownModel::default() }
 }
 
+fn set(memory: &ServerMemory, name: &str, model: KnownModel) {
+    memory.change_model(name, |known| known.clone_from(&model));
+}
+
 #[test]
 fn each_server_and_model_is_kept_for_itself() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (memory(folder.path(), "http://one"), memory(folder.path(), "http://two"));
-    one.set_model("qwen", window(4096));
-    one.set_model("", window(8192));
-    two.set_model("qwen", window(2048));
+    set(&one, "qwen", window(4096));
+    set(&one, "", window(8192));
+    set(&two, "qwen", window(2048));
     two.add_untaken("tool_choice");
     assert_eq!([one.model("qwen"), one.model(""), two.model("qwen")], [4096, 8192, 2048].map(|size| Some(window(size))));
     assert_eq!((one.untaken().len(), two.untaken()), (0, BTreeSet::from(["tool_choice".to_string()])));
-    one.change_model("qwen", |known| known.thinks_unopened = Some(true));
-    assert_eq!(one.model("qwen"), Some(KnownModel { thinks_unopened: Some(true), ..window(4096) }));
+    one.change_model("qwen", |known| known.is_told = true);
+    assert_eq!(one.model("qwen"), Some(KnownModel { is_told: true, ..window(4096) }));
+    one.set_thinks_unopened("qwen", true);
     one.forget_model("qwen");
+    assert_eq!((one.thinks_unopened("qwen"), one.thinks_unopened("")), (Some(true), None));
     assert_eq!([one.model("qwen"), one.model(""), two.model("qwen")], [None, Some(window(8192)), Some(window(2048))]);
     two.forget_models();
     assert_eq!((two.model("qwen"), two.untaken().len()), (None, 1));
@@ -40,11 +46,11 @@ fn nothing_is_written_where_nothing_changes() {
     memory.forget_model("qwen");
     memory.change_model("qwen", |_| {});
     assert!(!folder.path().join("state").exists());
-    memory.set_model("qwen", window(4096));
+    set(&memory, "qwen", window(4096));
     memory.add_untaken("tool_choice");
     let file = folder.path().join("state/servers.json");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    memory.set_model("qwen", window(4096));
+    set(&memory, "qwen", window(4096));
     memory.add_untaken("tool_choice");
     memory.forget_model("llama");
     // A file that is written is a new one.
@@ -57,7 +63,7 @@ fn many_writers_lose_nothing() {
     thread::scope(|scope| {
         for writer in 0..16 {
             let memory = memory(folder.path(), &format!("http://{}", writer % 4));
-            scope.spawn(move || memory.set_model(&writer.to_string(), window(writer)));
+            scope.spawn(move || set(&memory, &writer.to_string(), window(writer)));
         }
     });
     for writer in 0..16 {
@@ -71,7 +77,7 @@ fn what_is_old_or_torn_counts_as_none() {
     let folder = tempfile::tempdir().unwrap();
     let memory = memory(folder.path(), "http://one");
     let file = folder.path().join("state/servers.json");
-    memory.set_model("qwen", window(4096));
+    set(&memory, "qwen", window(4096));
     let whole = fs::read_to_string(&file).unwrap();
     for text in ["", "{", "[]", "null", r#"{"servers":[{"models":[]}]}"#, r#"{"servers":7}"#, &whole[..whole.len() - 3]] {
         fs::write(&file, text).unwrap();
@@ -89,7 +95,7 @@ fn what_is_old_or_torn_counts_as_none() {
     assert_eq!(at(now - SignedDuration::from_hours(23)), (Some(7), 1));
     assert_eq!(at(now - SignedDuration::from_hours(25)), (None, 0));
     assert_eq!(at(now + SignedDuration::from_hours(1)), (None, 0));
-    memory.set_model("qwen", window(4096));
+    set(&memory, "qwen", window(4096));
     assert_eq!(memory.model("qwen"), Some(window(4096)));
 }
 
@@ -105,7 +111,7 @@ fn the_file_stays_small() {
     let known = |number: usize| server(number).untaken().len();
     assert_eq!([known(7), known(8), known(9), known(10), known(40)], [0, 2, 0, 1, 1]);
     for model in 0..70 {
-        server(1).set_model(&model.to_string(), window(model));
+        set(&server(1), &model.to_string(), window(model));
     }
     assert_eq!((server(1).model("3"), server(1).model("69")), (None, Some(window(69))));
 }

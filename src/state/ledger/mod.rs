@@ -48,6 +48,12 @@ pub(crate) struct Entry {
     /// The stated end of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The local server has read only a part of the prompt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// Markup in an answer of the local model that no dialect knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_markup: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +64,8 @@ pub(crate) enum RouteName {
     Agent,
     /// The agent went on with a session that Claude had begun.
     Resume,
+    /// A note of a gateway about the call that it serves. It counts as no call.
+    Gateway,
     /// A route of a later version of this program.
     #[serde(other)]
     Unknown,
@@ -114,6 +122,8 @@ impl Entry {
             seconds: Timestamp::now().duration_since(time).as_secs_f64().max(0.0),
             exit: None,
             until: None,
+            truncated: false,
+            unknown_markup: None,
         }
     }
 
@@ -154,7 +164,7 @@ pub(crate) fn count_since(context: &Context, since: Timestamp) -> Counts {
 
 fn count<'a>(entries: impl Iterator<Item = &'a Entry>) -> Counts {
     let mut counts = Counts::default();
-    for entry in entries {
+    for entry in entries.filter(|entry| entry.route != RouteName::Gateway) {
         *(if entry.is_local() { &mut counts.local } else { &mut counts.claude }) += 1;
     }
     counts

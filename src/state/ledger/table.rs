@@ -15,12 +15,11 @@ pub(crate) fn table(entries: &[&Entry]) -> String {
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-const COLUMNS: usize = 10;
+const COLUMNS: usize = 11;
 
 const RIGHT_ALIGNED: std::ops::Range<usize> = 6..9;
 
 fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
-    let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
     let tokens = |count: Option<u64>, what: &str| count.map(|count| format!("{count} {what}")).unwrap_or_default();
     [
         entry.time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
@@ -33,7 +32,18 @@ fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
         tokens(entry.output_tokens, "out"),
         format!("{:.1} s", entry.seconds),
         entry.exit.filter(|code| *code != 0).map(|code| format!("exit {code}")).unwrap_or_default(),
+        marks(entry),
     ]
+}
+
+fn marks(entry: &Entry) -> String {
+    let markup = entry.unknown_markup.as_ref().map(|markup| format!("unknown markup {}", printable(markup)));
+    let truncated = entry.truncated.then(|| "truncated".into());
+    truncated.into_iter().chain(markup).collect::<Vec<String>>().join(", ")
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// A column that is empty in all rows takes no room.

@@ -1,0 +1,279 @@
+//! An answer of the local server, read as it comes: for the plain answer and for the gateway.
+
+use ureq::http::{HeaderMap, StatusCode};
+
+use crate::completions::chunk::{Chunk, Usage};
+use crate::completions::content::{Content, Part, calls_in_thinking};
+use crate::completions::dialect::read_arguments;
+use crate::completions::endpoint::message_of;
+use crate::completions::failure::{CompletionError, refusal};
+use crate::completions::markup::UnknownMarkup;
+use crate::completions::sse::Parser;
+use crate::completions::streamed_calls::StreamedCalls;
+use crate::completions::thinking::split_unopened;
+use crate::completions::tool::{Tool, ToolCall, offered_name};
+
+/// In bytes: more than any answer needs. A server may pass over `max_tokens`.
+pub(crate) const MAX_ANSWER: usize = 64 << 20;
+
+/// Reads the bytes of an answer, split anywhere.
+pub(crate) struct Reader<'t> {
+    tools: &'t [Tool],
+    parser: Parser,
+    content: Content<'t>,
+    calls: StreamedCalls<'t>,
+    markup: UnknownMarkup,
+    /// The text so far, while it may be thinking whose opening mark the template has written.
+    held: Option<String>,
+    thinks_unopened: Option<bool>,
+    /// What was given of the text, if nothing was held back.
+    shown: Option<String>,
+    thought: String,
+    finish: Option<String>,
+    usage: Option<Usage>,
+    pieces: u64,
+    length: usize,
+    is_done: bool,
+    has_text: bool,
+    error: Option<Fault>,
+}
+
+enum Fault {
+    /// The server's error, in place of an answer or of its rest.
+    Server(serde_json::Value),
+    /// The stream is none.
+    Stream(&'static str),
+}
+
+/// A whole answer, whose text and thinking have been given before.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub calls: Vec<ToolCall>,
+    /// The calls as they stood in the text, if they did.
+    pub calls_text: Option<String>,
+    /// As the server says it, if it does.
+    pub finish: Option<String>,
+    /// If the server counts.
+    pub usage: Option<Usage>,
+    /// Pieces that were not empty: about as many as tokens.
+    pub pieces: u64,
+    /// Whether the text is not blank.
+    pub has_text: bool,
+    /// A control token of a family that this program does not know.
+    pub unknown_markup: Option<String>,
+    /// Whether the answer began with thinking without its opening mark. None if it does not tell.
+    pub thinks_unopened: Option<bool>,
+}
+
+impl Ended {
+    /// Whether it ended because `max_tokens` was reached.
+    pub(crate) fn is_cut_by_limit(&self) -> bool {
+        self.finish.as_deref() == Some("length")
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// For an answer that may call `tools`. `thinks_unopened`: whether the model's answers begin with thinking that has no
+    /// opening mark. Only if they do not, text is given before the answer's end.
+    pub(crate) fn new(tools: &'t [Tool], thinks_unopened: Option<bool>) -> Reader<'t> {
+        Reader {
+            tools,
+            parser: Parser::default(),
+            content: Content::new(tools),
+            calls: StreamedCalls::new(tools),
+            markup: UnknownMarkup::default(),
+            held: (thinks_unopened != Some(false)).then(String::new),
+            thinks_unopened,
+            shown: (thinks_unopened == Some(false)).then(String::new),
+            thought: String::new(),
+            finish: None,
+            usage: None,
+            pieces: 0,
+            length: 0,
+            is_done: false,
+            has_text: false,
+            error: None,
+        }
+    }
+
+    /// False once the answer has ended, or has failed.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.is_done && self.error.is_none()
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
+        let mut parser = std::mem::take(&mut self.parser);
+        if parser.push(bytes, |data| self.event(data, false, out)).is_err() {
+            self.error = Some(Fault::Stream("a line of the stream does not end"));
+        }
+        self.parser = parser;
+    }
+
+    /// Takes an answer that came in one piece, although a stream was asked for.
+    pub(crate) fn push_whole(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
+        if Chunk::read(bytes, |chunk| self.chunk(chunk, out)).is_err() {
+            self.error = Some(Fault::Stream("the answer is not the JSON of a chat completion"));
+        }
+        self.is_done = true;
+    }
+
+    /// The connection has ended, with `broken` if it did not end well.
+    ///
+    /// # Errors
+    /// The server's error, or `broken`, or that the answer is not whole. Servers differ in how they say that it is: with a
+    /// `finish_reason` (TGI: huggingface/text-generation-inference#1896) or with `[DONE]`. What comes after that is not missed.
+    pub(crate) fn end(&mut self, broken: Option<CompletionError>, out: &mut Vec<Part>) -> Result<Ended, CompletionError> {
+        let mut parser = std::mem::take(&mut self.parser);
+        parser.finish(|data| self.event(data, true, out));
+        let is_whole = self.is_done || self.finish.is_some();
+        let failure = match self.error.take() {
+            Some(Fault::Server(error)) => Some(self.refusal(&error)),
+            Some(Fault::Stream(reason)) => Some(cut(reason)),
+            None if is_whole => None,
+            None => Some(broken.unwrap_or_else(|| cut("the stream ended before its end"))),
+        };
+        let is_cut = self.finish.as_deref() == Some("length");
+        let reported = self.calls.take();
+        let begun = out.len();
+        self.release(true, is_cut, out);
+        let may_call = reported.is_empty() && failure.is_none();
+        let (calls, calls_text) = self.content.finish(!is_cut, may_call, out).unzip();
+        self.note(begun, out);
+        if self.shown.take().is_some_and(|shown| split_unopened(&shown).is_some()) {
+            self.thinks_unopened = Some(true);
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let mut calls: Vec<ToolCall> = calls.unwrap_or_default();
+        let read = reported
+            .into_iter()
+            .map(|call| ToolCall { name: offered_name(self.tools, &call.name), arguments: read_arguments(&call.arguments) });
+        calls.extend(read);
+        if calls.is_empty() && !self.has_text && !is_cut {
+            calls = calls_in_thinking(&self.thought, self.tools);
+        }
+        Ok(Ended {
+            calls,
+            calls_text,
+            finish: self.finish.take(),
+            usage: self.usage,
+            pieces: self.pieces,
+            has_text: self.has_text,
+            unknown_markup: self.markup.take(),
+            thinks_unopened: self.thinks_unopened,
+        })
+    }
+
+    fn event(&mut self, data: &[u8], may_be_cut: bool, out: &mut Vec<Part>) -> bool {
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            self.is_done = true;
+        } else if !data.is_empty() && Chunk::read(data, |chunk| self.chunk(chunk, out)).is_err() && !may_be_cut {
+            // An event that the stream's end has cut in two is no error of its own: the missing end is.
+            self.error = Some(Fault::Stream("an event is not the JSON of a chat completion"));
+        }
+        self.wants_more()
+    }
+
+    fn chunk(&mut self, chunk: Chunk, out: &mut Vec<Part>) {
+        if let Some(error) = chunk.error() {
+            self.error = Some(Fault::Server(error.clone()));
+        }
+        self.usage = chunk.usage().or(self.usage);
+        let Some(choice) = chunk.choice() else { return };
+        let begun = out.len();
+        if let Some(thinking) = choice.thinking() {
+            // This server tells thinking from text.
+            self.grow(thinking.len());
+            self.release(false, false, out);
+            out.extend((!thinking.is_empty()).then_some(Part::Thinking(thinking)));
+        }
+        if let Some(text) = choice.text() {
+            self.grow(text.len());
+            self.text(&text, out);
+        }
+        self.note(begun, out);
+        let pieces = choice.calls();
+        self.grow(pieces.iter().map(|piece| piece.arguments.len()).sum());
+        self.calls.push(pieces);
+        if let Some(reason) = choice.finish_reason() {
+            self.finish = Some(reason.into());
+        }
+    }
+
+    fn text(&mut self, text: &str, out: &mut Vec<Part>) {
+        let Some(held) = &mut self.held else { return self.content.push(text, out) };
+        held.push_str(text);
+        const LONGEST_OPENING: usize = 1000;
+        if held.len() < LONGEST_OPENING && Content::opens_thinking(held) == Some(true) {
+            self.release(false, false, out);
+        }
+    }
+
+    /// Gives what was held back. `is_end`: all of the text has come.
+    fn release(&mut self, is_end: bool, is_cut: bool, out: &mut Vec<Part>) {
+        let Some(held) = self.held.take() else { return };
+        let split = if is_end { split_unopened(&held) } else { None };
+        if is_end && !is_cut && !held.trim().is_empty() {
+            self.thinks_unopened = Some(split.is_some());
+        }
+        let answer = match split {
+            Some((thinking, answer)) => {
+                out.extend((!thinking.is_empty()).then(|| Part::Thinking(thinking.into())));
+                answer
+            }
+            // A model that thinks so has not come to its answer.
+            None if is_end && is_cut && self.thinks_unopened == Some(true) => {
+                out.push(Part::Thinking(held));
+                return;
+            }
+            None => &held,
+        };
+        self.content.push(answer, out);
+    }
+
+    /// Looks at what is given from `begun` on.
+    fn note(&mut self, begun: usize, out: &[Part]) {
+        for part in &out[begun..] {
+            match part {
+                Part::Text(text) => {
+                    self.has_text |= !text.trim().is_empty();
+                    self.markup.push(text);
+                    if let Some(shown) = &mut self.shown {
+                        shown.push_str(text);
+                    }
+                }
+                Part::Thinking(thinking) if !self.tools.is_empty() => self.thought.push_str(thinking),
+                Part::Thinking(_) => {}
+            }
+        }
+    }
+
+    fn grow(&mut self, length: usize) {
+        self.pieces += u64::from(length > 0);
+        self.length += length;
+        if self.length > MAX_ANSWER {
+            self.error = Some(Fault::Stream("it does not end"));
+        }
+    }
+
+    /// The server's error is a refusal of the request if nothing of an answer came before it, and it has a status.
+    fn refusal(&self, error: &serde_json::Value) -> CompletionError {
+        let body = serde_json::json!({ "error": error }).to_string();
+        let broken = || cut(message_of(&body).unwrap_or_default());
+        let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+        let Some(status) = status.filter(|status| self.length == 0 && status.as_u16() >= 400) else { return broken() };
+        match refusal(status, &HeaderMap::new(), &body) {
+            CompletionError::Refusal(_) if status.is_server_error() => broken(),
+            failure => failure,
+        }
+    }
+}
+
+fn cut(reason: impl Into<String>) -> CompletionError {
+    CompletionError::Cut { reason: reason.into(), partial: String::new() }
+}
+
+#[cfg(test)]
+mod tests;

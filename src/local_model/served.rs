@@ -1,0 +1,221 @@
+//! What a server's list of models tells: which program it is, which model to ask for, and that one's context. No I/O here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The model that the documentation names as the default.
+const DOCUMENTED_DEFAULT: &str = "mlx-community/Qwen2.5-7B-Instruct-4bit";
+
+/// Ollama's context where neither the server nor the model sets another, in tokens.
+pub(crate) const OLLAMA_DEFAULT: u32 = 4096;
+
+/// The program that serves the models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ServerKind {
+    LlamaCpp,
+    Ollama,
+    LmStudio,
+    Vllm,
+    Sglang,
+    MlxLm,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl ServerKind {
+    /// Whether the server itself refuses what does not fit. Ollama and LM Studio drop a part of it without a word
+    /// (ollama/ollama#3839), and mlx-lm 0.32 checks nothing.
+    pub(crate) fn refuses_what_is_too_long(self) -> bool {
+        !matches!(self, ServerKind::Ollama | ServerKind::LmStudio | ServerKind::MlxLm)
+    }
+}
+
+/// The models that a server lists.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    pub kind: ServerKind,
+    models: Vec<Value>,
+}
+
+/// What to ask for if the user has named no model.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Model(String),
+    /// Nothing is listed, or it is not known which of the listed ones our own mlx-lm has loaded.
+    WhateverIsLoaded,
+    /// Several, and none of them is the default.
+    OneOf(Vec<String>),
+}
+
+impl Served {
+    /// `program` is the response's `Server` header.
+    pub(crate) fn read(list: &mut Value, program: &str) -> Served {
+        let models = match list.get_mut("data").map(Value::take) {
+            Some(Value::Array(models)) => models,
+            _ => vec![],
+        };
+        Served { kind: kind(&models, program), models }
+    }
+
+    /// The names of the models that can chat.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let names = self.models.iter().filter_map(|model| model["id"].as_str());
+        // LM Studio brings one that makes embeddings, and Ollama's are named so too.
+        names.filter(|name| !name.is_empty() && !name.contains("embed")).collect()
+    }
+
+    pub(crate) fn choose(&self, is_ours: bool) -> Choice {
+        match self.names().as_slice() {
+            [] => Choice::WhateverIsLoaded,
+            [only] => Choice::Model((*only).into()),
+            // mlx-lm lists all that is in the hub's cache, and drops the model that it has loaded if another one is asked for. The
+            // server of our service has loaded the service's.
+            _ if is_ours && self.kind == ServerKind::MlxLm => Choice::WhateverIsLoaded,
+            several if several.contains(&DOCUMENTED_DEFAULT) => Choice::Model(DOCUMENTED_DEFAULT.into()),
+            several => Choice::OneOf(several.iter().map(|name| (*name).into()).collect()),
+        }
+    }
+
+    /// The context that the list tells of the model with this name, or of the only model: llama.cpp answers to any name.
+    pub(crate) fn window(&self, name: &str) -> Option<u32> {
+        let is_named = |model: &&Value| model["id"].as_str().is_some_and(|id| is_same(id, name));
+        let only = || if self.models.len() == 1 { self.models.first() } else { None };
+        let model = self.models.iter().find(is_named).or_else(only)?;
+        first_size(&[&model["meta"]["n_ctx"], &model["max_model_len"], &model["context_length"]])
+    }
+}
+
+/// Ollama takes a name without a tag for `latest`.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.strip_suffix(":latest").unwrap_or(one) == other.strip_suffix(":latest").unwrap_or(other)
+}
+
+/// The first of these that is a number of tokens.
+pub(crate) fn first_size(places: &[&Value]) -> Option<u32> {
+    places.iter().find_map(|place| place.as_u64()?.try_into().ok().filter(|size| *size > 0))
+}
+
+fn kind(models: &[Value], program: &str) -> ServerKind {
+    let is_owned_by = |owner: &str| models.iter().any(|model| model["owned_by"] == owner);
+    let has_tag = |model: &Value| model["id"].as_str().is_some_and(|id| id.contains(':')) && model["owned_by"].is_string();
+    let says_n_ctx = |model: &Value| !model["meta"]["n_ctx"].is_null();
+    if is_owned_by("llamacpp") || program.starts_with("llama.cpp") || models.iter().any(says_n_ctx) {
+        ServerKind::LlamaCpp
+    } else if is_owned_by("vllm") {
+        ServerKind::Vllm
+    } else if is_owned_by("sglang") {
+        ServerKind::Sglang
+    } else if is_owned_by("organization_owner") {
+        ServerKind::LmStudio
+    // The owner is the namespace: `library` unless the model comes from elsewhere (ollama 0.9, openai/openai.go).
+    } else if is_owned_by("library") || !models.is_empty() && models.iter().all(has_tag) {
+        ServerKind::Ollama
+    } else if program.starts_with("BaseHTTP") && models.iter().all(|model| model["owned_by"].is_null()) {
+        ServerKind::MlxLm
+    } else {
+        ServerKind::Unknown
+    }
+}
+
+/// The error for a server with several models.
+pub(crate) fn several(names: Vec<String>) -> Error {
+    const MOST_NAMED: usize = 10;
+    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!(" or {more} more") } else { String::new() };
+    Error::SeveralModels { names: named.join(", ") + &more }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn served(models: &Value, program: &str) -> Served {
+        Served::read(&mut json!({"object": "list", "data": models}), program)
+    }
+
+    #[test]
+    fn each_server_is_known_by_its_list() {
+        let table = [
+            (json!([{"id": "/m/x.gguf", "owned_by": "llamacpp", "meta": {"n_ctx_train": 9}}]), "", ServerKind::LlamaCpp),
+            (json!([{"id": "m", "meta": {"n_ctx": 9}}]), "", ServerKind::LlamaCpp),
+            (json!([{"id": "m"}]), "llama.cpp", ServerKind::LlamaCpp),
+            (json!([{"id": "m", "owned_by": "vllm", "max_model_len": 9}]), "uvicorn", ServerKind::Vllm),
+            (json!([{"id": "m", "owned_by": "sglang", "max_model_len": 9}]), "uvicorn", ServerKind::Sglang),
+            (json!([{"id": "m", "owned_by": "organization_owner"}]), "", ServerKind::LmStudio),
+            (json!([{"id": "qwen3:8b", "owned_by": "library"}]), "", ServerKind::Ollama),
+            (json!([{"id": "hf.co/bartowski/X-GGUF:Q4", "owned_by": "bartowski"}]), "", ServerKind::Ollama),
+            (json!([{"id": "org/m", "created": 1}]), "BaseHTTP/0.6 Python/3.12.3", ServerKind::MlxLm),
+            (json!([]), "BaseHTTP/0.6 Python/3.12.3", ServerKind::MlxLm),
+            (json!([{"id": "org/m", "owned_by": "me"}]), "BaseHTTP/0.6 Python/3.12.3", ServerKind::Unknown),
+            (json!([{"id": "m"}]), "", ServerKind::Unknown),
+            (json!({"id": "m"}), "", ServerKind::Unknown),
+            (json!([7, null, {"id": 7}]), "", ServerKind::Unknown),
+            (json!("x"), "", ServerKind::Unknown),
+        ];
+        for (models, program, expected) in table {
+            assert_eq!(served(&models, program).kind, expected, "{models} {program}");
+        }
+        for mut odd in [json!("x"), json!(7), json!([]), json!(null)] {
+            assert_eq!(Served::read(&mut odd, "").names().len(), 0);
+        }
+    }
+
+    #[test]
+    fn one_model_or_the_default_is_taken() {
+        let model = |name: &str| Choice::Model(name.into());
+        let list = |names: &[&str]| names.iter().map(|name| json!({"id": name})).collect::<Value>();
+        let (mlx, default) = ("BaseHTTP/0.6 Python/3.12.3", DOCUMENTED_DEFAULT);
+        let table = [
+            (list(&[]), mlx, false, Choice::WhateverIsLoaded),
+            (list(&["a"]), "", false, model("a")),
+            (list(&["a"]), mlx, true, model("a")),
+            (list(&["a", "text-embedding-nomic-embed-text-v1.5"]), "", false, model("a")),
+            (list(&["a", default]), "", false, model(default)),
+            (list(&["a", default]), mlx, false, model(default)),
+            (list(&["a", default]), mlx, true, Choice::WhateverIsLoaded),
+            (list(&["a", "b"]), mlx, true, Choice::WhateverIsLoaded),
+            (list(&["a", "b"]), mlx, false, Choice::OneOf(vec!["a".into(), "b".into()])),
+            (list(&["a", "b"]), "", true, Choice::OneOf(vec!["a".into(), "b".into()])),
+            (json!([{"no": "id"}, {"id": 7}, {"id": ""}]), "", false, Choice::WhateverIsLoaded),
+            (json!(null), "", false, Choice::WhateverIsLoaded),
+        ];
+        for (models, program, is_ours, expected) in table {
+            assert_eq!(served(&models, program).choose(is_ours), expected, "{models} {program} {is_ours}");
+        }
+    }
+
+    #[test]
+    fn the_context_in_the_list() {
+        let table = [
+            (json!([{"id": "m", "meta": {"n_ctx": 8192, "n_ctx_train": 9}}]), "any", Some(8192)),
+            (json!([{"id": "m", "max_model_len": 32768}]), "m", Some(32768)),
+            (json!([{"id": "a", "max_model_len": 1}, {"id": "b", "context_length": 2}]), "b", Some(2)),
+            (json!([{"id": "a:latest", "max_model_len": 1}, {"id": "b", "max_model_len": 2}]), "a", Some(1)),
+            (json!([{"id": "a", "max_model_len": 1}, {"id": "b", "max_model_len": 2}]), "c", None),
+            (json!([{"id": "m", "meta": {"n_ctx": "8192"}, "max_model_len": 0}]), "m", None),
+            (json!([{"id": "m", "max_model_len": -1}]), "m", None),
+            (json!([]), "m", None),
+        ];
+        for (models, name, expected) in table {
+            assert_eq!(served(&models, "").window(name), expected, "{models} {name}");
+        }
+    }
+
+    #[test]
+    fn at_most_ten_models_are_named() {
+        let names = |count: usize| (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(
+            several(names(2)).to_string(),
+            "the local server has several models, and none is chosen: set LOCAL_LLM_MODEL to one of `0`, `1`"
+        );
+        let said = several(names(12)).to_string();
+        assert!(said.ends_with("`8`, `9` or 2 more"), "{said}");
+    }
+}
