@@ -3,6 +3,7 @@
 mod credentials;
 mod inside;
 mod life;
+mod model_name;
 mod sdk;
 mod sessions;
 mod terminal;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::CONTENT_TYPE;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -171,7 +171,7 @@ pub(crate) struct EventStream {
 impl EventStream {
     pub(crate) fn new(
         request: &MessagesRequest,
-        model: Value,
+        model: String,
         sender: mpsc::Sender<Bytes>,
         failed: oneshot::Sender<ApiError>,
     ) -> EventStream {

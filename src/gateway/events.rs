@@ -8,7 +8,7 @@ use crate::gateway::message::{End, Piece, Sink, empty_block, message, tool_use, 
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
 pub(crate) struct Events {
-    model: Value,
+    model: String,
     input_tokens: u64,
     out: Vec<u8>,
     has_begun: bool,
@@ -24,7 +24,7 @@ enum OpenBlock {
 
 impl Events {
     /// The events of an answer of `model` to a prompt of about `input_tokens`.
-    pub(crate) fn new(model: Value, input_tokens: u64) -> Events {
+    pub(crate) fn new(model: String, input_tokens: u64) -> Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn tool_use(name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input})
 }
 
-pub(super) fn message(model: &Value, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
+pub(super) fn message(model: &str, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
     json!({
         "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),
@@ -68,9 +68,9 @@ pub(crate) struct Whole {
 
 impl Whole {
     /// The message, if the answer has ended.
-    pub(crate) fn message(self, model: Value) -> Option<Value> {
+    pub(crate) fn message(self, model: &str) -> Option<Value> {
         let end = self.end?;
-        Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+        Some(message(model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }
 
     /// Extends the last block if it is of this kind.
