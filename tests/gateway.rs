@@ -9,12 +9,14 @@ mod fuzz;
 mod http;
 mod network;
 mod requests;
+mod server_tools;
 
 /// What `scripts/test.sh --quick` leaves out.
 #[path = "gateway"]
 mod with_deps {
     mod clients;
     mod engines;
+    mod web_search;
 }
 
 use std::io::{BufRead, BufReader, Read};

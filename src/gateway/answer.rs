@@ -140,6 +140,11 @@ pub(crate) async fn answer_keeping_server(
     request: &MessagesRequest,
     out: &mut impl Recipient,
 ) -> Result<(), ApiError> {
+    if let Some(call) = &request.failed_call {
+        call.answer(out);
+        out.flush().await;
+        return Ok(());
+    }
     if !is_auto(context) {
         return answer(upstream, request, out).await;
     }

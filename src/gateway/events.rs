@@ -107,6 +107,16 @@ impl Sink for Events {
                 self.delta(self.next, json!({"type": "input_json_delta", "partial_json": arguments}));
                 self.stop_block();
             }
+            Piece::Block(mut block) => {
+                self.close();
+                // What a call is given comes in deltas.
+                let input = block.get_mut("input").map(|input| std::mem::replace(input, json!({})));
+                self.start_block(block);
+                if let Some(input) = input {
+                    self.delta(self.next, json!({"type": "input_json_delta", "partial_json": input.to_string()}));
+                }
+                self.stop_block();
+            }
         }
     }
 

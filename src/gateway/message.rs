@@ -15,6 +15,8 @@ pub(crate) enum Piece {
         /// The text of a JSON object.
         arguments: String,
     },
+    /// A whole block of any other kind.
+    Block(Value),
 }
 
 /// How an answer ended.
@@ -93,6 +95,7 @@ impl Sink for Whole {
                 let input: Value = serde_json::from_str(&arguments).unwrap_or_else(|_| json!({}));
                 self.content.push(tool_use(&name, input));
             }
+            Piece::Block(block) => self.content.push(block),
         }
     }
 
