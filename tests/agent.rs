@@ -5,6 +5,7 @@ mod dialects;
 mod inside;
 mod life;
 mod quoted;
+mod refusals;
 mod sdk;
 mod sessions;
 mod terminal;

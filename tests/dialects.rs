@@ -101,7 +101,7 @@ pub const DIALECTS: &[Dialect] = &[
     },
     Dialect {
         name: "Command R",
-        answer: "<|START_THINKING|>{T}<|END_THINKING|>{S}",
+        answer: "<|START_THINKING|>{T}<|END_THINKING|><|START_RESPONSE|>{S}<|END_RESPONSE|>",
         call: "<|START_ACTION|>[\n{\"tool_call_id\": \"0\", \"tool_name\": \"Bash\", \"parameters\": {\"command\": \"{C}\"}}\n]<|END_ACTION|>",
     },
     Dialect {
@@ -137,9 +137,15 @@ impl Dialect {
 
     /// An answer that ends with a call.
     pub fn calls(&self, command: &str) -> String {
-        // gpt-oss ends its messages, and writes text before a call in another channel.
-        let answer = self.answer.trim_end_matches("<|return|>").replace("final", "commentary");
-        answer.replace("{T}", THOUGHT).replace("{S}", self.before()) + &self.call.replace("{C}", command)
+        // The text before a call has no end of its own, and gpt-oss writes it in another channel.
+        let answer =
+            self.answer.trim_end_matches("<|return|>").trim_end_matches("<|END_RESPONSE|>").replace("final", "commentary");
+        answer.replace("{T}", THOUGHT).replace("{S}", self.before()) + &self.call(command)
+    }
+
+    /// The call alone.
+    pub fn call(&self, command: &str) -> String {
+        self.call.replace("{C}", command)
     }
 }
 
@@ -152,8 +158,9 @@ pub fn streams(answer: &str) -> Vec<String> {
 }
 
 /// One session in which the server gives each of the streams to a question.
-fn plain_answers(streams: &[String]) -> Vec<Value> {
-    let left = Mutex::new(streams.to_vec().into_iter());
+fn plain_answers(streams: Vec<String>) -> Vec<Value> {
+    let count = streams.len();
+    let left = Mutex::new(streams.into_iter());
     let stub = Stub::new(move |request, stream| {
         let next = if request.is_chat() { left.lock().unwrap().next() } else { None };
         let _ = stream.write_all(sse(&next.unwrap_or_default()).as_bytes());
@@ -167,11 +174,11 @@ fn plain_answers(streams: &[String]) -> Vec<Value> {
     let mut results =
         lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()).filter(|line| line["type"] == "result");
     // What is asked before the last answer has come is one question with the next.
-    let mut answer = |_: &String| {
+    let answer = |_| {
         writeln!(questions, "{}", json!({"type": "user", "message": {"role": "user", "content": "?"}})).unwrap();
         results.next().expect("a result")
     };
-    let answers = streams.iter().map(&mut answer).collect();
+    let answers = (0..count).map(answer).collect();
     drop(questions);
     assert!(wait(&mut child, Duration::from_secs(30)).is_some_and(|status| status.success()));
     answers
@@ -183,7 +190,7 @@ fn thinking_is_kept_out_of_the_plain_answer() {
         for dialect in DIALECTS.iter().filter(|dialect| dialect.thinks()) {
             scope.spawn(move || {
                 let streams = streams(&dialect.says());
-                for (answer, stream) in plain_answers(&streams).iter().zip(&streams) {
+                for (answer, stream) in plain_answers(streams.clone()).iter().zip(&streams) {
                     assert_eq!(answer["result"], SAID, "{}: {stream}", dialect.name);
                 }
             });

@@ -1,7 +1,9 @@
 //! The text of an answer, told apart: thinking, what the caller sees, and calls.
 
 use crate::completions::dialect::harmony::{self, Harmony};
-use crate::completions::dialect::marks::{is_begun, is_fence, is_turn_end, may_be_turn_end, opener_of, places};
+use crate::completions::dialect::marks::{
+    beginning_of, is_begun, is_begun_beginning, is_fence, is_turn_end, may_be_turn_end, opener_of, places,
+};
 use crate::completions::dialect::prose::Prose;
 use crate::completions::dialect::{bare_calls, begins_bare, trailing_calls};
 use crate::completions::thinking;
@@ -118,7 +120,7 @@ impl<'t> Content<'t> {
                 rest.insert_str(0, open);
             }
             Stage::Call { is_bare } if may_call => {
-                let calls = if is_bare { bare_calls(&rest, self.tools).map(|calls| (0, calls)) } else { None };
+                let calls = if is_bare { bare_calls(&rest, self.tools, is_whole).map(|calls| (0, calls)) } else { None };
                 let trailing = || trailing_calls(&rest, self.prose.clone(), self.tools, is_whole);
                 if let Some((at, calls)) = calls.or_else(trailing) {
                     self.show(&rest[..at], out);
@@ -146,12 +148,16 @@ impl<'t> Content<'t> {
             (self.stage, self.trims) = (Stage::Thinking { close }, true);
             return true;
         }
+        if let Some(beginning) = beginning_of(begun) {
+            self.drop_first(self.withheld.len() - begun.len() + beginning.len());
+            return true;
+        }
         let (is_bare, is_harmony) = (begins_bare(begun, self.tools), Harmony::begins(begun));
         if is_harmony == Some(true) {
             self.stage = Stage::Harmony;
             return true;
         }
-        if thinking::is_begun(begun) || is_bare.is_none() || is_harmony.is_none() {
+        if thinking::is_begun(begun) || is_begun_beginning(begun) || is_bare.is_none() || is_harmony.is_none() {
             return false;
         }
         self.stage = if is_bare == Some(true) { Stage::Call { is_bare: true } } else { Stage::Text };

@@ -1,5 +1,5 @@
-//! Control tokens in an answer that no dialect knows, such as `<|tool_sep|>`: the sign of a model whose template neither its
-//! server nor this program understands.
+//! Control tokens that are left in an answer, such as `<|tool_sep|>`: the sign of a model whose template neither its server
+//! nor this program understands.
 
 use crate::completions::dialect::prose::Prose;
 
@@ -50,7 +50,7 @@ impl UnknownMarkup {
 
 /// The warning of a control token in an answer.
 pub(crate) fn markup_warning(token: &str) -> String {
-    format!("the answer has `{token}`, which this program does not know: check that the local server knows the model's template")
+    format!("the answer has `{token}`, which belongs to the model's template: check that the local server knows that template")
 }
 
 enum Token<'t> {

@@ -17,7 +17,7 @@ use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
 use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
-use crate::local_model::ask::only_served_model;
+use crate::local_model::ask::{only_served_model, spread};
 use crate::local_model::model::Models;
 use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::local_model::request::RequestSettings;
@@ -152,6 +152,7 @@ impl Upstream {
                 question.limited = self.limit(&mut question.sized).await?;
             }
             (Remedy::Wait(pause), _) => self.wait(pause).await?,
+            (Remedy::BackOff(pause), _) => self.wait(spread(pause)).await?,
             (Remedy::NameModel { refusal }, _) => question.model = Some(self.only_served_model(refusal.into()).await?),
             (Remedy::LeaveOut(untaken), _) => question.left_out.add(untaken.clone()),
             (Remedy::LowerMaxTokens(most), _) => question.sized.max_tokens = most,

@@ -1,5 +1,6 @@
 //! One question to the local server, with what can be done about a server that is not ready for it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -86,6 +87,7 @@ pub(crate) fn ask_with_recovery(
                 }
             }
             Remedy::Wait(pause) => wait(pause, is_wanted)?,
+            Remedy::BackOff(pause) => wait(spread(pause), is_wanted)?,
             Remedy::NameModel { refusal } => request.model = only_served_model(endpoint, settings, refusal)?,
             Remedy::LeaveOut(untaken) => request.left_out.add(untaken.clone()),
             Remedy::LowerMaxTokens(most) => request.max_tokens = most,
@@ -96,6 +98,12 @@ pub(crate) fn ask_with_recovery(
         tried.add(remedy);
         progress.clear();
     }
+}
+
+/// A pause that is up to a quarter shorter: calls that met the same refusal together do not come back together.
+pub(crate) fn spread(pause: Duration) -> Duration {
+    let share = RandomState::new().build_hasher().finish() % 256;
+    pause - (pause / 4 / 256).saturating_mul(share as u32)
 }
 
 /// Two messages of the user in a row are more than strict templates take.
@@ -162,4 +170,17 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
     Err(Error::ModelNotNamed { refusal: refusal.into(), expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_spread_within_their_last_quarter() {
+        let second = Duration::from_secs(1);
+        let pauses: Vec<Duration> = (0..100).map(|_| spread(second)).collect();
+        assert!(pauses.iter().all(|pause| (second * 3 / 4..=second).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+    }
 }

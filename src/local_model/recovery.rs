@@ -24,8 +24,10 @@ pub(crate) const AFTER_EMPTY: &str = "Your last answer was empty: nothing of it 
 pub(crate) enum Remedy<'a> {
     /// Start the server, or wait for the one that is loading. `is_last`: not again for this question.
     StartServer { is_last: bool },
-    /// Leave the server alone for so long.
+    /// Leave the server alone for so long, as it asks.
     Wait(Duration),
+    /// The same by our own choice: see [`spread`](crate::local_model::ask::spread).
+    BackOff(Duration),
     /// Name the model that the server serves. `refusal` is what the server says to the name that it got.
     NameModel { refusal: &'a str },
     /// Ask without a part of the request.
@@ -73,7 +75,7 @@ impl Tried {
             Remedy::StartServer { is_last: false } => self.starts += 1,
             Remedy::NameModel { .. } => self.has_named_model = true,
             Remedy::TellEmpty => self.has_told_empty = true,
-            Remedy::Wait(pause) => {
+            Remedy::Wait(pause) | Remedy::BackOff(pause) => {
                 self.waits += 1;
                 self.waited = self.waited.saturating_add(pause);
             }
@@ -109,7 +111,8 @@ fn wait(retry_after: Option<Duration>, retries: u32, tried: Tried) -> Remedy<'st
     let bound: Duration = (0..retries.min(GROWING)).map(own_pause).sum();
     let bound = bound.saturating_add(LONGEST_PAUSE.saturating_mul(retries.saturating_sub(GROWING)));
     match tried.waits < retries && tried.waited.saturating_add(pause) <= bound {
-        true => Remedy::Wait(pause),
+        true if retry_after.is_some() => Remedy::Wait(pause),
+        true => Remedy::BackOff(pause),
         false => Remedy::Fail,
     }
 }
@@ -158,10 +161,6 @@ mod tests {
         tried
     }
 
-    fn seconds(seconds: u64) -> Remedy<'static> {
-        Remedy::Wait(Duration::from_secs(seconds))
-    }
-
     #[test]
     fn each_failure_has_its_remedy_where_that_is_possible() {
         use CompletionError::*;
@@ -173,7 +172,8 @@ mod tests {
             (Dead("d".into()), LAST_START, Remedy::Fail),
             (Loading, START, START),
             (UnknownModel(refusal()), named, named),
-            (passing(None), seconds(1), Remedy::Fail),
+            (passing(None), Remedy::BackOff(Duration::from_secs(1)), Remedy::Fail),
+            (passing(Some(1)), Remedy::Wait(Duration::from_secs(1)), Remedy::Fail),
             (Untaken { about: vec![], refusal: refusal() }, Remedy::LeaveOut(&self::Untaken::Images), Remedy::Fail),
             (ExtraUntaken { key: "k".into(), refusal: refusal() }, Remedy::Fail, Remedy::Fail),
             (TooLong { prompt: Some(9), window: Some(8) }, Remedy::Shrink, Remedy::Fail),
@@ -220,8 +220,8 @@ mod tests {
     fn pauses(retries: u32, retry_after: Option<u64>) -> Vec<u64> {
         let (possible, mut tried, mut pauses) = (Possible { retries, ..all() }, Tried::default(), vec![]);
         let failure = passing(retry_after);
-        while let Remedy::Wait(pause) = remedy(&failure, &possible, tried) {
-            tried.add(Remedy::Wait(pause));
+        while let remedy @ (Remedy::Wait(pause) | Remedy::BackOff(pause)) = remedy(&failure, &possible, tried) {
+            tried.add(remedy);
             pauses.push(pause.as_secs());
         }
         pauses

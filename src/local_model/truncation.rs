@@ -158,6 +158,7 @@ impl Truncation {
 mod tests {
     use super::*;
     use crate::local_model::context::tokens;
+    use crate::settings::Setting;
 
     fn sent(about: usize, messages: usize, tools: usize) -> Sent {
         Sent { about, messages, tools }
@@ -248,7 +249,7 @@ mod tests {
             (ServerKind::Unknown, "OLLAMA_CONTEXT_LENGTH for Ollama, --ctx-size for llama.cpp"),
         ] {
             let line = truncation.line(server);
-            assert!(line.contains(what) && line.ends_with(", or tell its context with LOCAL_LLM_CONTEXT"), "{line}");
+            assert!(line.contains(what) && line.contains(Setting::Window.name()), "{line}");
         }
         assert!(Truncation { sent: 600, read: 9 }.line(ServerKind::Ollama).contains("9 of about 500 tokens"));
     }

@@ -7,7 +7,7 @@ use crate::auto::TODAY;
 use crate::support::script::{Manner, results, says};
 
 /// Who writes so, what is written, what of it people see.
-const FORMS: [(&str, &str, &str); 8] = [
+const FORMS: [(&str, &str, &str); 7] = [
     (
         "Hermes, Qwen 2.5",
         "I look.\n<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo one\"}}\n</tool_call>",
@@ -28,11 +28,9 @@ const FORMS: [(&str, &str, &str); 8] = [
     ("Mistral Small", "[TOOL_CALLS]Bash[ARGS]{\"command\": \"echo seven\"}", ""),
     ("Llama 3", "<|python_tag|>{\"name\": \"Bash\", \"parameters\": {\"command\": \"echo eight\"}}", ""),
     ("Llama 3 without its tag", "{\"name\": \"Bash\", \"parameters\": {\"command\": \"echo nine\"}}", ""),
-    ("fenced JSON", "```json\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"echo ten\"}}\n```", ""),
 ];
 
-const RESULTS: [&[&str]; 8] =
-    [&["one"], &["two", "and three"], &["four\n{five}"], &["six"], &["seven"], &["eight"], &["nine"], &["ten"]];
+const RESULTS: [&[&str]; 7] = [&["one"], &["two", "and three"], &["four\n{five}"], &["six"], &["seven"], &["eight"], &["nine"]];
 
 #[test]
 fn calls_written_as_text() {

@@ -91,7 +91,7 @@ fn unknown_markup_is_noted_once() {
     let server = Server::saying(&having_read("a <|strange|> b", 10));
     let sandbox = sandbox(&server);
     let said =
-        "the answer has `<|strange|>`, which this program does not know: check that the local server knows the model's template";
+        "the answer has `<|strange|>`, which belongs to the model's template: check that the local server knows that template";
     let gateway = Gateway::start(&sandbox).says(&format!("claude-failover: warning: {said}\n"));
     gateway.ask(&question("hi"));
     gateway.ask(&question("hi"));

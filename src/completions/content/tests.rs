@@ -190,6 +190,10 @@ fn nothing_is_mended_that_was_cut_off() {
         let calls = content.finish(false, true, &mut vec![]).map(|(calls, _)| calls);
         assert!(matches!(calls.as_deref(), Some([ToolCall { arguments: Err(_), .. }])), "{calls:?} of {text}");
     }
+    // Without a mark it is no call at all.
+    let mut content = Content::new(&tools);
+    content.push("{\"name\":\"Bash\",\"arguments\":{\"command\":\"rm\"", &mut vec![]);
+    assert_eq!(content.finish(false, true, &mut vec![]), None);
 }
 
 #[test]

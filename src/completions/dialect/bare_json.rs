@@ -41,8 +41,8 @@ fn begins_python(text: &str) -> Option<bool> {
     }
 }
 
-/// The calls of such an answer. It may be the answer itself: only tools that there are count.
-pub(super) fn read(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
+/// The calls of such an answer. It may be the answer itself: only tools that there are count. `is_whole`: nothing was cut off.
+pub(super) fn read(text: &str, tools: &[Tool], is_whole: bool) -> Option<Vec<ToolCall>> {
     let text = text.trim();
     if let Some((calls, "")) = python_call::read(text, tools).filter(|_| text.starts_with('[')) {
         return Some(calls);
@@ -50,7 +50,7 @@ pub(super) fn read(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
     let mut rest = text.strip_prefix(FUNCTOOLS).unwrap_or(text);
     let mut calls = Vec::new();
     while !rest.is_empty() {
-        let (value, left) = read_json(rest, true)?;
+        let (value, left) = read_json(rest, is_whole)?;
         calls.extend(calls_of(value, tools)?);
         if !calls.iter().all(|call| tools.iter().any(|tool| tool.name == call.name)) {
             return None;

@@ -263,7 +263,8 @@ fn json_between_marks() {
 
 #[test]
 fn nothing_but_calls() {
-    let calls = |answer: &str| super::bare_calls(answer, &tools()).map(|calls| calls.into_iter().map(shown).collect::<Vec<_>>());
+    let calls =
+        |answer: &str| super::bare_calls(answer, &tools(), true).map(|calls| calls.into_iter().map(shown).collect::<Vec<_>>());
     let begins = |answer: &str| super::begins_bare(answer, &tools());
     for (answer, expected) in [
         ("[Bash(command=\"ls\")]", vec![LS]),

@@ -73,6 +73,8 @@ const FRAGMENTS: &[&str] = &[
     "analysisWe",
     "assistantfinal",
     "assistantcommentary to=functions.Bash json",
+    "<|START_RESPONSE|>",
+    "<|END_RESPONSE|>",
     "<think>",
     "</think>",
     "[THINK]",
@@ -199,7 +201,7 @@ fn every_reader_ends() {
             assert!(!calls.is_empty() && text.ends_with(left), "seed {seed}: {opener}{text}");
         }
         begins_bare(&text, &tools);
-        super::bare_calls(&text, &tools);
+        super::bare_calls(&text, &tools, true);
         Harmony::begins(&text);
         let mut harmony = Harmony::new(&tools);
         random.pieces(&text).into_iter().for_each(|piece| drop(harmony.push(piece)));
@@ -233,7 +235,6 @@ fn time_grows_with_the_length_and_no_faster() {
     let random = (1..150).map(|seed| Random::new(seed).text(5)).filter(|unit| !unit.is_empty());
     for unit in openers.chain(random) {
         let long = cost(&unit, 4 * LENGTH, &tools);
-        if long > 50_000 {}
         if long > TOO_SHORT_TO_TELL {
             let short = cost(&unit, LENGTH, &tools);
             assert!(long < 10 * short, "{unit:?}: {short} µs, then {long} µs");

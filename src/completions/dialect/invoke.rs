@@ -85,10 +85,10 @@ fn call<'t>(name: &str, inside: &'t str, tools: &[Tool], is_whole: bool) -> Opti
             _ => break,
         }
     }
-    let end = memchr::memchr_iter(b'<', rest.as_bytes()).find_map(|at| {
-        let tag = Tag::at(&rest[at..]).filter(|tag| tag.is_end && tag.name == "invoke")?;
-        Some((&inside[..inside.len() - rest.len() + at], &rest[at + tag.length..]))
-    });
+    // Not beyond the next call: a model that repeats itself must not be read to the end each time.
+    let mut tags = memchr::memchr_iter(b'<', rest.as_bytes()).filter_map(|at| Some((at, Tag::at(&rest[at..])?)));
+    let next = tags.find(|(_, tag)| tag.name != "parameter").filter(|(_, tag)| tag.is_end && tag.name == "invoke");
+    let end = next.map(|(at, tag)| (&inside[..inside.len() - rest.len() + at], &rest[at + tag.length..]));
     match end {
         Some((raw, left)) => Some((ToolCall { name, arguments: Err(raw.trim().into()) }, left)),
         None if !is_whole => Some((ToolCall { name, arguments: Err(inside.trim().into()) }, "")),

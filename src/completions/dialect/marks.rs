@@ -9,7 +9,7 @@ pub(super) const TOOL_CALL: &str = "<tool_call>";
 pub(super) const TOOL_CALL_END: &str = "</tool_call>";
 
 /// The control tokens that end a model's turn. A server that does not know them as such leaves them in the text.
-const TURN_ENDS: [&str; 13] = [
+const TURN_ENDS: [&str; 16] = [
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
@@ -23,10 +23,26 @@ const TURN_ENDS: [&str; 13] = [
     "<|observation|>",
     "<｜end▁of▁sentence｜>",
     "</s>",
+    "<|END_RESPONSE|>",
+    "<|END_TEXT|>",
+    "<|END_OF_TURN_TOKEN|>",
 ];
+
+/// What Command R writes before its answer. It says nothing.
+const BEGINNINGS: [&str; 2] = ["<|START_RESPONSE|>", "<|START_TEXT|>"];
 
 fn openers() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().flat_map(|(openers, _)| *openers).copied()
+}
+
+/// The mark before an answer that stands at the beginning of a text.
+pub(in crate::completions) fn beginning_of(text: &str) -> Option<&'static str> {
+    BEGINNINGS.into_iter().find(|beginning| text.starts_with(beginning))
+}
+
+/// Whether such a mark may begin with this text, which is shorter.
+pub(in crate::completions) fn is_begun_beginning(text: &str) -> bool {
+    BEGINNINGS.iter().any(|beginning| beginning.len() > text.len() && beginning.starts_with(text))
 }
 
 /// The opener that stands at the beginning of a text.

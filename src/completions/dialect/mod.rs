@@ -70,8 +70,8 @@ pub(super) fn begins_bare(text: &str, tools: &[Tool]) -> Option<bool> {
 }
 
 /// The calls of an answer that is nothing else, and has no marks.
-pub(super) fn bare_calls(text: &str, tools: &[Tool]) -> Option<Vec<ToolCall>> {
-    bare_json::read(without_turn_ends(text), tools)
+pub(super) fn bare_calls(text: &str, tools: &[Tool], is_whole: bool) -> Option<Vec<ToolCall>> {
+    bare_json::read(without_turn_ends(text), tools, is_whole)
 }
 
 /// An answer in which so many openers begin no call shows marks and makes no calls. Each may be read to the answer's end.
@@ -116,10 +116,19 @@ fn read<'t>(opener: &str, after: &'t str, tools: &[Tool], is_whole: bool) -> Opt
 
 /// An argument that was written without quotes, as its schema wants it.
 fn typed(tools: &[Tool], tool: &str, key: &str, value: &str) -> Value {
-    let schema = tools.iter().find(|known| known.name == tool).map(|tool| &tool.schema["properties"][key]["type"]);
-    let is_text = schema.is_none_or(|kind| kind == "string" || kind.is_null());
-    let parsed = if is_text { None } else { serde_json::from_str(value.trim()).ok() };
+    let schema = tools.iter().find(|known| known.name == tool).map(|tool| &tool.schema["properties"][key]);
+    let parsed = if schema.is_none_or(takes_text) { None } else { serde_json::from_str(value.trim()).ok() };
     parsed.unwrap_or_else(|| value.into())
+}
+
+/// Whether a value of this schema may be text. Without a type it may be anything.
+fn takes_text(schema: &Value) -> bool {
+    let either = ["anyOf", "oneOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().collect::<Vec<_>>();
+    match &schema["type"] {
+        Value::String(kind) => kind == "string",
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == "string"),
+        _ => either.is_empty() || either.into_iter().any(takes_text),
+    }
 }
 
 /// A call that has a name at least.

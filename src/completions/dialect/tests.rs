@@ -11,3 +11,26 @@ fn arguments_of_servers() {
         assert_eq!(object(wrong).map_err(|_| ()), Err(()), "{wrong}");
     }
 }
+
+#[test]
+fn arguments_without_quotes_are_what_their_schema_says() {
+    let schema = serde_json::json!({"properties": {
+        "text": {"type": "string"}, "count": {"type": "integer"}, "list": {"type": ["array", "null"]},
+        "text_or_null": {"type": ["string", "null"]}, "any_of": {"anyOf": [{"type": "null"}, {"type": "string"}]},
+        "numbers": {"anyOf": [{"type": "null"}, {"type": "number"}]}, "any": {},
+    }});
+    let tools = [Tool { name: "Do".into(), description: String::new(), schema }];
+    for (key, expected) in [
+        ("text", "\"5\""),
+        ("count", "5"),
+        ("list", "5"),
+        ("text_or_null", "\"5\""),
+        ("any_of", "\"5\""),
+        ("numbers", "5"),
+        ("any", "\"5\""),
+        ("unknown", "\"5\""),
+    ] {
+        assert_eq!(typed(&tools, "Do", key, "5").to_string(), expected, "{key}");
+    }
+    assert_eq!(typed(&tools, "Do", "count", "five"), "five");
+}

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::CompletionError;
 
 /// Words of a refusal for length. All of a row must be there.
-const TOO_LONG: [&[&str]; 16] = [
+const TOO_LONG: [&[&str]; 22] = [
     &["exceed", "context"],
     &["maximum context length"],
     &["context_length_exceeded"],
@@ -22,6 +22,13 @@ const TOO_LONG: [&[&str]; 16] = [
     // TGI
     &["inputs", "must have less than", "tokens"],
     &["inputs", "max_new_tokens", "must be"],
+    // OpenAI, Groq, xAI, Moonshot, Z.ai, RKLLM, whose words others take over
+    &["reduce the length of the"],
+    &["input is too long"],
+    &["maximum prompt length"],
+    &["exceeded model token limit"],
+    &["model_context_window_exceeded"],
+    &["tokens but the model context window"],
     // oMLX, Ollama, Anthropic
     &["prompt too long"],
     &["prompt is too long"],
@@ -34,7 +41,7 @@ const TOO_LONG: [&[&str]; 16] = [
 const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_new_tokens"];
 
 /// Where the numbers stand. Quotes are left out before.
-const WINDOW: [&str; 16] = [
+const WINDOW: [&str; 19] = [
     "context size (#",
     "context length is only #",
     "context length is #",
@@ -44,6 +51,9 @@ const WINDOW: [&str; 16] = [
     "context length #",
     "context window of #",
     "context size of #",
+    "context window is #",
+    "maximum prompt length is #",
+    "model token limit: #",
     "n_ctx: #",
     "n_ctx (#",
     "maximum model length of #",
@@ -52,7 +62,7 @@ const WINDOW: [&str; 16] = [
     "must have less than # tokens",
     "# maximum context length",
 ];
-const PROMPT: [&str; 21] = [
+const PROMPT: [&str; 23] = [
     "request (# tokens",
     "input (# tokens",
     "input length (#",
@@ -74,6 +84,8 @@ const PROMPT: [&str; 21] = [
     "prompt contains # tokens",
     "requested tokens (#",
     "prompt has # tokens",
+    "prompt is # tokens",
+    "(requested: #",
 ];
 const ANSWER: [&str; 6] = [
     "# in the completion",
@@ -83,11 +95,12 @@ const ANSWER: [&str; 6] = [
     "too large: #",
     "# max_new_tokens",
 ];
-const MOST: [&str; 5] = [
+const MOST: [&str; 6] = [
     "at most # completion tokens",
     "at most # output tokens",
     "max_tokens must be less than or equal to #",
     "max_tokens must be <= #",
+    "max_tokens must not exceed #",
     "maximum number of output tokens (#",
 ];
 

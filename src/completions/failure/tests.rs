@@ -165,6 +165,10 @@ fn too_long_in_the_words_of_each_server() {
              length of the messages.",
             "long 4226 of 4097",
         ),
+        // RKLLM (jaylfc/taOS#1738), Moonshot, xAI
+        ("Prompt is 11543 tokens but the model context window is 4096 tokens.", "long 11543 of 4096"),
+        ("Your request exceeded model token limit: 262144 (requested: 300000)", "long 300000 of 262144"),
+        ("This model's maximum prompt length is 131072 but the request contains 150000 tokens.", "long ? of 131072"),
         // Mistral
         ("Prompt contains 240000 tokens, too large for model with 128000 maximum context length", "long 240000 of 128000"),
     ];
@@ -224,6 +228,7 @@ fn an_answer_that_does_not_fit_in_the_words_of_each_server() {
             "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the `context_window`",
             "at most 8192",
         ),
+        ("max_tokens must not exceed 4096", "at most 4096"),
         ("max_tokens is too large", "at most ?"),
         // The prompt alone is too long.
         (
