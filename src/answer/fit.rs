@@ -31,8 +31,7 @@ impl LocalTurn<'_> {
         let found = self.shared.detector.lock().unwrap_or_else(PoisonError::into_inner).check(sent, read, window);
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
-                let server = self.shared.models.at_hand().map(|model| model.server).unwrap_or_default();
-                warn(&self.shared.applet, &truncation.line(server));
+                warn(&self.shared.applet, &truncation.line(self.shared.models.server_kind()));
             }
             self.shared.models.forget();
         }

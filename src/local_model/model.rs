@@ -124,6 +124,14 @@ impl Models {
         self.find()
     }
 
+    /// Which program the server is, as far as it says so within a moment.
+    pub(crate) fn server_kind(&self) -> ServerKind {
+        let (progress, is_asking) = (self.progress(), |progress: &mut Progress| progress.asking.is_some());
+        let waited = self.progress.1.wait_timeout_while(progress, PATIENCE_FOR_NAME, is_asking);
+        let (progress, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        progress.known.as_ref().map(|known| known.server).unwrap_or_default()
+    }
+
     /// The line that says which context is assumed, once a day.
     pub(crate) fn assumption(&self) -> Option<String> {
         let known = self.progress().known.clone().filter(|known| known.is_assumed && !known.is_told && self.window.is_none())?;
