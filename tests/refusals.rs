@@ -47,6 +47,25 @@ fn a_refusal_that_passes_is_waited_out() {
 }
 
 #[test]
+fn the_key_is_in_no_message() {
+    let says = "wrong key k3y-of-the-server";
+    let table = [
+        (json_answer(401, says), "the local server refused: HTTP 401: wrong key …"),
+        (error_event(says), "the local answer was cut short: wrong key …"),
+        (json_answer(200, &json!({ "error": says }).to_string()), "the local answer was cut short: wrong key …"),
+    ];
+    for (answer, expected) in table {
+        let stub = Stub::raw(answer);
+        let mut sandbox = local(&stub.url());
+        sandbox.set("LOCAL_LLM_API_KEY", "k3y-of-the-server");
+        let output = sandbox.cmd("claude").args(&["-p", "q", "--output-format", "json"]).run();
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(result["result"].as_str().unwrap().contains(expected), "{result}");
+        assert!(!format!("{output:?}").contains("k3y"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_refusal_that_does_not_pass_is_told_in_the_end() {
     let stub = Stub::refusing(passing(503, "busy"), |_, _| true);
     ask(&stub).expect_api_error(&format!("the local server refused: HTTP 503: busy{LATER}"), "");

@@ -45,7 +45,7 @@ enum Stage {
     Thinking {
         close: &'static str,
     },
-    /// In its middle. Without an end it is no thinking.
+    /// In its middle, or begun by plain words. Without an end it is no thinking.
     ThinkingWithin {
         close: &'static str,
     },
@@ -111,13 +111,14 @@ impl<'t> Content<'t> {
                 }
                 rest = text;
             }
-            Stage::Thinking { .. } => {
-                out.extend((!rest.is_empty()).then_some(Part::Thinking(rest)));
-                return None;
-            }
-            Stage::ThinkingWithin { close } => {
+            // What was cut off before the answer had begun was thinking.
+            Stage::ThinkingWithin { close } if is_whole || !self.trims => {
                 let open = thinking::MARKS.iter().find(|(_, end)| *end == close).map_or("", |(open, _)| open);
                 rest.insert_str(0, open);
+            }
+            Stage::Thinking { .. } | Stage::ThinkingWithin { .. } => {
+                out.extend((!rest.is_empty()).then_some(Part::Thinking(rest)));
+                return None;
             }
             Stage::Call { is_bare } if may_call => {
                 let calls = if is_bare { bare_calls(&rest, self.tools, is_whole).map(|calls| (0, calls)) } else { None };
@@ -145,7 +146,9 @@ impl<'t> Content<'t> {
         }
         if let Some((open, close)) = thinking::opened_by(begun) {
             self.drop_first(self.withheld.len() - begun.len() + open.len());
-            (self.stage, self.trims) = (Stage::Thinking { close }, true);
+            let is_words = thinking::is_words(open);
+            self.stage = if is_words { Stage::ThinkingWithin { close } } else { Stage::Thinking { close } };
+            self.trims = true;
             return true;
         }
         if let Some(beginning) = beginning_of(begun) {
@@ -202,7 +205,8 @@ impl<'t> Content<'t> {
         };
         out.push(Part::Thinking(self.withheld[..end].into()));
         self.drop_first(end + close.len());
-        (self.stage, self.searched) = (Stage::Text, 0);
+        // Nothing of the answer stands before thinking that trims it.
+        (self.stage, self.searched) = (if self.trims { Stage::Start } else { Stage::Text }, 0);
         true
     }
 

@@ -109,16 +109,21 @@ impl CompletionError {
     /// The failure as the user sees it.
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let url = endpoint.shown();
-        let refused = |ServerRefusal { status, line }, may_pass| Error::Refused { status, line, may_pass };
+        let refused = |ServerRefusal { status, line }, may_pass| {
+            let line = endpoint.without_key(line);
+            Error::Refused { status, line, may_pass }
+        };
         match self {
             CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
             CompletionError::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
-            CompletionError::Dead(line) => Error::DeadModel { line },
+            CompletionError::Dead(line) => Error::DeadModel { line: endpoint.without_key(line) },
             CompletionError::UnknownModel(refusal)
             | CompletionError::Untaken { refusal, .. }
             | CompletionError::Refusal(refusal) => refused(refusal, false),
             CompletionError::Passing { refusal, .. } => refused(refusal, true),
-            CompletionError::ExtraUntaken { key, refusal } => Error::ExtraRefused { key, line: refusal.line },
+            CompletionError::ExtraUntaken { key, refusal } => {
+                Error::ExtraRefused { key, line: endpoint.without_key(refusal.line) }
+            }
             CompletionError::TooLong { prompt, window } | CompletionError::AnswerTooLong { prompt, window, .. } => {
                 Error::PromptTooLong { prompt, window }
             }
@@ -126,7 +131,7 @@ impl CompletionError {
                 let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
                 Error::CutAnswer { reason, partial }
             }
-            CompletionError::Cut { reason, partial } => Error::CutAnswer { reason, partial },
+            CompletionError::Cut { reason, partial } => Error::CutAnswer { reason: endpoint.without_key(reason), partial },
             CompletionError::Cancelled => Error::Interrupted,
             CompletionError::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
         }

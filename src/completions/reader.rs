@@ -146,10 +146,12 @@ impl<'t> Reader<'t> {
             return Err(failure);
         }
         let mut calls: Vec<ToolCall> = calls.unwrap_or_default();
-        let read = reported
-            .into_iter()
-            .map(|call| ToolCall { name: offered_name(self.tools, &call.name), arguments: read_arguments(&call.arguments) });
-        calls.extend(read);
+        calls.extend(reported.into_iter().map(|call| {
+            // The arguments of a call that was cut off may not have begun.
+            let is_missing = is_cut && call.arguments.trim().is_empty();
+            let arguments = if is_missing { Err(String::new()) } else { read_arguments(&call.arguments) };
+            ToolCall { name: offered_name(self.tools, &call.name), arguments }
+        }));
         if calls.is_empty() && !self.has_text && !is_cut {
             calls = calls_in_thinking(&self.thought, self.tools);
         }

@@ -28,6 +28,11 @@ pub(super) fn opened_by(text: &str) -> Option<(&'static str, &'static str)> {
     MARKS.iter().find(|(open, _)| text.starts_with(open)).copied()
 }
 
+/// Whether a mark is a sentence that an answer may have for its own: the mark that closes the thinking has to follow.
+pub(super) fn is_words(open: &str) -> bool {
+    open.starts_with("Here")
+}
+
 /// Whether an opening mark may begin with this text, which is shorter.
 pub(super) fn is_begun(text: &str) -> bool {
     MARKS.iter().any(|(open, _)| open.len() > text.len() && open.starts_with(text))
@@ -44,7 +49,7 @@ pub(super) fn begun(text: &str, mark: &str) -> usize {
 /// A mark on a line of its own closes whatever stands before it, since thoughts leave fences open. Within a line it does if it
 /// is no code and not quoted.
 pub(super) fn split_unopened(text: &str) -> Option<(&str, &str)> {
-    MARKS.iter().filter(|(open, _)| !open.starts_with("Here")).find_map(|(open, close)| {
+    MARKS.iter().filter(|(open, _)| !is_words(open)).find_map(|(open, close)| {
         let at = text.match_indices(close).map(|(at, _)| at).take(MOST_TRIED).find(|at| closes(text, *at, close))?;
         (!text[..at].contains(open)).then(|| (text[..at].trim(), text[at + close.len()..].trim_start()))
     })

@@ -26,7 +26,6 @@ pub(super) struct Marks {
     context: Context,
     detector: Mutex<Detector>,
     refused: Mutex<Option<Refused>>,
-    has_warned: AtomicBool,
     has_noted_truncation: AtomicBool,
     has_noted_markup: AtomicBool,
 }
@@ -45,7 +44,6 @@ impl Marks {
             context: context.for_applet(super::NAME, &[]),
             detector: Mutex::default(),
             refused: Mutex::default(),
-            has_warned: AtomicBool::new(false),
             has_noted_truncation: AtomicBool::new(false),
             has_noted_markup: AtomicBool::new(false),
         }
@@ -88,10 +86,8 @@ impl Upstream {
         let found = self.marks.detector.lock().unwrap_or_else(PoisonError::into_inner).check(lengths, read, window);
         let Some(truncation) = found else { return Ok(()) };
         let line = truncation.line(model.as_ref().map(|model| model.server).unwrap_or_default());
-        if !self.marks.has_warned.swap(true, Relaxed) {
-            warn(super::NAME, &line);
-        }
         if !self.marks.has_noted_truncation.swap(true, Relaxed) {
+            warn(super::NAME, &line);
             Entry { truncated: true, ..self.marks.note(model, usage) }.append(&self.marks.context);
         }
         self.models.forget();

@@ -169,7 +169,7 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
     let names = served.names();
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
-    Err(Error::ModelNotNamed { refusal: refusal.into(), expected })
+    Err(Error::ModelNotNamed { refusal: endpoint.without_key(refusal.into()), expected })
 }
 
 #[cfg(test)]

@@ -165,8 +165,10 @@ impl Models {
 
     /// An answer has shown it.
     pub(crate) fn learn_thinking(&self, is_unopened: bool) {
-        self.progress().thinks_unopened = Some(is_unopened);
-        self.asker.memory.set_thinks_unopened(self.asker.key(), is_unopened);
+        let before = self.progress().thinks_unopened.replace(is_unopened);
+        if before != Some(is_unopened) {
+            self.asker.memory.set_thinks_unopened(self.asker.key(), is_unopened);
+        }
     }
 
     /// Forgets what was heard of the model: the server has done otherwise, or is about to be started.

@@ -123,6 +123,8 @@ fn what_only_looks_like_a_call_stays_text() {
         "GLM writes <tool_call>Bash<arg_key>command</arg_key> and more.",
         "<tool_call>{\"name\": \"Bash\" is how it begins.",
         "[TOOL_CALLS] is what Mistral writes.",
+        "[TOOL_CALLS] stands before a list with {\"name\": \"Bash\", x} in it.",
+        "[TOOL_CALLS]Bash {and so on, which is how it looks.",
         "a < b, [TOOL], <tool",
         "",
         "  ",
@@ -166,6 +168,7 @@ fn calls_with_which_an_answer_ends() {
         ("It's done. I run \"ls\" now: ".into(), 1),
         (String::new(), 2),
     ];
+    check_calls(&format!("Here is my thought process: hm. Here is my response:\n{call}"), "", &[LS]);
     for (before, count) in table {
         check_calls(&format!("{before}{}", call.repeat(count)), &before, &vec![LS; count]);
     }
@@ -213,6 +216,9 @@ fn thinking_is_told_from_the_answer() {
         ("The mark\n<think>\nhas no end", "The mark\n<think>\nhas no end", ""),
         ("[THINK]a[/THINK]b", "b", "a"),
         ("◁think▷a◁/think▷b", "b", "a"),
+        ("Here is my thought process:\na\nHere is my response:\nb", "b", "\na\n"),
+        ("Here is my thought process: I add.", "Here is my thought process: I add.", ""),
+        ("Here is my own", "Here is my own", ""),
         ("<|channel>thought\na<channel|>b", "b", "\na"),
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", "b", "a"),
         // A server has read the first message's header.
@@ -233,6 +239,17 @@ fn thinking_is_told_from_the_answer() {
             let found = found(text, &tools);
             assert_eq!((found.0.as_str(), found.1.as_str()), (plain, thinking), "{text:?}");
         }
+    }
+}
+
+#[test]
+fn thinking_that_was_cut_off_is_no_answer() {
+    for (text, expected) in [("Here is my thought process: hm", " hm"), ("<think>hm", "hm")] {
+        let mut parts = vec![];
+        let mut content = Content::new(&[]);
+        content.push(text, &mut parts);
+        content.finish(false, true, &mut parts);
+        assert_eq!(parts, [Part::Thinking(expected.into())], "{text}");
     }
 }
 

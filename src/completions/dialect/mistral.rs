@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::between::Body;
 use super::json::{calls_of, read_json};
 use super::marks::first_opener;
 use super::unreadable;
@@ -13,15 +14,17 @@ pub(super) fn read<'t>(_: &str, after: &'t str, tools: &[Tool], is_whole: bool) 
     if let Some((value, left)) = read_json(after.trim_start(), is_whole) {
         return Some((calls_of(value, tools)?, left));
     }
-    let own = first_opener(after).map_or(after, |(at, _)| &after[..at]);
+    let (own, left) = after.split_at(first_opener(after).map_or(after.len(), |(at, _)| at));
+    let body = Body { text: own, left, is_closed: false };
     let brace = own.find('{')?;
-    let name = after[..brace].split('[').next().unwrap_or_default().trim();
+    let name = own[..brace].split('[').next().unwrap_or_default().trim();
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Some((vec![unreadable(own, tools)?], &after[own.len()..]));
+        return body.may_be_call(is_whole).then(|| Some((vec![unreadable(own, tools)?], left)))?;
     }
     let (arguments, left) = match read_json(&after[brace..], is_whole) {
         Some((Value::Object(arguments), left)) => (Ok(arguments), left),
-        _ => (Err(own[brace..].into()), &after[own.len()..]),
+        _ if body.may_be_call(is_whole) => (Err(own[brace..].into()), left),
+        _ => return None,
     };
     Some((vec![ToolCall { name: offered_name(tools, name), arguments }], left))
 }

@@ -5,8 +5,7 @@
 /// The state of Markdown at the end of what has come.
 #[derive(Clone, Debug)]
 pub(in crate::completions) struct Prose {
-    /// The sign and the length of the run that opened the fence.
-    fence: Option<(char, usize)>,
+    fence: Option<Fence>,
     /// The run that opened the fence stands on this line.
     opens_fence: bool,
     /// The fence ends with this line if nothing more comes on it.
@@ -17,8 +16,13 @@ pub(in crate::completions) struct Prose {
     span: Option<usize>,
     /// Only white space and the marks of lists and quotations have come on this line.
     at_start: bool,
+    has_list_mark: bool,
+    /// How far the marks and the white space at the beginning of this line go.
+    column: usize,
     indent: usize,
     is_quoted_line: bool,
+    /// The line before was quoted, and its paragraph goes on without the mark (CommonMark, 5.1).
+    is_after_quoted: bool,
     /// A quotation mark is open on this line.
     in_quotes: bool,
     is_after_blank: bool,
@@ -27,6 +31,15 @@ pub(in crate::completions) struct Prose {
     is_after_indented: bool,
     has_begun: bool,
     last: char,
+}
+
+/// What opened a fence. Only a line of the same kind closes it.
+#[derive(Clone, Copy, Debug)]
+struct Fence {
+    sign: char,
+    length: usize,
+    column: usize,
+    is_quoted: bool,
 }
 
 /// Deeper lines are code (CommonMark, 4.4).
@@ -43,8 +56,11 @@ impl Default for Prose {
             run: ('`', 0),
             span: None,
             at_start: true,
+            has_list_mark: false,
+            column: 0,
             indent: 0,
             is_quoted_line: false,
+            is_after_quoted: false,
             in_quotes: false,
             is_after_blank: false,
             is_blank: true,
@@ -64,7 +80,7 @@ impl Prose {
     pub(in crate::completions) fn is_plain(&self) -> bool {
         let mut here = self.clone();
         here.end_run();
-        !(self.is_shown() || here.in_quotes || matches!(here.last, '\'' | '‘'))
+        !(self.is_shown() || here.is_after_quoted || here.in_quotes || matches!(here.last, '\'' | '‘'))
     }
 
     /// Whether what comes next is code, or in lines that are quoted: nobody begins these by mistake.
@@ -96,16 +112,14 @@ impl Prose {
             }
             self.end_run();
         }
-        self.last = c;
+        let before = std::mem::replace(&mut self.last, c);
         if c == '\n' {
             return self.end_line();
         }
-        if self.at_start && c == ' ' {
-            self.indent += usize::from(self.is_blank);
-            return;
-        }
-        if self.at_start && c == '\t' {
-            self.indent += if self.is_blank { CODE_INDENT } else { 0 };
+        if self.at_start && matches!(c, ' ' | '\t') {
+            let width = if c == '\t' { CODE_INDENT } else { 1 };
+            self.indent += if self.is_blank { width } else { 0 };
+            self.column += width;
             return;
         }
         if c == '`' || c == '~' && self.at_start {
@@ -113,15 +127,18 @@ impl Prose {
             self.is_blank = false;
             return;
         }
-        self.is_quoted_line |= self.is_blank && c == '>';
+        // `->` is an arrow.
+        self.is_quoted_line |= c == '>' && self.at_start && (self.is_blank || before.is_whitespace());
         self.at_start &= matches!(c, '>' | '-' | '*' | '+' | '.' | ')' | '0'..='9');
+        self.has_list_mark |= c != '>';
+        self.column += 1;
         self.is_blank &= c.is_whitespace();
         self.closes_fence &= c.is_whitespace();
         if self.fence.is_none() && self.span.is_none() {
             match c {
                 '"' => self.in_quotes = !self.in_quotes,
-                '“' | '„' | '«' => self.in_quotes = true,
-                '”' | '»' => self.in_quotes = false,
+                '“' | '„' | '«' | '「' | '『' => self.in_quotes = true,
+                '”' | '»' | '」' | '』' => self.in_quotes = false,
                 _ => {}
             }
         }
@@ -134,13 +151,18 @@ impl Prose {
         }
         self.last = sign;
         match self.fence {
-            Some(_) if self.opens_fence && sign == '`' => {
-                // A fence's first line has no other run: this was a code span.
+            Some(Fence { sign: '`', .. }) if self.opens_fence => {
+                // The first line of such a fence has no other run: this was a code span.
                 (self.fence, self.opens_fence) = (None, false);
             }
-            Some((opener, shortest)) => self.closes_fence = self.at_start && sign == opener && length >= shortest,
+            Some(fence) => {
+                let is_like_it = sign == fence.sign && length >= fence.length && self.is_quoted_line == fence.is_quoted;
+                let is_alone = self.at_start && !self.has_list_mark && self.column < fence.column + CODE_INDENT;
+                self.closes_fence = is_like_it && is_alone;
+            }
             None if self.at_start && length >= SHORTEST_FENCE => {
-                (self.fence, self.opens_fence) = (Some((sign, length)), true);
+                let fence = Fence { sign, length, column: self.column, is_quoted: self.is_quoted_line };
+                (self.fence, self.opens_fence) = (Some(fence), true);
             }
             None if sign == '`' => {
                 self.span = match self.span {
@@ -155,12 +177,10 @@ impl Prose {
     }
 
     fn end_line(&mut self) {
-        if self.closes_fence {
-            self.fence = None;
-        }
         *self = Prose {
-            fence: self.fence,
+            fence: self.fence.filter(|_| !self.closes_fence),
             is_after_indented: self.is_indented_code(),
+            is_after_quoted: self.fence.is_none() && !self.is_blank && (self.is_quoted_line || self.is_after_quoted),
             is_after_blank: self.is_blank,
             has_begun: self.has_begun || !self.is_blank,
             ..Prose::default()
@@ -209,6 +229,14 @@ mod tests {
             "it's ",
             "1. one\n2. ",
             "a ~~~ b ",
+            "-> ",
+            "> quoted\n\nnot\n",
+            "> quoted\n```\n> code\n```\n",
+            "```\r\ncode\r\n```\r\n",
+            "- ```\n  code\n  ```\n",
+            "1.  ```\n    code\n    ```\n",
+            "- a\n\n    ```\n    code\n    ```\n\n",
+            "> ```\n> code\n> ```\n\n",
         ];
         for text in plain {
             assert!(is_plain_after(text), "{text:?}");
@@ -238,6 +266,16 @@ mod tests {
             "text\n\n    ",
             "text\n\n\t",
             "text\n\n    a\n    ",
+            "- > ",
+            "> quoted\nand on ",
+            "say 「",
+            "~~~ a`b\n",
+            // What is no end of the fence.
+            "```\n    ```\n",
+            "```\n- ```\n",
+            "```\n> ```\n",
+            "> ```\n> code\n\n```\n",
+            "```\r\n```x\r\n",
         ];
         for text in shown {
             assert!(!is_plain_after(text), "{text:?}");

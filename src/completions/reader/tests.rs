@@ -144,6 +144,14 @@ fn what_the_server_reports_counts_and_not_the_text() {
 }
 
 #[test]
+fn a_call_whose_arguments_were_cut_off_has_none() {
+    let call = event(json!({"delta": {"tool_calls": [{"index": 0, "id": "x", "function": {"name": "Bash"}}]}}));
+    let arguments = |reason: &str| read(&(call.clone() + &finish(reason)), None).ended.unwrap().calls[0].arguments.clone();
+    assert_eq!(arguments("tool_calls"), Ok(serde_json::Map::new()));
+    assert_eq!(arguments("length"), Err(String::new()));
+}
+
+#[test]
 fn a_call_in_thinking_counts_if_nothing_follows() {
     let call = "I run it.\n<tool_call>{\"name\":\"Bash\",\"arguments\":{\"command\":\"a\"}}</tool_call>";
     let calls = |stream: String| read(&stream, None).ended.unwrap().calls.len();
