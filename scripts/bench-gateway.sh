@@ -72,7 +72,10 @@ options() {
 }
 
 claude_failover() {
-    mkdir -p "$place/bin" "$place/ours/.config/claude-failover"
+    local state=$place/ours/.local/state/claude-failover
+    mkdir -p "$place/bin" "$place/ours/.config/claude-failover" "$state"
+    # As after an earlier answer: the first one of a model is passed on when it is whole.
+    printf '{"servers":[{"url":"%s","thinks_unopened":{"stub":false}}]}' "$(stub_url)" >"$state/servers.json"
     ln -s "$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")" "$place/bin/llm-failover"
     free_port
     printf 'LOCAL_LLM_URL=%s\nLLM_PORT=%s\nLLM_SUPERVISOR=none\nLOCAL_LLM_MODEL=stub\nLOCAL_LLM_CONTEXT=65536\nLLM_GATEWAY_TOKEN=%s\n' \
