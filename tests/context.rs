@@ -14,7 +14,7 @@ mod with_deps {
 }
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -55,11 +55,12 @@ impl Played {
         let stub = Stub::new(move |request, stream| {
             let place = request.line.rsplit_once(' ').map_or("", |(place, _)| place);
             if is_chat(request) {
-                let begun = Instant::now();
-                while noted.as_ref().is_some_and(|path| !path.exists()) && begun.elapsed() < Duration::from_secs(10) {
-                    thread::sleep(Duration::from_millis(5));
-                }
+                wait_for(noted.as_deref());
                 let _ = stream.write_all(sse(&answer(counted.load(Ordering::SeqCst))).as_bytes());
+                return;
+            }
+            if place == "GET /health" {
+                let _ = stream.write_all(json_answer(200, r#"{"status":"ok"}"#).as_bytes());
                 return;
             }
             match pages.iter().find(|(known, _)| *known == place).map(|(_, page)| page) {
@@ -92,6 +93,14 @@ impl Played {
     }
 }
 
+/// Until there is this file, or for ten seconds if there is never one.
+fn wait_for(path: Option<&Path>) {
+    let begun = Instant::now();
+    while path.is_some_and(|path| !path.exists()) && begun.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn is_chat(request: &Request) -> bool {
     request.line.starts_with(CHAT)
 }
@@ -121,6 +130,11 @@ fn known(sandbox: &Sandbox) -> (u64, String) {
     let usage = result["modelUsage"].as_object().unwrap();
     let (name, model) = usage.iter().next().unwrap();
     (model["contextWindow"].as_u64().unwrap(), name.clone())
+}
+
+/// Whether `holds` for one of several tries. A call waits for a server for no longer than a moment, and this machine may be busy.
+fn once(holds: impl Fn() -> bool) -> bool {
+    (0..20).any(|_| holds())
 }
 
 /// A home whose calls go to this server.

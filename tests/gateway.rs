@@ -11,6 +11,7 @@ mod http;
 mod network;
 mod refusals;
 mod requests;
+mod server_tools;
 mod truncated;
 
 /// What `scripts/test.sh --quick` leaves out.
@@ -18,6 +19,7 @@ mod truncated;
 mod with_deps {
     mod clients;
     mod engines;
+    mod web_search;
 }
 
 use std::io::{BufRead, BufReader, Read};

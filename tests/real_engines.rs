@@ -211,6 +211,7 @@ fn long_answer(life: &mut Life) -> (Child, i32) {
     life.cmd("llm-failover").args(&["-q", "local"]).limit(LIMIT).run().expect(0, "", "");
     let server = *servers(life).last().expect("a server");
     settle(server);
+    life.answers_plainly(&format!("http://127.0.0.1:{}/v1/chat/completions", life.port), "");
     let script = "exec claude -p 'Tell a very long story.' --output-format stream-json --verbose --include-partial-messages >out";
     let call = life.begin("/bin/sh", &["-c", script]);
     until(LIMIT, "the answer begins", || {

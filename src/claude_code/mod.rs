@@ -1,5 +1,6 @@
 //! All that is known of the real Claude Code, and every version number.
 
+pub(crate) mod answer_model;
 pub(crate) mod call_check;
 pub(crate) mod command_line;
 pub(crate) mod json_schema;

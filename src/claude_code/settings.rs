@@ -92,8 +92,19 @@ const MODELS: [&str; 7] = [
     "CLAUDE_CODE_SUBAGENT_MODEL",
 ];
 
+/// What Anthropic's servers run for Claude Code. Only a denied tool is neither offered nor found by `ToolSearch` (1.0.128 to 2.1.330).
+/// 2.1.330 has more of them (`RemoteTrigger`, `Projects` …), but none without a sign-in at claude.ai, and warns of a denied tool that
+/// it does not know.
+const DENIED: [&str; 1] = ["WebSearch"];
+
 /// Variables that suit any local model.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 12] = [
+    // Its adviser is a model that Anthropic runs.
+    ("CLAUDE_CODE_DISABLE_ADVISOR_TOOL", "1"),
+    ("CLAUDE_CODE_DISABLE_ARTIFACT", "1"),
+    // In a terminal 2.1.110 to 2.1.330 look for Anthropic's plugins at downloads.claude.ai and github.com, though traffic is off.
+    ("CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL", "1"),
+    ("ENABLE_CLAUDEAI_MCP_SERVERS", "false"),
     // The header differs from prompt to prompt and stands first, so that the server could reuse nothing of its prompt cache.
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
@@ -206,9 +217,15 @@ pub(crate) fn merged(command_line: &CommandLine, local: &LocalGateway, guards_ke
     // Only another helper takes precedence over such a key. With `--bare` no key is sent, and the helper does not get the variable.
     let helper = if guards_key && !command_line.has("--bare") { "printenv ANTHROPIC_AUTH_TOKEN" } else { "" };
     settings.insert("apiKeyHelper".into(), helper.into());
+    // Claude Code asks Anthropic about each host before it fetches a page from there, and fetches nothing if it gets no answer
+    // (anthropics/claude-code#6388).
+    settings.insert("skipWebFetchPreflight".into(), true.into());
     // In auto mode (2.1.330) a model judges which commands are safe. That is no task for a small model.
     if let Value::Object(permissions) = settings.entry("permissions").or_insert_with(|| json!({})) {
         permissions.insert("disableAutoMode".into(), "disable".into());
+        if let Value::Array(denied) = permissions.entry("deny").or_insert_with(|| json!([])) {
+            denied.extend(DENIED.map(Value::from));
+        }
     }
     Ok(Value::from(settings).to_string())
 }

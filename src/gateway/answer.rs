@@ -175,6 +175,11 @@ pub(crate) async fn answer_keeping_server(
     request: &MessagesRequest,
     out: &mut impl Recipient,
 ) -> Result<(), ApiError> {
+    if let Some(call) = &request.failed_call {
+        call.answer(out);
+        out.flush().await;
+        return Ok(());
+    }
     if !is_auto(context) {
         return answer(upstream, request, out).await;
     }
@@ -207,7 +212,7 @@ pub(crate) struct EventStream {
 impl EventStream {
     pub(crate) fn new(
         request: &MessagesRequest,
-        model: Value,
+        model: String,
         sender: mpsc::Sender<Bytes>,
         failed: oneshot::Sender<ApiError>,
     ) -> EventStream {

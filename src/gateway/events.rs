@@ -8,7 +8,7 @@ use crate::gateway::message::{End, Piece, Sink, empty_block, message, tool_use, 
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
 pub(crate) struct Events {
-    model: Value,
+    model: String,
     input_tokens: u64,
     out: Vec<u8>,
     has_begun: bool,
@@ -24,7 +24,7 @@ enum OpenBlock {
 
 impl Events {
     /// The events of an answer of `model` to a prompt of about `input_tokens`.
-    pub(crate) fn new(model: Value, input_tokens: u64) -> Events {
+    pub(crate) fn new(model: String, input_tokens: u64) -> Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
@@ -105,6 +105,16 @@ impl Sink for Events {
                 self.close();
                 self.start_block(tool_use(&name, json!({})));
                 self.delta(self.next, json!({"type": "input_json_delta", "partial_json": arguments}));
+                self.stop_block();
+            }
+            Piece::Block(mut block) => {
+                self.close();
+                // What a call is given comes in deltas.
+                let input = block.get_mut("input").map(|input| std::mem::replace(input, json!({})));
+                self.start_block(block);
+                if let Some(input) = input {
+                    self.delta(self.next, json!({"type": "input_json_delta", "partial_json": input.to_string()}));
+                }
                 self.stop_block();
             }
         }

@@ -15,6 +15,8 @@ pub(crate) enum Piece {
         /// The text of a JSON object.
         arguments: String,
     },
+    /// A whole block of any other kind.
+    Block(Value),
 }
 
 /// How an answer ended.
@@ -45,7 +47,7 @@ pub(super) fn tool_use(name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input})
 }
 
-pub(super) fn message(model: &Value, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
+pub(super) fn message(model: &str, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
     json!({
         "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),
@@ -68,9 +70,9 @@ pub(crate) struct Whole {
 
 impl Whole {
     /// The message, if the answer has ended.
-    pub(crate) fn message(self, model: Value) -> Option<Value> {
+    pub(crate) fn message(self, model: &str) -> Option<Value> {
         let end = self.end?;
-        Some(message(&model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+        Some(message(model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
     }
 
     pub(crate) fn has_pieces(&self) -> bool {
@@ -97,6 +99,7 @@ impl Sink for Whole {
                 let input: Value = serde_json::from_str(&arguments).unwrap_or_else(|_| json!({}));
                 self.content.push(tool_use(&name, input));
             }
+            Piece::Block(block) => self.content.push(block),
         }
     }
 

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::completions::tool::Tool;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
+use crate::gateway::offered_tools::OfferedTools;
+use crate::gateway::server_tools::{FailedCall, note};
 use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
@@ -16,6 +18,8 @@ pub(crate) struct MessagesRequest {
     /// The conversation without the system prompt, as messages of chat completions.
     pub messages: Vec<Value>,
     pub tools: Vec<Tool>,
+    /// What is asked for and only Anthropic can do. The answer tells of that, and nothing else.
+    pub failed_call: Option<FailedCall>,
     /// `tool_choice` of chat completions, unless it is `auto`.
     pub choice: Option<Value>,
     pub in_parallel: bool,
@@ -59,6 +63,11 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
+    let offered = OfferedTools::read(&request, &referred_to(list))?;
+    let failed_call = failed_call(&offered, &request["tool_choice"], list)?;
+    if failed_call.is_none() && !offered.server_tools.is_empty() {
+        system.push(note(&offered.server_tools));
+    }
     let (choice, in_parallel) = choice(&request["tool_choice"]);
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -66,7 +75,8 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
         messages,
-        tools: tools(&request["tools"], &referred_to(list)),
+        tools: offered.tools,
+        failed_call,
         choice,
         in_parallel,
         max_tokens: request["max_tokens"].as_u64().map_or(MAX_TOKENS, |most| u32::try_from(most).unwrap_or(u32::MAX)).max(1),
@@ -81,20 +91,14 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
 /// Claude Code's own accounting, which differs from request to request and so would spoil the server's prompt cache.
 const BILLING: &str = "x-anthropic-billing-header:";
 
-/// The tools that the caller runs itself: those that Anthropic would run have no schema. A deferred one is for the model only
-/// once a search for tools has named it.
-fn tools(list: &Value, referred_to: &[&str]) -> Vec<Tool> {
-    let tools = list.as_array().map(Vec::as_slice).unwrap_or_default().iter();
-    let read = |tool: &Value| {
-        let name = tool["name"].as_str().filter(|name| !name.is_empty())?;
-        let is_there = tool["defer_loading"] != true || referred_to.contains(&name);
-        is_there.then_some(Tool {
-            name: name.into(),
-            description: tool["description"].as_str().unwrap_or_default().into(),
-            schema: tool.get("input_schema").filter(|schema| schema.is_object())?.clone(),
-        })
-    };
-    tools.filter_map(read).collect()
+/// The call that a request is for and that fails here: the request forces it, or is a single question that offers nothing else.
+fn failed_call(offered: &OfferedTools, choice: &Value, messages: &[Value]) -> Result<Option<FailedCall>, ApiError> {
+    let is_forced = |name: &Value| choice["type"] == "tool" && choice["name"] == *name;
+    let forced = offered.server_tools.iter().find(|tool| is_forced(&tool.name.as_str().into()));
+    let is_single = offered.tools.is_empty() && messages.len() == 1 && choice["type"] != "none";
+    let Some(tool) = forced.or_else(|| offered.server_tools.first().filter(|_| is_single)) else { return Ok(None) };
+    let prompt = messages.last().map(|message| texts(&message["content"]).join("\n")).unwrap_or_default();
+    tool.failed_call(&prompt).map(Some)
 }
 
 /// The tools that results of a tool search name.

@@ -8,6 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::claude_code::answer_model::answer_model;
 use crate::context::Context;
 use crate::gateway::access::{check_host, check_token};
 use crate::gateway::answer::{self, EventStream};
@@ -73,15 +74,16 @@ impl Gateway {
             let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
             answer::unload_when_idle(&self.context).await;
             outcome?;
-            let message =
-                whole.message(self.reported_model(&request)).ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
+            let message = whole
+                .message(&self.reported_model(&request).await)
+                .ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
             return Ok(json_response(StatusCode::OK, &message));
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
         tokio::spawn(async move {
             let gone = sender.clone();
-            let mut streamed = EventStream::new(&request, self.reported_model(&request), sender, failed);
+            let mut streamed = EventStream::new(&request, self.reported_model(&request).await, sender, failed);
             // Closing the connection to the server cancels the answer there.
             tokio::select! {
                 () = gone.closed() => {}
@@ -96,10 +98,12 @@ impl Gateway {
         Ok(stream_response(receiver))
     }
 
-    /// The model that an answer says it is of. Claude Code keeps that name and, when the session is resumed, asks for it: with
-    /// the session back at Claude it must not be the local model's. Without one 2.1.330 asks for what the user has set.
-    fn reported_model(&self, request: &MessagesRequest) -> Value {
-        if self.for_claude_code { Value::Null } else { request.model.clone().into() }
+    /// The model that an answer says it is of.
+    async fn reported_model(&self, request: &MessagesRequest) -> String {
+        match self.for_claude_code {
+            true => answer_model(&self.upstream.model_name().await),
+            false => request.model.clone(),
+        }
     }
 
     async fn model(&self) -> Value {

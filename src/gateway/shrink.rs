@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::completions::tool::Tool;
 use crate::gateway::request::MessagesRequest;
+use crate::gateway::server_tools::NOTE;
 use crate::local_model::context::tokens;
 
 /// A system prompt that is longer than this, in tokens, is shortened.
@@ -120,8 +121,8 @@ fn shortened(description: &str) -> &str {
 }
 
 fn short_system(system: &[String], appended: &str) -> String {
-    const FACTS: [&str; 5] =
-        ["Working directory:", "Primary working directory:", "Is directory a git repo:", "Platform:", "Today's date:"];
+    const FACTS: [&str; 6] =
+        ["Working directory:", "Primary working directory:", "Is directory a git repo:", "Platform:", "Today's date:", NOTE];
     let lines = system.iter().flat_map(|text| text.lines()).map(|line| line.trim().trim_start_matches("- "));
     let facts: Vec<&str> = lines.filter(|line| FACTS.iter().any(|fact| line.starts_with(fact))).collect();
     let mut text = String::from(

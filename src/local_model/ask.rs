@@ -160,11 +160,13 @@ impl Listener for FirstWord<'_> {
 /// # Errors
 /// If the server serves none, or several.
 pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings, refusal: &str) -> Result<String> {
+    // What is remembered of it was of no use.
+    settings.memory.forget_models();
     let served = window::served(endpoint).unwrap_or_default();
-    let names = served.names();
-    if let (None, [only]) = (&settings.model, names.as_slice()) {
-        return Ok((*only).into());
+    if let (None, Choice::Model(id)) = (&settings.model, served.choose(false)) {
+        return Ok(id);
     }
+    let names = served.names();
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
     Err(Error::ModelNotNamed { refusal: endpoint.without_key(refusal.into()), expected })

@@ -1,18 +1,22 @@
 //! What is kept of a server between calls.
 
 use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::{Value, json};
 
-use super::{MEMORY, Played, home, known, list, long, says};
+use super::{MEMORY, Played, answer, home, is_chat, known, list, long, once, wait_for};
 use crate::support::Sandbox;
+use crate::support::stub::{Stub, json as json_answer, sse};
 
 fn llama(n_ctx: u32) -> Played {
     Played::new(vec![list(json!([{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx": n_ctx}}]))])
 }
 
 fn memory(sandbox: &Sandbox) -> Value {
-    serde_json::from_slice(&fs::read(sandbox.path(MEMORY)).unwrap()).unwrap()
+    serde_json::from_slice(&fs::read(sandbox.path(MEMORY)).unwrap_or_default()).unwrap_or_default()
 }
 
 #[test]
@@ -64,51 +68,91 @@ fn servers_do_not_disturb_each_other() {
 #[test]
 fn what_would_not_fit_is_asked_again() {
     let server = llama(65_536);
-    let sandbox = home(&server.url(), None);
-    sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
-    let text = memory(&sandbox).to_string().replace("65536", "1500");
-    sandbox.write(MEMORY, text);
-    sandbox.cmd("claude").arg("-p").stdin(long(6000)).run().expect(0, "ok\n", "");
-    assert_eq!(server.places().iter().filter(|place| *place == "GET /v1/models").count(), 2);
-    assert_eq!(memory(&sandbox)["servers"][0]["models"][""]["window"], 65_536);
+    let is_asked_again = || {
+        let sandbox = home(&server.url(), None);
+        sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
+        let text = memory(&sandbox).to_string().replace("65536", "1500");
+        sandbox.write(MEMORY, text);
+        let output = sandbox.cmd("claude").arg("-p").stdin(long(6000)).run();
+        output.err().is_empty() && memory(&sandbox)["servers"][0]["models"][""]["window"] == 65_536
+    };
+    assert!(once(is_asked_again));
 }
 
 const ASSUMED: &str = "claude: warning: Ollama does not say how long the context of `m:1b` is: 4096 tokens, its default, count; set \
                        OLLAMA_CONTEXT_LENGTH where Ollama runs, or LOCAL_LLM_CONTEXT here\n";
 
-fn ollama(loads: bool) -> Played {
-    let running = json!([{"name": "m:1b", "model": "m:1b", "context_length": 32768}]);
-    let mut pages = vec![
-        list(json!([{"id": "m:1b", "owned_by": "library"}])),
-        says("GET /api/ps", json!({"models": if loads { running } else { json!([]) }})),
-        says("POST /api/show", json!({"parameters": "", "model_info": {"m.context_length": 131_072}})),
-    ];
-    if loads {
-        pages.push(says("POST /api/generate", json!({"model": "m:1b", "response": "", "done": true, "done_reason": "load"})));
-    }
-    Played::new(pages)
+/// An Ollama that has not loaded its model yet. If it `loads`, it does so when it is asked to.
+fn ollama(loads: bool, noted: Option<PathBuf>) -> Stub {
+    let is_loaded = AtomicBool::new(false);
+    Stub::new(move |request, stream| {
+        let page = match request.line.rsplit_once(' ').map_or("", |(place, _)| place) {
+            "GET /v1/models" => json!({"data": [{"id": "m:1b", "owned_by": "library"}]}),
+            "GET /api/ps" if is_loaded.load(SeqCst) => json!({"models": [{"name": "m:1b", "context_length": 32768}]}),
+            "GET /api/ps" => json!({"models": []}),
+            "POST /api/show" => json!({"parameters": "", "model_info": {"m.context_length": 131_072}}),
+            "POST /api/generate" if loads => {
+                assert_eq!(request.json(), json!({"model": "m:1b"}), "there is nothing to answer");
+                is_loaded.store(true, SeqCst);
+                json!({"model": "m:1b", "response": "", "done": true, "done_reason": "load"})
+            }
+            _ => json!({}),
+        };
+        let reply = match is_chat(request) {
+            true => {
+                wait_for(noted.as_deref());
+                sse(&answer(5))
+            }
+            false => json_answer(200, &page.to_string()),
+        };
+        let _ = stream.write_all(reply.as_bytes());
+    })
 }
 
 #[test]
 fn what_ollama_does_not_tell_is_said_once() {
-    let server = ollama(false);
-    let sandbox = home(&server.url(), None);
+    let mut sandbox = home("", None);
+    let server = ollama(false, Some(sandbox.path(MEMORY)));
+    sandbox.set("LOCAL_LLM_URL", server.url());
+    known(&sandbox);
+    assert_eq!(known(&sandbox), (4096, "m:1b".into()));
     let ask = || sandbox.cmd("claude").arg("-p").stdin(long(6000)).run();
     ask().expect(0, "ok\n", ASSUMED);
     ask().expect(0, "ok\n", "");
-    assert_eq!(server.chats().len(), 2);
 }
 
 /// Ollama tells the context of a model that it has loaded, which an answer waits for anyhow.
 #[test]
 fn a_model_is_loaded_to_hear_its_context() {
-    let server = ollama(true);
-    let sandbox = home(&server.url(), None);
+    let is_heard = || {
+        let server = ollama(true, None);
+        let sandbox = home(&server.url(), None);
+        let output = sandbox.cmd("claude").arg("-p").stdin(long(6000)).run();
+        assert_eq!((output.code(), output.out()), (0, "ok\n".into()));
+        let known = &memory(&sandbox)["servers"][0]["models"][""];
+        output.err().is_empty() && known["window"] == 32_768 && known["is_assumed"] == false
+    };
+    assert!(once(is_heard));
+}
+
+/// The server was started anew, with another model.
+#[test]
+fn a_name_that_is_no_longer_right_is_forgotten() {
+    let stub = Stub::new(|request, stream| {
+        let reply = match is_chat(request) {
+            false => json_answer(200, r#"{"data":[{"id":"new","owned_by":"vllm","max_model_len":8192}]}"#),
+            true if request.json()["model"] == "new" => sse(&answer(5)),
+            true => json_answer(404, r#"{"object":"error","message":"The model `m` does not exist."}"#),
+        };
+        let _ = stream.write_all(reply.as_bytes());
+    });
+    let sandbox = home(&stub.url(), None);
     sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
-    // As it was heard before the model was loaded.
-    let text = memory(&sandbox).to_string().replace("32768", "4096").replace(r#""is_assumed":false"#, r#""is_assumed":true"#);
+    let text = memory(&sandbox).to_string().replace("\"new\"", "\"m\"");
     sandbox.write(MEMORY, text);
-    sandbox.cmd("claude").arg("-p").stdin(long(6000)).run().expect(0, "ok\n", "");
-    let known = &memory(&sandbox)["servers"][0]["models"][""];
-    assert_eq!((&known["window"], &known["is_assumed"]), (&json!(32768), &json!(false)));
+    for _ in 0..2 {
+        sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
+    }
+    let models: Vec<Value> = stub.chats().iter().map(|request| request.json()["model"].clone()).collect();
+    assert_eq!(models, ["new", "m", "new", "new"]);
 }

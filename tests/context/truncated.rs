@@ -4,11 +4,13 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Played, home, list, long};
+use super::{MEMORY, Played, home, known, list, long, says};
 use crate::support::Sandbox;
 
+const LEDGER: &str = ".local/state/claude-failover/ledger.jsonl";
+
 fn ledger(sandbox: &Sandbox) -> Vec<Value> {
-    let lines = fs::read_to_string(sandbox.path(".local/state/claude-failover/ledger.jsonl")).unwrap();
+    let lines = fs::read_to_string(sandbox.path(LEDGER)).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -26,17 +28,17 @@ fn the_answer_stands_with_a_warning() {
     let lm_studio = "raise the model's context length in LM Studio's settings";
     let table = [(json!(null), 4096, any), (json!("library"), 2050, ollama), (json!("organization_owner"), 8192, lm_studio)];
     for (owner, read, mend) in table {
-        let server = Played::new(vec![list(json!([{"id": "m:1b", "owned_by": owner}]))]);
+        let running = json!({"models": [{"name": "m:1b", "context_length": 32768}]});
+        let pages = vec![list(json!([{"id": "m:1b", "owned_by": owner}])), says("GET /api/ps", running)];
+        let mut sandbox = home("", Some("m:1b"));
+        let server = Played::noting(pages, Some(sandbox.path(MEMORY)));
+        sandbox.set("LOCAL_LLM_URL", server.url());
+        // From here on it is known which server that is.
+        known(&sandbox);
+        fs::remove_file(sandbox.path(LEDGER)).unwrap();
         server.reads(read);
-        let sandbox = home(&server.url(), Some("m:1b"));
         let ask = |prompt: String| sandbox.cmd("claude").arg("-p").stdin(prompt).run();
-        if owner == "library" {
-            // It is known to be too long, so only a part of the conversation would be sent: the setting says otherwise.
-            let output = sandbox.cmd("claude").arg("-p").env("LOCAL_LLM_CONTEXT", "100000").stdin(long(11_000)).run();
-            output.expect(0, "ok\n", &warning(read, any));
-        } else {
-            ask(long(11_000)).expect(0, "ok\n", &warning(read, mend));
-        }
+        ask(long(11_000)).expect(0, "ok\n", &warning(read, mend));
         let last = ledger(&sandbox).pop().unwrap();
         assert_eq!((&last["truncated"], &last["input_tokens"], &last["exit"]), (&json!(true), &json!(read), &json!(0)));
         // The same count is right for a shorter one, and for one that was read whole.

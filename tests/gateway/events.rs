@@ -1,4 +1,5 @@
-//! What the Messages API promises of its streams, as a state machine that every stream of every test goes through.
+//! What the Messages API promises of its streams, as a state machine that every stream of every test goes through. One file, since
+//! the machine is one idea.
 
 use std::collections::HashSet;
 
@@ -105,7 +106,10 @@ impl Machine {
                 check_call(&value, &mut self.ids)?;
                 value["input"] == json!({})
             }
-            _ => false,
+            Some("server_tool_use") => value["input"] == json!({}),
+            // It comes whole.
+            Some(kind) => kind.ends_with("_tool_result"),
+            None => false,
         };
         self.block = Some(Block { value, json: String::new(), deltas: 0, is_signed: false });
         expect(is_empty, "a block of a known kind begins with nothing in it")
@@ -127,7 +131,7 @@ impl Machine {
                 block.is_signed = true;
                 "signature"
             }
-            ("tool_use", "input_json_delta") => {
+            ("tool_use" | "server_tool_use", "input_json_delta") => {
                 block.json += delta["partial_json"].as_str().ok_or("partial_json is text")?;
                 return expect(delta.as_object().unwrap().len() == 2, "a delta is nothing else");
             }
@@ -142,8 +146,9 @@ impl Machine {
     fn stop_block(&mut self, data: &Value) -> Result<(), String> {
         let mut block = self.block.take().ok_or("only an open block is closed")?;
         expect(data["index"] == self.content().len(), "the open block is closed")?;
-        expect(block.deltas > 0, "a block has something in it")?;
-        if block.value["type"] == "tool_use" {
+        let kind = block.value["type"].as_str().unwrap_or_default();
+        expect((block.deltas > 0) != kind.ends_with("_tool_result"), "a block has something in it")?;
+        if ["tool_use", "server_tool_use"].contains(&kind) {
             block.value["input"] = serde_json::from_str(&block.json).map_err(|error| error.to_string())?;
             expect(block.value["input"].is_object(), "a call's input is an object")?;
         }
@@ -238,7 +243,7 @@ fn expect(holds: bool, what: &str) -> Result<(), String> {
 pub fn without_ids(mut message: Value) -> Value {
     message.as_object_mut().unwrap().remove("id");
     for block in message["content"].as_array_mut().unwrap() {
-        block.as_object_mut().unwrap().remove("id");
+        block.as_object_mut().unwrap().retain(|key, _| !["id", "tool_use_id"].contains(&key.as_str()));
     }
     message
 }

@@ -328,9 +328,8 @@ fn tools_and_how_they_are_chosen() {
         let request = with(question("hi"), json!({"tools": tools(), "tool_choice": choice}));
         assert_eq!(sent(&server, &gateway, &request), expected, "{choice}");
     }
-    // Those that Anthropic runs, or that are to be searched for, are not the local model's.
+    // Those that are to be searched for are not the model's.
     let more = json!([
-        {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
         {"name": "Later", "description": "", "input_schema": {"type": "object"}, "defer_loading": true},
         {"name": "Custom", "type": "custom", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}},
         {"name": "", "input_schema": {"type": "object"}},
