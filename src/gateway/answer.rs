@@ -64,7 +64,8 @@ impl Recipient for Whole {
 /// # Errors
 /// As the Messages API words them.
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
-    let mut question = upstream.question(request).await?;
+    // Ollama may have to load the model first.
+    let mut question = with_pings(out, upstream.question(request)).await?;
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
