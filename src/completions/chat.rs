@@ -204,15 +204,15 @@ impl<'a> Collector<'a> {
         }
         let ended = outcome.map_err(|failure| failure.with_partial(&self.text))?;
         let is_cut_by_limit = ended.is_cut_by_limit();
-        if !ended.has_text {
-            return Err(CompletionError::Empty { is_cut_by_limit });
-        }
         let Ended { usage, unknown_markup, thinks_unopened, .. } = ended;
-        let text = match split_unopened(&self.text) {
+        let text = match split_unopened(&self.text, Some(false)) {
             // Pieces of the thinking are out: this model did not think so before.
             Some((_, answer)) if self.is_passed_on => answer.to_string(),
             _ => self.text,
         };
+        if text.trim().is_empty() {
+            return Err(CompletionError::Empty { is_cut_by_limit });
+        }
         Ok(Answer { text, is_cut_by_limit, usage: usage.unwrap_or_default(), unknown_markup, thinks_unopened })
     }
 }

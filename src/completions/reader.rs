@@ -34,6 +34,7 @@ pub(crate) struct Reader<'t> {
     pieces: u64,
     length: usize,
     is_done: bool,
+    /// Whether the text is not blank.
     has_text: bool,
     error: Option<Fault>,
 }
@@ -57,8 +58,6 @@ pub(crate) struct Ended {
     pub usage: Option<Usage>,
     /// Pieces that were not empty: about as many as tokens.
     pub pieces: u64,
-    /// Whether the text is not blank.
-    pub has_text: bool,
     /// A control token of a family that this program does not know.
     pub unknown_markup: Option<String>,
     /// Whether the answer began with thinking without its opening mark. None if it does not tell.
@@ -139,7 +138,7 @@ impl<'t> Reader<'t> {
         let may_call = reported.is_empty() && failure.is_none();
         let (calls, calls_text) = self.content.finish(!is_cut, may_call, out).unzip();
         self.note(begun, out);
-        if self.shown.take().is_some_and(|shown| split_unopened(&shown).is_some()) {
+        if self.shown.take().is_some_and(|shown| split_unopened(&shown, Some(false)).is_some()) {
             self.thinks_unopened = Some(true);
         }
         if let Some(failure) = failure {
@@ -161,7 +160,6 @@ impl<'t> Reader<'t> {
             finish: self.finish.take(),
             usage: self.usage,
             pieces: self.pieces,
-            has_text: self.has_text,
             unknown_markup: self.markup.take(),
             thinks_unopened: self.thinks_unopened,
         })
@@ -216,7 +214,7 @@ impl<'t> Reader<'t> {
     /// Gives what was held back. `is_end`: all of the text has come.
     fn release(&mut self, is_end: bool, is_cut: bool, out: &mut Vec<Part>) {
         let Some(held) = self.held.take() else { return };
-        let split = if is_end { split_unopened(&held) } else { None };
+        let split = if is_end { split_unopened(&held, self.thinks_unopened) } else { None };
         if is_end && !is_cut && !held.trim().is_empty() {
             self.thinks_unopened = Some(split.is_some());
         }

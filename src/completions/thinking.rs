@@ -46,11 +46,15 @@ pub(super) fn begun(text: &str, mark: &str) -> usize {
 
 /// The thinking before a closing mark that has no opening one, and the answer behind it.
 ///
-/// A mark on a line of its own closes whatever stands before it, since thoughts leave fences open. Within a line it does if it
-/// is no code and not quoted.
-pub(super) fn split_unopened(text: &str) -> Option<(&str, &str)> {
+/// A mark counts if it is no code and not quoted. If it stands on a line of its own it closes whatever stands before it, since
+/// thoughts leave fences open, but not for a model that is known not to think so: its answer shows such a mark.
+pub(super) fn split_unopened(text: &str, thinks_unopened: Option<bool>) -> Option<(&str, &str)> {
     MARKS.iter().filter(|(open, _)| !is_words(open)).find_map(|(open, close)| {
-        let at = text.match_indices(close).map(|(at, _)| at).take(MOST_TRIED).find(|at| closes(text, *at, close))?;
+        let at = text
+            .match_indices(close)
+            .map(|(at, _)| at)
+            .take(MOST_TRIED)
+            .find(|at| closes(text, *at, close, thinks_unopened != Some(false)))?;
         (!text[..at].contains(open)).then(|| (text[..at].trim(), text[at + close.len()..].trim_start()))
     })
 }
@@ -58,10 +62,10 @@ pub(super) fn split_unopened(text: &str) -> Option<(&str, &str)> {
 /// How many closing marks are looked at: each is looked at with all that stands before it.
 const MOST_TRIED: usize = 16;
 
-fn closes(text: &str, at: usize, close: &str) -> bool {
+fn closes(text: &str, at: usize, close: &str, leaves_fences_open: bool) -> bool {
     let (before, after) = (&text[..at], &text[at + close.len()..]);
     let is_own_line = before.is_empty() || before.ends_with('\n');
-    if is_own_line && (after.is_empty() || after.starts_with(['\n', '\r'])) {
+    if leaves_fences_open && is_own_line && (after.is_empty() || after.starts_with(['\n', '\r'])) {
         return true;
     }
     let mut prose = Prose::default();
@@ -89,8 +93,11 @@ mod tests {
             ("none", None),
         ];
         for (text, expected) in table {
-            assert_eq!(split_unopened(text), expected, "{text:?}");
+            assert_eq!(split_unopened(text, None), expected, "{text:?}");
         }
+        let shown = "The template:\n```\nhm\n</think>\n```\n";
+        assert_eq!(split_unopened(shown, Some(false)), None);
+        assert_eq!(split_unopened("hm\n</think>\nyes", Some(false)), Some(("hm", "yes")));
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl Recipient for Whole {
 /// # Errors
 /// As the Messages API words them.
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
-    let mut question = upstream.question(request).await?;
+    // Ollama may have to load the model first.
+    let mut question = with_pings(out, upstream.question(request)).await?;
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
@@ -96,13 +97,13 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
                 upstream.note_markup(learned.unknown_markup.as_deref(), end.usage);
-                upstream.check_read(request, question.sent(), end.usage).await?;
+                upstream.check_read(request, question.sent(), end.usage)?;
                 upstream.was_answered(&question, learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
             ReplyEnd::Faulty { calls, text, usage } => {
-                upstream.check_read(request, question.sent(), usage).await?;
+                upstream.check_read(request, question.sent(), usage)?;
                 upstream.was_answered(&question, Learned::default());
                 spent += usage;
                 faults += 1;

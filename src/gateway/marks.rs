@@ -1,7 +1,7 @@
 //! What is found in answers that the user must know of: a prompt that was read in part, and markup that no dialect knows.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -73,12 +73,7 @@ impl Upstream {
     ///
     /// # Errors
     /// If that is far less: instructions and tools are missing then, and the answer is worth nothing.
-    pub(super) async fn check_read(
-        self: &Arc<Upstream>,
-        request: &MessagesRequest,
-        sent: &MessagesRequest,
-        usage: Usage,
-    ) -> Result<(), ApiError> {
+    pub(super) fn check_read(&self, request: &MessagesRequest, sent: &MessagesRequest, usage: Usage) -> Result<(), ApiError> {
         let model = self.models.at_hand();
         let read = usage.input.saturating_add(usage.cached);
         let window = model.as_ref().and_then(|model| model.window);

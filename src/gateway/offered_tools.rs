@@ -19,8 +19,8 @@ pub(super) struct OfferedTools {
 const TOOL_SEARCH: &str = "tool_search_tool_";
 
 impl OfferedTools {
-    /// The tools of `request`. A deferred tool is for the model only once a search of the caller's has named it, but without
-    /// Anthropic's search, which a request may rely on instead, it is there at once.
+    /// The tools of `request`. A deferred tool is for the model only once a search of the caller's has named it. If the request
+    /// relies on Anthropic's search instead, which nobody runs here, it is there at once.
     ///
     /// # Errors
     /// If the caller offers a tool that the local model could not use.
@@ -28,10 +28,10 @@ impl OfferedTools {
         let list = |key: &str| request[key].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut offered = OfferedTools::default();
         let kind = |tool: &Value| tool["type"].as_str().unwrap_or("custom").to_string();
-        let finds_all = list("tools").iter().any(|tool| kind(tool).starts_with(TOOL_SEARCH));
+        let relies_on_anthropic = list("tools").iter().any(|tool| kind(tool).starts_with(TOOL_SEARCH));
         for tool in list("tools").iter().filter(|tool| tool.is_object()) {
             let (kind, name) = (kind(tool), tool["name"].as_str().unwrap_or_default());
-            let is_deferred = tool["defer_loading"] == true && !finds_all && !referred_to.contains(&name);
+            let is_deferred = tool["defer_loading"] == true && !relies_on_anthropic && !referred_to.contains(&name);
             let given = tool.get("input_schema").filter(|schema| schema.is_object()).cloned();
             let schema = match given.or_else(|| public_schema(&kind)) {
                 Some(schema) => schema,

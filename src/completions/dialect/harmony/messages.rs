@@ -200,8 +200,12 @@ impl<'a> Messages<'a> {
     }
 
     fn push_text(&mut self, mut text: String) {
-        if self.is_paragraph_due && !text.trim().is_empty() {
-            text = format!("\n\n{}", text.trim_start());
+        if self.is_paragraph_due {
+            let begun = text.trim_start();
+            if begun.is_empty() {
+                return;
+            }
+            text = format!("\n\n{begun}");
             self.is_paragraph_due = false;
         }
         self.has_text |= !text.is_empty();

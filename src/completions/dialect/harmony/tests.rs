@@ -85,6 +85,10 @@ fn messages_as_the_format_has_them() {
                 "<|channel|>commentary<|message|>First.<|end|><|start|>assistant<|channel|>final<|message|>Then.<|return|>",
                 &["says First.\n\nThen."],
             ),
+            (
+                "<|channel|>commentary<|message|>First.<|end|><|start|>assistant<|channel|>final<|message|>\r\n Then.<|return|>",
+                &["says First.\n\nThen."],
+            ),
         ],
         true,
     );
