@@ -1,8 +1,8 @@
 //! A chunk of a chat completion, as the servers write it.
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::text::replace_lone_surrogates;
 
@@ -37,6 +37,9 @@ pub(crate) struct Chunk<'a> {
     #[serde(borrow)]
     timings: Option<&'a RawValue>,
     error: Option<Value>,
+    message: Option<Value>,
+    detail: Option<Value>,
+    code: Option<Value>,
 }
 
 /// One of the answers: there is only one.
@@ -102,9 +105,19 @@ impl Chunk<'_> {
         Ok(())
     }
 
-    /// The server's error, if it sends that instead of an answer.
-    pub(crate) fn error(&self) -> Option<&Value> {
-        self.error.as_ref().filter(|error| !error.is_null())
+    /// The server's error, if it sends that instead of an answer: in `error`, or around it (vLLM until 0.10, SGLang, FastAPI).
+    pub(crate) fn error(&self) -> Option<Value> {
+        let is_some = |error: &&Value| **error != Value::Null && **error != Value::Bool(false) && **error != json!("");
+        if let Some(error) = self.error.as_ref().filter(is_some) {
+            return Some(error.clone());
+        }
+        let message = self.message.as_ref().filter(|message| message.is_string()).or(self.detail.as_ref().filter(is_some))?;
+        let message = message.as_str().map_or_else(|| message.to_string(), str::to_string);
+        self.choices.is_none().then(|| json!({"message": message, "code": self.code}))
+    }
+
+    pub(crate) fn has_choices(&self) -> bool {
+        self.choices.is_some()
     }
 
     /// The tokens so far. llama.cpp gives its timings without being asked for them, and both in the end.
@@ -142,8 +155,11 @@ impl Choice<'_> {
 
     pub(crate) fn calls(&self) -> Vec<CallPiece> {
         let Some(delta) = self.delta() else { return vec![] };
-        let list = delta.tool_calls.and_then(read_as::<Value>);
-        let mut pieces: Vec<CallPiece> = list.iter().flat_map(|list| list.as_array()).flatten().map(CallPiece::from).collect();
+        let mut pieces: Vec<CallPiece> = match delta.tool_calls.and_then(read_as::<Value>) {
+            Some(Value::Array(list)) => list.iter().map(CallPiece::from).collect(),
+            Some(call @ Value::Object(_)) => vec![CallPiece::from(&call)],
+            _ => vec![],
+        };
         // The older form, of which there is one in an answer.
         let single = delta.function_call.and_then(read_as::<Value>);
         pieces.extend(single.as_ref().filter(|call| call.is_object()).map(CallPiece::from));

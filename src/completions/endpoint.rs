@@ -225,6 +225,8 @@ pub(crate) fn error_line(status: u16, body: &str) -> String {
 /// The same without the status. None if the body says nothing.
 pub(crate) fn message_of(body: &str) -> Option<String> {
     let text = match serde_json::from_str::<serde_json::Value>(body) {
+        // Gemini's interface, and what passes it on, wraps it in a list.
+        Ok(serde_json::Value::Array(list)) if list.len() == 1 => return message_of(&list[0].to_string()),
         Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
             .into_iter()
             .find_map(|text| text.as_str().map(str::to_string))
@@ -255,6 +257,9 @@ mod tests {
             (r#"{"error":{"code":400,"message":"too\n long","type":"x"}}"#, "HTTP 500: too long"),
             (r#"{"message":"m"}"#, "HTTP 500: m"),
             (r#"{"detail":"Not Found"}"#, "HTTP 500: Not Found"),
+            (r#"[{"error":{"message":"m"}}]"#, "HTTP 500: m"),
+            (r#"["m"]"#, r#"HTTP 500: "m""#),
+            ("[[[[]]]]", "HTTP 500: []"),
             (r#"{"detail":[{"msg":"m"}]}"#, r#"HTTP 500: {"detail":[{"msg":"m"}]}"#),
             ("Not Found", "HTTP 500: Not Found"),
             ("<html><head><title>502</title></head><body>Bad <b>Gateway</b></body></html>", "HTTP 500: 502 Bad Gateway"),

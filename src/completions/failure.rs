@@ -202,6 +202,10 @@ fn by_words(refusal: ServerRefusal, body: &str, retry_after: Option<Duration>) -
     if let Some(too_long) = length::read(&words, &serde_json::from_str::<Value>(body).unwrap_or_default()["error"]) {
         return too_long;
     }
+    // What stands before a server counts bytes and knows no tokens (nginx takes 1 MiB).
+    if status == 413 {
+        return CompletionError::TooLong { prompt: None, window: None };
+    }
     if status == 503 && says(&["loading"]) {
         return CompletionError::Loading;
     }

@@ -36,8 +36,14 @@ pub(crate) struct Reader<'t> {
     is_done: bool,
     /// Whether the text is not blank.
     has_text: bool,
+    /// Whether the stream begins as HTML or JSON does. None before its first byte.
+    is_foreign: Option<bool>,
+    has_choices: bool,
     error: Option<Fault>,
 }
+
+/// A page of HTML, or another interface of the server.
+const NO_COMPLETION: &str = "what the server sent is no chat completion: check LOCAL_LLM_URL";
 
 enum Fault {
     /// The server's error, in place of an answer or of its rest.
@@ -91,6 +97,8 @@ impl<'t> Reader<'t> {
             length: 0,
             is_done: false,
             has_text: false,
+            is_foreign: None,
+            has_choices: false,
             error: None,
         }
     }
@@ -101,6 +109,8 @@ impl<'t> Reader<'t> {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
+        let first = bytes.trim_ascii_start().first();
+        self.is_foreign = self.is_foreign.or(first.map(|byte| matches!(byte, b'<' | b'{' | b'[')));
         let mut parser = std::mem::take(&mut self.parser);
         if parser.push(bytes, |data| self.event(data, false, out)).is_err() {
             self.error = Some(Fault::Stream("a line of the stream does not end"));
@@ -112,6 +122,8 @@ impl<'t> Reader<'t> {
     pub(crate) fn push_whole(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
         if Chunk::read(bytes, |chunk| self.chunk(chunk, out)).is_err() {
             self.error = Some(Fault::Stream("the answer is not the JSON of a chat completion"));
+        } else if self.error.is_none() && !self.has_choices {
+            self.error = Some(Fault::Stream(NO_COMPLETION));
         }
         self.is_done = true;
     }
@@ -129,6 +141,7 @@ impl<'t> Reader<'t> {
             Some(Fault::Server(error)) => Some(self.refusal(&error)),
             Some(Fault::Stream(reason)) => Some(cut(reason)),
             None if is_whole => None,
+            None if self.is_foreign == Some(true) && broken.is_none() => Some(cut(NO_COMPLETION)),
             None => Some(broken.unwrap_or_else(|| cut("the stream ended before its end"))),
         };
         let is_cut = self.finish.as_deref() == Some("length");
@@ -166,21 +179,28 @@ impl<'t> Reader<'t> {
     }
 
     fn event(&mut self, data: &[u8], may_be_cut: bool, out: &mut Vec<Part>) -> bool {
-        let data = data.trim_ascii();
-        if data == b"[DONE]" {
-            self.is_done = true;
-        } else if !data.is_empty() && Chunk::read(data, |chunk| self.chunk(chunk, out)).is_err() && !may_be_cut {
+        let is_read = self.read_event(data, out)
+            // No blank line stands between the events of some servers.
+            || memchr::memchr(b'\n', data).is_some() && data.split(|byte| *byte == b'\n').all(|line| self.read_event(line, out));
+        if !is_read && !may_be_cut {
             // An event that the stream's end has cut in two is no error of its own: the missing end is.
             self.error = Some(Fault::Stream("an event is not the JSON of a chat completion"));
         }
         self.wants_more()
     }
 
+    fn read_event(&mut self, data: &[u8], out: &mut Vec<Part>) -> bool {
+        let data = data.trim_ascii();
+        self.is_done |= data == b"[DONE]";
+        data.is_empty() || data == b"[DONE]" || Chunk::read(data, |chunk| self.chunk(chunk, out)).is_ok()
+    }
+
     fn chunk(&mut self, chunk: Chunk, out: &mut Vec<Part>) {
         if let Some(error) = chunk.error() {
-            self.error = Some(Fault::Server(error.clone()));
+            self.error = Some(Fault::Server(error));
         }
         self.usage = chunk.usage().or(self.usage);
+        self.has_choices |= chunk.has_choices();
         let Some(choice) = chunk.choice() else { return };
         let begun = out.len();
         if let Some(thinking) = choice.thinking() {

@@ -62,7 +62,10 @@ impl<'t> StreamedCalls<'t> {
         let call = &self.calls[at];
         let has_another_id = !piece.id.is_empty() && !call.id.is_empty();
         let is_another = match piece.index {
-            _ if has_name && has_another_id => call.object.has_come || !call.name.is_empty() && call.name != piece.name,
+            _ if has_name && has_another_id => {
+                let has_begun = !call.arguments.is_empty() || !piece.arguments.is_empty();
+                call.object.has_come || !call.name.is_empty() && (call.name != piece.name || !has_begun)
+            }
             // LM Studio: one call, whose id changes.
             _ if has_another_id => false,
             None if is_beside && has_name => true,
@@ -98,6 +101,10 @@ impl<'t> StreamedCalls<'t> {
             if is_offered(&joined) || !is_offered(&call.name) {
                 call.name = joined;
             }
+        }
+        if call.arguments.trim() == "{}" && piece.arguments.trim_start().starts_with('{') {
+            // It stood for arguments that are still to come.
+            (call.arguments, call.object) = Default::default();
         }
         let is_repeated = call.object.has_come && call.arguments.trim() == piece.arguments.trim();
         let is_blank_end = call.object.has_come && piece.arguments.trim().is_empty();

@@ -29,9 +29,46 @@ pub(crate) struct ToolCall {
     pub arguments: Result<Map<String, Value>, String>,
 }
 
-/// The tool's name as the caller has it: small models do not mind case.
+/// The tool's name as the caller has it: small models do not mind case, and gpt-oss's parsers leave a namespace before it, or the next
+/// mark behind it (`functions.Bash<|channel|>commentary`).
 pub(crate) fn offered_name(tools: &[Tool], name: &str) -> String {
-    let is_exact = tools.iter().any(|tool| tool.name == name);
-    let near = tools.iter().find(|tool| tool.name.eq_ignore_ascii_case(name)).filter(|_| !is_exact);
-    near.map_or(name, |tool| &tool.name).into()
+    let find = |name: &str| {
+        let exact = tools.iter().find(|tool| tool.name == name);
+        exact.or_else(|| tools.iter().find(|tool| tool.name.eq_ignore_ascii_case(name)))
+    };
+    let bare = name.split("<|").next().unwrap_or(name).trim();
+    let without_space = ["functions.", "functions:", "functions/"].iter().find_map(|space| bare.strip_prefix(space));
+    let tool = find(name).or_else(|| find(bare)).or_else(|| find(without_space?));
+    tool.map_or(name, |tool| &tool.name).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_as_the_caller_has_them() {
+        let tools = ["Bash", "bash", "functions.Read", "Read"].map(|name| Tool {
+            name: name.into(),
+            description: String::new(),
+            schema: Value::Null,
+        });
+        let table = [
+            ("Bash", "Bash"),
+            ("bash", "bash"),
+            ("BASH", "Bash"),
+            (" Bash", "Bash"),
+            ("functions.bash", "bash"),
+            ("functions.Bash<|channel|>commentary", "Bash"),
+            ("Bash<|channel|>json", "Bash"),
+            ("functions.Read", "functions.Read"),
+            ("functions:Read", "Read"),
+            ("functions.Nope", "functions.Nope"),
+            ("<|channel|>", "<|channel|>"),
+            ("", ""),
+        ];
+        for (name, expected) in table {
+            assert_eq!(offered_name(&tools, name), expected, "{name}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) enum Untaken {
 }
 
 /// What cannot be left out: without it there is no question.
-const NEEDED: [&str; 9] = ["model", "messages", "tools", "max_tokens", "stream", "role", "content", "name", "parameters"];
+const NEEDED: [&str; 8] = ["model", "messages", "tools", "max_tokens", "role", "content", "name", "parameters"];
 
 /// What belongs to calls, which stand and fall together.
 const OF_CALLS: [&str; 4] = ["tool_calls", "tool_call_id", "function", "arguments"];
@@ -97,6 +97,10 @@ const PLAIN: [(&str, Untaken); 8] = [
 fn leave_out_field(body: &mut Map<String, Value>, name: &str) {
     if name == "tool_choice" {
         tools::offer_only_the_chosen(body);
+    }
+    if name == "stream" {
+        // Servers refuse it where there is no stream (OpenAI).
+        body.shift_remove("stream_options");
     }
     body.shift_remove(name);
     for key in ["messages", "tools"] {

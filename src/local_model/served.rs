@@ -54,18 +54,24 @@ pub(crate) enum Choice {
 impl Served {
     /// `program` is the response's `Server` header.
     pub(crate) fn read(list: &mut Value, program: &str) -> Served {
-        let models = match list.get_mut("data").map(Value::take) {
-            Some(Value::Array(models)) => models,
+        let list = if list.is_array() { list.take() } else { list.get_mut("data").map(Value::take).unwrap_or_default() };
+        let models = match list {
+            Value::Array(models) => models,
             _ => vec![],
         };
         Served { kind: kind(&models, program), models }
     }
 
-    /// The names of the models that can chat.
+    /// The names of the models that can chat; of all models if none looks so.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let names = self.models.iter().filter_map(|model| model["id"].as_str());
-        // LM Studio brings one that makes embeddings, and Ollama's are named so too.
-        names.filter(|name| !name.is_empty() && !name.contains("embed")).collect()
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.models.iter().filter_map(|model| model["id"].as_str()) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let for_chats: Vec<&str> = names.iter().copied().filter(|name| !has_other_use(name)).collect();
+        if for_chats.is_empty() { names } else { for_chats }
     }
 
     pub(crate) fn choose(&self, is_ours: bool) -> Choice {
@@ -89,14 +95,24 @@ impl Served {
     }
 }
 
+/// Whether a model is not for chats, by its name. LM Studio brings one that makes embeddings, and Ollama's library has more of them;
+/// LocalAI and vLLM list models of other kinds beside the one that chats.
+fn has_other_use(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["embed", "rerank", "bge-", "minilm", "gte-", "whisper"];
+    let name = name.to_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
 /// Ollama takes a name without a tag for `latest`.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one.strip_suffix(":latest").unwrap_or(one) == other.strip_suffix(":latest").unwrap_or(other)
 }
 
-/// The first of these that is a number of tokens.
+/// The first of these that is a number of tokens. Some servers write it as text, and some with a decimal point.
 pub(crate) fn first_size(places: &[&Value]) -> Option<u32> {
-    places.iter().find_map(|place| place.as_u64()?.try_into().ok().filter(|size| *size > 0))
+    let number = |place: &Value| place.as_f64().or_else(|| place.as_str()?.trim().parse().ok());
+    let is_size = |number: &f64| (1.0..=f64::from(u32::MAX)).contains(number);
+    places.iter().find_map(|place| number(place).filter(is_size).map(|number| number as u32))
 }
 
 fn kind(models: &[Value], program: &str) -> ServerKind {
@@ -162,6 +178,8 @@ mod tests {
         for (models, program, expected) in table {
             assert_eq!(served(&models, program).kind, expected, "{models} {program}");
         }
+        let mut bare = json!([{"id": "a"}]);
+        assert_eq!(Served::read(&mut bare, "").names(), ["a"]);
         for mut odd in [json!("x"), json!(7), json!([]), json!(null)] {
             assert_eq!(Served::read(&mut odd, "").names().len(), 0);
         }
@@ -177,6 +195,14 @@ mod tests {
             (list(&["a"]), "", false, model("a")),
             (list(&["a"]), mlx, true, model("a")),
             (list(&["a", "text-embedding-nomic-embed-text-v1.5"]), "", false, model("a")),
+            (list(&["a", "a"]), "", false, model("a")),
+            (list(&["nomic-embed-text:latest"]), "", false, model("nomic-embed-text:latest")),
+            (
+                list(&["Qwen3-Embedding-0.6B", "bge-m3:latest", "all-minilm", "jina-reranker", "whisper-1", "a"]),
+                "",
+                false,
+                model("a"),
+            ),
             (list(&["a", default]), "", false, model(default)),
             (list(&["a", default]), mlx, false, model(default)),
             (list(&["a", default]), mlx, true, Choice::WhateverIsLoaded),
@@ -199,7 +225,9 @@ mod tests {
             (json!([{"id": "a", "max_model_len": 1}, {"id": "b", "context_length": 2}]), "b", Some(2)),
             (json!([{"id": "a:latest", "max_model_len": 1}, {"id": "b", "max_model_len": 2}]), "a", Some(1)),
             (json!([{"id": "a", "max_model_len": 1}, {"id": "b", "max_model_len": 2}]), "c", None),
-            (json!([{"id": "m", "meta": {"n_ctx": "8192"}, "max_model_len": 0}]), "m", None),
+            (json!([{"id": "m", "meta": {"n_ctx": "8192"}, "max_model_len": 0}]), "m", Some(8192)),
+            (json!([{"id": "m", "max_model_len": 8192.0}]), "m", Some(8192)),
+            (json!([{"id": "m", "meta": {"n_ctx": "many"}, "max_model_len": 1e12, "context_length": 0}]), "m", None),
             (json!([{"id": "m", "max_model_len": -1}]), "m", None),
             (json!([]), "m", None),
         ];

@@ -4,7 +4,6 @@
 //! none, and one that cannot be written is no failure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::local_model::served::ServerKind;
-use crate::os::atomic_file::{open_private, replace_private};
+use crate::os::atomic_file::{open_private, read_bounded, replace_private};
 
 /// A server may be updated, or started with other options: what is older is found out again.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -145,8 +144,7 @@ impl ServerMemory {
 
     fn read_file(&self) -> MemoryFile {
         let path = self.dir.as_ref().map(|dir| dir.join("servers.json"));
-        let is_usable = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() <= MOST_BYTES);
-        let bytes = path.filter(is_usable).and_then(|path| fs::read(path).ok()).unwrap_or_default();
+        let bytes = path.and_then(|path| read_bounded(&path, MOST_BYTES).ok()).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 

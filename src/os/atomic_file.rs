@@ -1,16 +1,31 @@
 //! Files of this program: private to the user, and replaced as a whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 use crate::error::{Error, Result};
 
 /// For appending. Makes the file and its folders if they are missing, all private to the user.
 pub(crate) fn open_private(path: &Path) -> Result<File> {
     make_private_folder(path)?;
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(Error::file("open", path))
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits());
+    options.open(path).map_err(Error::file("open", path))
+}
+
+/// The bytes of a file that has at most `most`. A pipe in its place is never waited for.
+pub(crate) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 /// A reader sees the old bytes or the new ones; if writing fails, the old file stays. The new file is private to the user.

@@ -2,15 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use super::marks::{TOOL_CALL_END, first_opener};
+use super::marks::{TOOL_CALL_END, first_opener, without_turn_ends};
+use super::python_call;
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
-/// Arguments as servers give them: the text of an object, nothing, or that text in quotes once more.
+/// Arguments as servers give them: the text of an object, nothing, or that text in quotes once more; sometimes in a fence, or with
+/// the mark that ends the call.
 pub(crate) fn read_arguments(text: &str) -> Result<Map<String, Value>, String> {
-    if text.trim().is_empty() {
+    let bare = without_turn_ends(text);
+    let bare = bare.strip_suffix(TOOL_CALL_END).unwrap_or(bare).trim();
+    let fenced = bare.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    let bare = fenced.map_or(bare, |inside| inside.strip_prefix("json").unwrap_or(inside).trim());
+    if bare.is_empty() {
         return Ok(Map::new());
     }
-    match read_json(text.trim(), false) {
+    match read_json(bare, false) {
         Some((Value::Object(arguments), rest)) if rest.trim().is_empty() => Ok(arguments),
         Some((Value::String(inner), rest)) if rest.trim().is_empty() && inner != text => read_arguments(&inner),
         Some((Value::Null, rest)) if rest.trim().is_empty() => Ok(Map::new()),
@@ -43,8 +49,9 @@ fn call_of(mut value: Value, tools: &[Tool]) -> Option<ToolCall> {
     Some(ToolCall { name: offered_name(tools, name), arguments })
 }
 
-/// The value at the beginning of a text, and what comes after it. Models write line breaks into strings as they are, and
-/// forget the last bracket; that is only mended in a text of which nothing `is_whole` was cut off.
+/// The value at the beginning of a text, and what comes after it. Models write line breaks into strings as they are, or Python's
+/// quotes, commas and escapes (`\d`), and forget the last bracket; that is only mended in a text of which nothing `is_whole` was
+/// cut off.
 pub(super) fn read_json(text: &str, is_whole: bool) -> Option<(Value, &str)> {
     if !text.starts_with(['{', '[', '"', 'n']) {
         return None;
@@ -60,6 +67,12 @@ pub(super) fn read_json(text: &str, is_whole: bool) -> Option<(Value, &str)> {
         // A break that was written out is one byte longer.
         let rest = escaped.len() - length;
         return Some((value, whole.get(text.len().checked_sub(rest)?..)?));
+    }
+    // JSON has no `\'`, and it cannot be told whether a shell's backslash was meant.
+    if text.starts_with("{'") || text.starts_with("[{'") || !text.contains("\\'") {
+        if let Some((value, rest)) = python_call::literal(text).filter(|(value, _)| value.is_object() || value.is_array()) {
+            return Some((value, &whole[text.len() - rest.len()..]));
+        }
     }
     let end = text.find(TOOL_CALL_END).unwrap_or(text.len());
     let body = with_escapes(text[..end].trim_end());

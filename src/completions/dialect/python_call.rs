@@ -32,6 +32,13 @@ pub(super) fn unreadable(text: &str, tools: &[Tool]) -> Option<ToolCall> {
     Some(ToolCall { name, arguments: Err(reader.rest.trim().into()) })
 }
 
+/// A dictionary or a list of Python at the beginning of a text, and what comes after it.
+pub(super) fn literal(text: &str) -> Option<(Value, &str)> {
+    let mut reader = Reader { rest: text, depth: 0 };
+    let value = reader.value()?;
+    Some((value, reader.rest))
+}
+
 /// A string of Python at the beginning of a text, and what comes after it. Line breaks may stand in any string.
 pub(super) fn string(text: &str) -> Option<(String, &str)> {
     let inside = text.trim_start_matches(['r', 'R', 'u', 'U', 'b', 'B']);

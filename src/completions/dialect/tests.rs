@@ -7,6 +7,13 @@ fn arguments_of_servers() {
     assert_eq!(object("\"{\\\"a\\\":1}\""), Ok("{\"a\":1}".into()));
     assert_eq!(object(""), Ok("{}".into()));
     assert_eq!(object("null"), Ok("{}".into()));
+    for marked in ["{\"a\":1}</tool_call>", "{\"a\":1}\n</tool_call><|im_end|>", "```json\n{\"a\":1}\n```", "```\n{\"a\":1}```"] {
+        assert_eq!(object(marked), Ok("{\"a\":1}".into()), "{marked}");
+    }
+    // Python's quotes, commas and escapes.
+    assert_eq!(object("{'a': 'b \"c\"', 'd': True,}"), Ok(r#"{"a":"b \"c\"","d":true}"#.into()));
+    assert_eq!(object(r#"{"a": "grep \d+ \$x",}"#), Ok(r#"{"a":"grep \\d+ \\$x"}"#.into()));
+    assert_eq!(object(r#"{"a": "it\'s"}"#).map_err(|_| ()), Err(()), "with or without the backslash");
     for wrong in ["{\"a\": ", "[1]", "7", "{\"a\":1} x", "oops", "\"a\""] {
         assert_eq!(object(wrong).map_err(|_| ()), Err(()), "{wrong}");
     }

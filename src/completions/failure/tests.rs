@@ -39,6 +39,7 @@ fn the_body_of_a_refusal_decides() {
         (400, r#"{"error":{"message":"model name is missing from the request"}}"#, "model"),
         (404, r#"{"object":"error","message":"The model `x` does not exist."}"#, "model"),
         (404, "Not Found", "refusal"),
+        (413, "<html><h1>413 Request Entity Too Large</h1></html>", "long ? of ?"),
         (400, r#"{"error": "max_tokens must be at least 1"}"#, "refusal"),
         (500, "", "refusal"),
         (500, r#"{"error":{"message":"Internal Server Error"}}"#, "refusal"),
@@ -86,7 +87,11 @@ fn what_may_pass_in_the_words_of_each_server() {
         ),
         // Ollama: server/routes.go
         (500, "error parsing tool call: raw='{\"a\":', err=unexpected end of JSON input", "BadOutput"),
+        (500, "XML syntax error on line 115: unexpected EOF", "BadOutput"),
+        (500, "expected element type <function> but have <parameter>", "BadOutput"),
+        (500, "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error", "Busy"),
         // vLLM with gpt-oss (openai/harmony)
+        (500, "Unexpected token 12606 while expecting start token 200006", "BadOutput"),
         (500, "Unexpected tokens remaining in message header: [\"analysis\"]", "BadOutput"),
         // Money and rights do not come back by waiting.
         (429, "You exceeded your current quota, please check your plan and billing details.", "refusal"),
@@ -315,6 +320,27 @@ fn what_is_not_taken_in_the_words_of_each_server() {
         (400, "registry.ollama.ai/library/gemma3:4b does not support tools", "tools"),
         (500, "tools param requires --jinja flag", "tools"),
         (400, "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set", "tools"),
+        (400, "Tool calls are not supported by this model", "tools"),
+        (400, "`tool calling` is not supported with this model", "tools"),
+        (400, "`tools` is not supported by this model", "tools"),
+        (404, "No endpoints found that support tool use.", "tools"),
+        // llama.cpp until b5480 (abetlen/llama-cpp-python#1883)
+        (500, "Cannot use tools with stream", "field stream"),
+        (400, "streaming is not supported", "field stream"),
+        (400, "stream=True is not supported with tools", "field stream, tools"),
+        // Ollama: api/types.go
+        (
+            400,
+            "json: cannot unmarshal array into Go struct field .tools.function.parameters.properties.type of type string",
+            "tool schemas, field response_format",
+        ),
+        (400, "Error resolving ref #/$defs/X: $defs not in {}", "tool schemas, field response_format"),
+        (400, "system messages are not supported", "system role"),
+        (
+            500,
+            "Value is not callable: null at row 58, column 111: {{ x }}",
+            "role order, tool messages, system role, tool schemas, field response_format",
+        ),
     ];
     for (status, text, expected) in table {
         assert_eq!(kind(&classified(status, &message(text))), expected, "{status} {text}");
@@ -334,6 +360,10 @@ fn the_keys_that_a_validator_forbids() {
         (
             r#"{"detail":[{"type":"extra_forbidden","loc":["body","messages",3,"assistant","reasoning_content"],"msg":"Extra inputs are not permitted","input":"Hm."},{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted","input":1}]}"#.to_string(),
             "field reasoning_content, field seed",
+        ),
+        (
+            r#"{"detail":[{"type":"string_type","loc":["body","messages",0,"content"],"msg":"Input should be a valid string","input":[]}]}"#.to_string(),
+            "images",
         ),
         (r#"{"detail":[{"type":"extra_forbidden","loc":["body","messages"],"msg":"Extra inputs are not permitted"}]}"#.to_string(), "refusal"),
     ];

@@ -4,16 +4,19 @@ use super::Passing;
 use crate::completions::untaken::Untaken;
 
 /// Words by which a server says that it could not read what its model wrote.
-const BAD_OUTPUT: [&str; 12] = [
+const BAD_OUTPUT: [&str; 15] = [
     // llama.cpp (ggml-org/llama.cpp#20761, #27025, #27733)
     "failed to parse input at pos",
     "does not match the expected",
     "failed to parse tool call",
     "unexpected end of input",
-    // Ollama
+    // Ollama, in JSON and in the XML of Qwen 3 Coder (ollama/ollama#14834, continuedev/continue#10896)
     "error parsing tool call",
-    // vLLM and others with gpt-oss (openai/harmony)
+    "xml syntax error on line",
+    "expected element type <",
+    // vLLM and others with gpt-oss (openai/harmony#60)
     "unexpected tokens remaining in message header",
+    "while expecting start token",
     // TGI
     "failed to parse generated text",
     "failed to parse the model",
@@ -24,7 +27,7 @@ const BAD_OUTPUT: [&str; 12] = [
 ];
 
 /// Words by which a server says that it has too much to do, or is about to be back.
-const BUSY: [&str; 18] = [
+const BUSY: [&str; 19] = [
     // Ollama
     "server busy",
     "maximum pending requests",
@@ -48,6 +51,8 @@ const BUSY: [&str; 18] = [
     "model has crashed",
     "model has unloaded",
     "model unloaded",
+    // So does Ollama.
+    "model runner has unexpectedly stopped",
 ];
 
 /// Money brings these back, and no waiting.
@@ -80,14 +85,18 @@ const FIELDS: [&str; 8] = [
     "temperature",
 ];
 
+/// Words of a server that answers in one piece only, some of them if tools are offered (abetlen/llama-cpp-python#1883).
+const NO_STREAM: [&[&str]; 2] = [&["stream", "not support"], &["tools with stream"]];
+
 /// Words that are about a part of a request. All of a column must be there.
 type Row = (&'static [&'static str], &'static [Untaken]);
 
-const ABOUT: [Row; 25] = {
+const ABOUT: [Row; 37] = {
     use Untaken::{Images, RoleOrder, SystemRole, ToolMessages, ToolSchemas, Tools};
     [
         // Gemma 2's template
         (&["system", "role", "not supported"], &[SystemRole]),
+        (&["system message", "not supported"], &[SystemRole]),
         // Qwen 3.5's template
         (&["system message must be"], &[RoleOrder, SystemRole]),
         // Templates of Llama 2, Gemma 3, Mistral; mistral-common
@@ -104,20 +113,35 @@ const ABOUT: [Row; 25] = {
         (&["tools param requires"], &[Tools]),
         (&["unsupported param: tools"], &[Tools]),
         (&["tool choice requires --enable-auto-tool-choice"], &[Tools]),
+        (&["tools", "not supported"], &[Tools]),
+        (&["tool call", "not supported"], &[Tools]),
+        (&["function calling", "not supported"], &[Tools]),
+        // OpenRouter, as gateways before a local server have it
+        (&["support tool use"], &[Tools]),
         // llama.cpp (ggml-org/llama.cpp#25746, #25895), xgrammar, outlines
         (&["grammar"], &[ToolSchemas]),
         (&["schema"], &[ToolSchemas]),
         (&["pattern must"], &[ToolSchemas]),
         (&["initialize samplers"], &[ToolSchemas]),
+        (&["resolving ref"], &[ToolSchemas]),
+        (&["$ref"], &[ToolSchemas]),
+        (&["$defs"], &[ToolSchemas]),
+        // Ollama's types have no list and no `true` where a schema may have them
+        (&["cannot unmarshal", "tools"], &[ToolSchemas]),
         // llama.cpp without a projector, mlx-lm (`Only 'text' content type is supported.`), LM Studio, vLLM
         (&["image"], &[Images]),
         (&["content type"], &[Images]),
         (&["multimodal"], &[Images]),
         (&["vision"], &[Images]),
+        // Pydantic, where a message's content is text only
+        (&["content", "valid string"], &[Images]),
+        (&["cannot unmarshal", "content"], &[Images]),
         // Another exception of a template (llama.cpp, LM Studio)
         (&["jinja exception"], &[RoleOrder, ToolMessages, SystemRole]),
         (&["jinja template"], &[RoleOrder, ToolMessages, SystemRole]),
         (&["chat template"], &[RoleOrder, ToolMessages, SystemRole]),
+        // llama.cpp's own reader of templates (`Value is not callable: null at row 58, column 111`)
+        (&[" at row ", "column"], &[RoleOrder, ToolMessages, SystemRole, ToolSchemas]),
     ]
 };
 
@@ -135,6 +159,9 @@ pub(super) fn untaken(words: &str, body: &str) -> Vec<Untaken> {
         about.push(Untaken::MaxTokens);
     }
     let is_said = |all: &&[&str]| all.iter().all(|word| words.contains(word));
+    if NO_STREAM.iter().any(|all| is_said(&all)) {
+        about.extend(Untaken::field("stream"));
+    }
     about.extend(ABOUT.iter().filter(|(all, _)| is_said(all)).flat_map(|(_, about)| about.iter().cloned()));
     if about.contains(&Untaken::ToolSchemas) {
         // The form of an answer is a schema too.

@@ -170,3 +170,56 @@ fn control_tokens_that_nobody_knows_are_named() {
     assert_eq!(markup(text("Hi <|tool") + &text("_sep|> there") + &finish("stop")), Some("<|tool_sep|>".into()));
     assert_eq!(markup(text("Hi `<|tool_sep|>` there<|im_end|>") + &finish("stop")), None);
 }
+
+#[test]
+fn what_is_no_completion_is_called_so() {
+    let reason = |outcome: Result<Ended, CompletionError>| match outcome {
+        Err(CompletionError::Cut { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    for stream in
+        ["<!doctype html><title>A web page</title>", "{\"model\":\"x\",\"message\":{\"content\":\"Hi\"},\"done\":true}\n"]
+    {
+        assert_eq!(reason(read(stream, None).ended), NO_COMPLETION, "{stream}");
+        let mut reader = Reader::new(&[], None);
+        reader.push_whole(stream.as_bytes(), &mut vec![]);
+        assert!(reason(reader.end(None, &mut vec![])).contains("chat completion"), "{stream}");
+    }
+    for stream in ["", ": keepalive\n\n", "data: {}\n\n"] {
+        assert_eq!(reason(read(stream, None).ended), "the stream ended before its end", "{stream}");
+    }
+}
+
+#[test]
+fn errors_without_the_key_for_errors() {
+    let errors = [
+        (r#"{"object":"error","message":"The engine is dead","type":"InternalServerError","code":500}"#, "The engine is dead"),
+        (r#"{"detail":"boom"}"#, "boom"),
+        (r#"{"detail":[{"msg":"boom"}]}"#, r#"[{"msg":"boom"}]"#),
+        (r#"{"error":"boom"}"#, "boom"),
+    ];
+    for (error, expected) in errors {
+        let mut whole = Reader::new(&[], None);
+        whole.push_whole(error.as_bytes(), &mut vec![]);
+        for outcome in [read(&format!("data: {error}\n\n"), None).ended, whole.end(None, &mut vec![])] {
+            assert!(matches!(&outcome, Err(CompletionError::Cut { reason, .. }) if reason == expected), "{error}: {outcome:?}");
+        }
+    }
+    for no_error in ["null", "false", "\"\""] {
+        let stream = format!(
+            "data: {{\"error\":{no_error},\"message\":\"m\",\"choices\":[{{\"delta\":{{\"content\":\"Hi\"}}}}]}}\n\n{DONE}"
+        );
+        let outcome = read(&stream, None);
+        assert!(outcome.ended.is_ok() && outcome.text == "Hi", "{no_error}");
+    }
+}
+
+#[test]
+fn events_without_blank_lines_between_them() {
+    let stream = (text("Hel") + &text("lo") + &finish("stop") + DONE).replace("\n\n", "\n");
+    let outcome = read(&stream, None);
+    assert!(outcome.ended.is_ok(), "{:?}", outcome.ended);
+    assert_eq!(outcome.text, "Hello");
+    let cut = &stream[..stream.len() - 30];
+    assert!(matches!(read(cut, None).ended, Err(CompletionError::Cut { .. })));
+}

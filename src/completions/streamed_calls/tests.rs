@@ -22,7 +22,7 @@ fn calls_are_told_apart() {
     let no = || Value::Null;
     let (a, b) = (r#"{"command":"a"}"#, r#"{"command":"b"}"#);
     let both = ["Bash {\"command\":\"a\"}", "Bash {\"command\":\"b\"}"];
-    let table: [(&str, Value, &[&str]); 20] = [
+    let table: [(&str, Value, &[&str]); 22] = [
         (
             "OpenAI",
             json!([
@@ -52,6 +52,27 @@ fn calls_are_told_apart() {
         (
             "all are number 0 and have no id",
             json!([[piece(json!(0), no(), json!("Bash"), a)], [piece(json!(0), no(), json!("Bash"), b)]]),
+            &both,
+        ),
+        (
+            "all are number 0 and begin before their arguments come",
+            json!([
+                [piece(json!(0), json!("x"), json!("Bash"), "")],
+                [piece(json!(0), json!("y"), json!("Bash"), "")],
+                [piece(json!(0), json!("x"), no(), a)],
+                [piece(json!(0), json!("y"), no(), b)]
+            ]),
+            &both,
+        ),
+        (
+            "an empty object stands for arguments to come",
+            json!([
+                [piece(json!(0), json!("x"), json!("Bash"), "{}")],
+                [piece(json!(0), no(), no(), "{\"command\"")],
+                [piece(json!(0), no(), no(), ":\"a\"}")],
+                [piece(json!(1), json!("y"), json!("Bash"), "{}")],
+                [piece(json!(1), json!("y"), no(), b)]
+            ]),
             &both,
         ),
         (

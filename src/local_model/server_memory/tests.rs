@@ -1,3 +1,4 @@
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
@@ -97,6 +98,31 @@ fn what_is_old_or_torn_counts_as_none() {
     assert_eq!(at(now + SignedDuration::from_hours(1)), (None, 0));
     set(&memory, "qwen", window(4096));
     assert_eq!(memory.model("qwen"), Some(window(4096)));
+}
+
+#[test]
+fn no_pipe_is_waited_for_and_no_huge_file_read() {
+    for name in ["servers.json", "servers.lock"] {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = memory(folder.path(), "http://one");
+        let path = folder.path().join("state").join(name);
+        fs::create_dir(folder.path().join("state")).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(memory.model("qwen"), None, "{name}");
+        set(&memory, "qwen", window(4096));
+        let is_kept = name == "servers.json";
+        assert_eq!(memory.model("qwen"), is_kept.then(|| window(4096)), "{name}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let memory = memory(folder.path(), "http://one");
+    let file = folder.path().join("state/servers.json");
+    set(&memory, "qwen", window(4096));
+    let whole = fs::read_to_string(&file).unwrap();
+    let with_length = |length: u64| fs::write(&file, format!("{whole:<width$}", width = length as usize)).unwrap();
+    with_length(MOST_BYTES);
+    assert_eq!(memory.model("qwen"), Some(window(4096)));
+    with_length(MOST_BYTES + 1);
+    assert_eq!(memory.model("qwen"), None);
 }
 
 #[test]
