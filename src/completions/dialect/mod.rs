@@ -1,8 +1,8 @@
 //! Tool calls that a model writes as text, because its server does not know how its template has them: a file for each
 //! family of models, and one for the bare JSON that small models make of all of them.
 //!
-//! A call in a text is made only if nothing speaks against it: its tool is offered, it is neither code nor quoted, and the
-//! answer ends with it. A model also shows calls: from a README, a log, a question.
+//! A call in a text is made only if nothing speaks against it: its tool is offered, it is neither code nor quoted nor a part of a
+//! listing, and the answer ends with it. A model also shows calls: from a README, a log, a question.
 
 mod bare_json;
 mod between;
@@ -88,7 +88,7 @@ pub(super) fn trailing_calls(text: &str, mut prose: Prose, tools: &[Tool], is_wh
         if run.is_none() {
             prose.push(&text[told..found]);
             told = found;
-            if !prose.is_plain() || is_fence(opener) && !prose.is_at_beginning() {
+            if !prose.is_plain() || prose.is_listed() || is_fence(opener) && !prose.is_at_beginning() {
                 at = found + opener.len();
                 continue;
             }

@@ -31,6 +31,8 @@ pub(in crate::completions) struct Prose {
     is_after_indented: bool,
     has_begun: bool,
     last: char,
+    /// How this line begins.
+    head: String,
 }
 
 /// What opened a fence. Only a line of the same kind closes it.
@@ -46,6 +48,9 @@ struct Fence {
 const CODE_INDENT: usize = 4;
 
 const SHORTEST_FENCE: usize = 3;
+
+/// In bytes: where a log's line has its time, and grep's its place.
+const LONGEST_HEAD: usize = 120;
 
 impl Default for Prose {
     fn default() -> Prose {
@@ -67,6 +72,7 @@ impl Default for Prose {
             is_after_indented: false,
             has_begun: false,
             last: '\n',
+            head: String::new(),
         }
     }
 }
@@ -80,7 +86,21 @@ impl Prose {
     pub(in crate::completions) fn is_plain(&self) -> bool {
         let mut here = self.clone();
         here.end_run();
-        !(self.is_shown() || here.is_after_quoted || here.in_quotes || matches!(here.last, '\'' | '‘'))
+        !(self.is_shown() || here.is_after_quoted || here.in_quotes || matches!(here.last, '\'' | '‘' | '‚' | '\\'))
+    }
+
+    /// Whether this line is one of a diff, a table, a log or a listing with numbers, by its beginning.
+    pub(in crate::completions) fn is_listed(&self) -> bool {
+        let line = self.head.trim_start();
+        let bare = line.strip_prefix('[').unwrap_or(line);
+        let digits = bare.len() - bare.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let after = bare[digits..].chars().next();
+        let is_numbered =
+            digits > 0 && matches!(after, Some(':' | '→' | '\t' | '|')) || digits == 4 && matches!(after, Some('-' | '/'));
+        // `+text` and `-text`: an item of a list has a space.
+        let is_of_diff =
+            matches!(line.as_bytes(), [b'+' | b'-', next, ..] if !next.is_ascii_whitespace()) || matches!(line, "+" | "-");
+        is_numbered || is_of_diff || line.starts_with('|') || names_a_line(line)
     }
 
     /// Whether what comes next is code, or in lines that are quoted: nobody begins these by mistake.
@@ -105,6 +125,9 @@ impl Prose {
     }
 
     fn take(&mut self, c: char) {
+        if c != '\n' && self.head.len() < LONGEST_HEAD {
+            self.head.push(c);
+        }
         if self.run.1 > 0 {
             if c == self.run.0 {
                 self.run.1 += 1;
@@ -136,9 +159,10 @@ impl Prose {
         self.closes_fence &= c.is_whitespace();
         if self.fence.is_none() && self.span.is_none() {
             match c {
-                '"' => self.in_quotes = !self.in_quotes,
-                '“' | '„' | '«' | '「' | '『' => self.in_quotes = true,
-                '”' | '»' | '」' | '』' => self.in_quotes = false,
+                // Languages differ in which of these open and which close.
+                '"' | '＂' | '„' | '“' | '”' | '«' | '»' | '‹' | '›' => self.in_quotes = !self.in_quotes,
+                '「' | '『' => self.in_quotes = true,
+                '」' | '』' => self.in_quotes = false,
                 _ => {}
             }
         }
@@ -188,97 +212,14 @@ impl Prose {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_plain_after(text: &str) -> bool {
-        let whole = {
-            let mut prose = Prose::default();
-            prose.push(text);
-            prose.is_plain()
-        };
-        let mut prose = Prose::default();
-        text.chars().for_each(|c| {
-            prose.push(c.encode_utf8(&mut [0; 4]));
-            prose.is_plain();
-        });
-        assert_eq!(prose.is_plain(), whole, "{text:?} by one");
-        whole
-    }
-
-    #[test]
-    fn what_comes_next_is_plain() {
-        let plain = [
-            "",
-            "I look.",
-            "I look.\n",
-            "Use `ls` and then ",
-            "```\ncode\n```\n",
-            "~~~ sh\n```\n~~~\n",
-            "````\n```\n````\n",
-            "```inline``` and ",
-            "an odd ` here\n",
-            "\"quoted\" and ",
-            "“quoted” and ",
-            "> quoted\n\nnot ",
-            "- item\n",
-            "  two spaces ",
-            "    first of all ",
-            "a paragraph\n    goes on ",
-            "it's ",
-            "1. one\n2. ",
-            "a ~~~ b ",
-            "-> ",
-            "> quoted\n\nnot\n",
-            "> quoted\n```\n> code\n```\n",
-            "```\r\ncode\r\n```\r\n",
-            "- ```\n  code\n  ```\n",
-            "1.  ```\n    code\n    ```\n",
-            "- a\n\n    ```\n    code\n    ```\n\n",
-            "> ```\n> code\n> ```\n\n",
-        ];
-        for text in plain {
-            assert!(is_plain_after(text), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_comes_next_is_shown() {
-        let shown = [
-            "```\n",
-            "```",
-            "```sh ",
-            "~~~\n",
-            "text\n  ```json\n{\n",
-            "- ```\n",
-            "````\n```\n",
-            "```\ncode\n``` not the end\n",
-            "Use `",
-            "Use ``a ` b ",
-            "say \"",
-            "say “",
-            "say «",
-            "say '",
-            "> ",
-            ">",
-            "text\n  > ",
-            "text\n\n    ",
-            "text\n\n\t",
-            "text\n\n    a\n    ",
-            "- > ",
-            "> quoted\nand on ",
-            "say 「",
-            "~~~ a`b\n",
-            // What is no end of the fence.
-            "```\n    ```\n",
-            "```\n- ```\n",
-            "```\n> ```\n",
-            "> ```\n> code\n\n```\n",
-            "```\r\n```x\r\n",
-        ];
-        for text in shown {
-            assert!(!is_plain_after(text), "{text:?}");
-        }
-    }
+/// Whether a line begins as grep's do: `src/main.rs:12:`.
+fn names_a_line(line: &str) -> bool {
+    let place = line.split_whitespace().next().unwrap_or_default();
+    let mut parts = place.split(':').skip(1);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    // What follows the number has to be there.
+    parts.next().is_some_and(is_number) && parts.next().is_some()
 }
+
+#[cfg(test)]
+mod tests;
