@@ -151,8 +151,9 @@ impl<'t> Content<'t> {
             self.trims = true;
             return true;
         }
-        if let Some(beginning) = beginning_of(begun) {
-            self.drop_first(self.withheld.len() - begun.len() + beginning.len());
+        if let Some(mark) = beginning_of(begun).or_else(|| thinking::closed_by(begun)) {
+            self.drop_first(self.withheld.len() - begun.len() + mark.len());
+            self.trims = true;
             return true;
         }
         let (is_bare, is_harmony) = (begins_bare(begun, self.tools), Harmony::begins(begun));
@@ -160,7 +161,8 @@ impl<'t> Content<'t> {
             self.stage = Stage::Harmony;
             return true;
         }
-        if thinking::is_begun(begun) || is_begun_beginning(begun) || is_bare.is_none() || is_harmony.is_none() {
+        let is_begun = thinking::is_begun(begun) || thinking::is_begun_close(begun) || is_begun_beginning(begun);
+        if is_begun || is_bare.is_none() || is_harmony.is_none() {
             return false;
         }
         self.stage = if is_bare == Some(true) { Stage::Call { is_bare: true } } else { Stage::Text };
@@ -247,7 +249,9 @@ impl<'t> Content<'t> {
             match marks {
                 _ if !self.prose.is_plain() => {}
                 _ if is_harmony => return (at, Some(Mark::Harmony)),
-                _ if opener.is_some_and(|opener| !is_fence(opener) || self.prose.is_at_beginning()) => {
+                _ if opener.is_some_and(|opener| !is_fence(opener) || self.prose.is_at_beginning())
+                    && !self.prose.is_listed() =>
+                {
                     return (at, Some(Mark::Call));
                 }
                 Some((open, close)) if self.prose.is_at_line_start() => return (at, Some(Mark::Thinking { open, close })),

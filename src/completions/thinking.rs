@@ -18,6 +18,10 @@ pub(super) const MARKS: &[(&str, &str)] = &[
     ("<seed:think>", "</seed:think>"),
     // Command R.
     ("<|START_THINKING|>", "<|END_THINKING|>"),
+    // EXAONE Deep.
+    ("<thought>", "</thought>"),
+    // Apriel.
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     // Granite 3.2.
     ("Here is my thought process:", "Here is my response:"),
     ("Here's my thought process:", "Here's my response:"),
@@ -33,9 +37,24 @@ pub(super) fn is_words(open: &str) -> bool {
     open.starts_with("Here")
 }
 
+/// The closing mark that a text begins with: of thinking that the server has told apart, or that was empty.
+pub(super) fn closed_by(text: &str) -> Option<&'static str> {
+    unopened_marks().map(|(_, close)| *close).find(|close| text.starts_with(close))
+}
+
+/// Marks whose closing one says by itself what it is.
+fn unopened_marks() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    MARKS.iter().filter(|(open, _)| !open.starts_with("Here"))
+}
+
 /// Whether an opening mark may begin with this text, which is shorter.
 pub(super) fn is_begun(text: &str) -> bool {
     MARKS.iter().any(|(open, _)| open.len() > text.len() && open.starts_with(text))
+}
+
+/// Whether a closing mark may begin with this text, which is shorter.
+pub(super) fn is_begun_close(text: &str) -> bool {
+    unopened_marks().any(|(_, close)| close.len() > text.len() && close.starts_with(text))
 }
 
 /// How many of the last bytes of a text may be the beginning of `mark`.

@@ -9,7 +9,7 @@ pub(super) const TOOL_CALL: &str = "<tool_call>";
 pub(super) const TOOL_CALL_END: &str = "</tool_call>";
 
 /// The control tokens that end a model's turn. A server that does not know them as such leaves them in the text.
-const TURN_ENDS: [&str; 16] = [
+const TURN_ENDS: [&str; 21] = [
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
@@ -26,10 +26,32 @@ const TURN_ENDS: [&str; 16] = [
     "<|END_RESPONSE|>",
     "<|END_TEXT|>",
     "<|END_OF_TURN_TOKEN|>",
+    // Llama 4
+    "<|eot|>",
+    // GLM
+    "<|user|>",
+    // MiniMax
+    "[e~[",
+    // Gemma
+    "<eos>",
+    // Apriel
+    "[END FINAL RESPONSE]",
 ];
 
-/// What Command R writes before its answer. It says nothing.
-const BEGINNINGS: [&str; 2] = ["<|START_RESPONSE|>", "<|START_TEXT|>"];
+/// What says nothing before an answer: Command R's own marks, and the header of the turn where a server's template has left it out.
+const BEGINNINGS: [&str; 11] = [
+    "<|START_RESPONSE|>",
+    "<|START_TEXT|>",
+    "<|im_start|>assistant",
+    "<|start_header_id|>assistant<|end_header_id|>",
+    "<|begin_of_text|>",
+    "<|assistant|>",
+    "<start_of_turn>model",
+    "<|turn>model",
+    "<bos>",
+    "<｜Assistant｜>",
+    "<｜begin▁of▁sentence｜>",
+];
 
 fn openers() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().flat_map(|(openers, _)| *openers).copied()
