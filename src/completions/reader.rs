@@ -10,7 +10,7 @@ use crate::completions::failure::{CompletionError, refusal};
 use crate::completions::markup::UnknownMarkup;
 use crate::completions::sse::Parser;
 use crate::completions::streamed_calls::StreamedCalls;
-use crate::completions::thinking::split_unopened;
+use crate::completions::thinking::{is_past_closing_mark, split_unopened};
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 
 /// In bytes: more than any answer needs. A server may pass over `max_tokens`.
@@ -48,7 +48,7 @@ const NO_COMPLETION: &str = "what the server sent is no chat completion: check L
 enum Fault {
     /// The server's error, in place of an answer or of its rest.
     Server(serde_json::Value),
-    /// The stream is none.
+    /// The bytes are not a stream of chat completions.
     Stream(&'static str),
 }
 
@@ -203,11 +203,11 @@ impl<'t> Reader<'t> {
         self.has_choices |= chunk.has_choices();
         let Some(choice) = chunk.choice() else { return };
         let begun = out.len();
-        if let Some(thinking) = choice.thinking() {
+        if let Some(thinking) = choice.thinking().filter(|thinking| !thinking.is_empty()) {
             // This server tells thinking from text.
             self.grow(thinking.len());
             self.release(false, false, out);
-            out.extend((!thinking.is_empty()).then_some(Part::Thinking(thinking)));
+            out.push(Part::Thinking(thinking));
         }
         if let Some(text) = choice.text() {
             self.grow(text.len());
@@ -224,10 +224,17 @@ impl<'t> Reader<'t> {
 
     fn text(&mut self, text: &str, out: &mut Vec<Part>) {
         let Some(held) = &mut self.held else { return self.content.push(text, out) };
+        let begun = held.len();
         held.push_str(text);
         const LONGEST_OPENING: usize = 1000;
         if held.len() < LONGEST_OPENING && Content::opens_thinking(held) == Some(true) {
             self.release(false, false, out);
+        } else if self.thinks_unopened == Some(true)
+            && is_past_closing_mark(held, begun)
+            && split_unopened(held, Some(true)).is_some()
+        {
+            // What follows the thinking of a model that is known to think so is the answer.
+            self.release(true, false, out);
         }
     }
 

@@ -81,7 +81,7 @@ impl<'t> StreamedCalls<'t> {
         }
         let is_offered = |name: &str| self.tools.iter().any(|tool| tool.name == name);
         let has_other_name = piece.name != call.name && is_offered(&call.name) && is_offered(&piece.name);
-        // Who numbers no calls sends each of them once.
+        // A server that numbers no calls sends each of them once.
         let is_repeated = piece.index.is_some() && call.arguments.trim() == piece.arguments.trim();
         has_other_name || call.object.has_come && piece.arguments.trim_start().starts_with('{') && !is_repeated
     }

@@ -78,6 +78,17 @@ pub(super) fn split_unopened(text: &str, thinks_unopened: Option<bool>) -> Optio
     })
 }
 
+/// Whether a closing mark, with a character behind it, ends in what was added to a text of `begun` bytes.
+pub(super) fn is_past_closing_mark(text: &str, begun: usize) -> bool {
+    MARKS.iter().any(|(_, close)| {
+        let mut from = begun.saturating_sub(close.len());
+        while !text.is_char_boundary(from) {
+            from -= 1;
+        }
+        text[from..].find(close).is_some_and(|at| from + at + close.len() < text.len())
+    })
+}
+
 /// How many closing marks are looked at: each is looked at with all that stands before it.
 const MOST_TRIED: usize = 16;
 
@@ -117,6 +128,13 @@ mod tests {
         let shown = "The template:\n```\nhm\n</think>\n```\n";
         assert_eq!(split_unopened(shown, Some(false)), None);
         assert_eq!(split_unopened("hm\n</think>\nyes", Some(false)), Some(("hm", "yes")));
+    }
+
+    #[test]
+    fn closing_marks_that_have_just_come() {
+        let is_past = |before: &str, added: &str| is_past_closing_mark(&format!("{before}{added}"), before.len());
+        assert!(is_past("hm</thi", "nk>y") && is_past("hm</think>", "\n") && is_past("é", "</think>x"));
+        assert!(!is_past("hm</thi", "nk>") && !is_past("hm</think>yes, ", "it is") && !is_past("", "hm"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Upstream {
     }
 
     pub(super) fn warn_if_lean(&self, size: Size) {
-        if size != Size::Full && !self.has_warned.swap(true, Relaxed) {
+        if size != Size::Full && !self.has_warned_of_size.swap(true, Relaxed) {
             let window = self.told_window.load(Relaxed);
             let known = || self.models.at_hand().and_then(|model| model.window.map(u64::from));
             let window = if window > 0 { Some(window) } else { known() };

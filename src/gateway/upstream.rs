@@ -44,7 +44,7 @@ pub(crate) struct Upstream {
     passes_sampling: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
-    pub(super) has_warned: AtomicBool,
+    pub(super) has_warned_of_size: AtomicBool,
     /// The context that the server has told when it refused.
     pub(super) told_window: AtomicU64,
 }
@@ -68,7 +68,7 @@ impl Upstream {
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
             passes_sampling: !for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
-            has_warned: AtomicBool::new(false),
+            has_warned_of_size: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
         })
     }

@@ -92,7 +92,7 @@ pub(crate) fn ask_with_recovery(
             Remedy::LeaveOut(untaken) => request.left_out.add(untaken.clone()),
             Remedy::LowerMaxTokens(most) => request.max_tokens = most,
             Remedy::TellEmpty => tell_empty(&mut request.messages),
-            // Who knows the conversation shortens it.
+            // The caller knows the conversation, and shortens it.
             Remedy::Shrink | Remedy::Fail => return Err(failure.into_error(endpoint)),
         }
         tried.add(remedy);

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,10 @@ const MOST_OF_ONE: usize = 64;
 
 /// The longest file that is read, in bytes: more than this program writes.
 const MOST_BYTES: u64 = 4 << 20;
+
+/// How often the lock is tried, and the pause after each time.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// What is known of one server.
 #[derive(Clone, Debug)]
@@ -158,7 +164,14 @@ impl ServerMemory {
             return;
         }
         let Ok(lock) = open_private(&dir.join("servers.lock")) else { return };
-        if lock.lock().is_err() {
+        // A process that was stopped may hold it for ever, and no answer waits for that.
+        let is_locked = (0..LOCK_TRIES).any(|_| {
+            lock.try_lock().is_ok() || {
+                sleep(LOCK_PAUSE);
+                false
+            }
+        });
+        if !is_locked {
             return;
         }
         let mut file = self.read_file();

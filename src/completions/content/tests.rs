@@ -75,6 +75,16 @@ fn forms_of_calls() {
         ),
         ("<function=Bash>\n<parameter=command>\na\nb\n</parameter>\n</function>", "", &[r#"Bash{"command":"a\nb"}"#]),
         ("<function=Bash>\n<parameter=command>\nls\n</parameter>", "", &[LS]),
+        (
+            "<function=Bash>\n<parameter=command>\nls\n<parameter=timeout>\n5\n</function>",
+            "",
+            &[r#"Bash{"command":"ls","timeout":5}"#],
+        ),
+        (
+            "<function=Bash>\n<parameter=command>\na <parameter=x> </parameter> b\n</parameter>\n</function>",
+            "",
+            &[r#"Bash{"command":"a <parameter=x> </parameter> b"}"#],
+        ),
         // Llama 3.
         ("<function=Bash>{\"command\":\"ls\"}</function>", "", &[LS]),
         ("<|python_tag|>{\"name\": \"Bash\", \"parameters\": {\"command\": \"ls\"}}", "", &[LS]),
@@ -260,6 +270,7 @@ fn a_call_in_thinking_is_found_at_its_end() {
     assert_eq!(calls(&format!("I should run it.\n{function}")), 1);
     assert_eq!(calls(&format!("Not this:\n{function}\nI wait.")), 0);
     assert_eq!(calls(&format!("```\n{function}\n```")), 0);
+    assert_eq!(calls(&format!("The README says: {function}")), 0);
 }
 
 #[test]

@@ -162,8 +162,11 @@ fn tag_end(text: &str) -> Option<usize> {
 }
 
 fn attribute(attributes: &str, key: &str) -> Option<String> {
-    let at =
-        attributes.match_indices(key).map(|(at, _)| at).find(|at| attributes[at + key.len()..].trim_start().starts_with('='))?;
+    let is_key = |at: &usize| {
+        let is_part = attributes[..*at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        !is_part && attributes[at + key.len()..].trim_start().starts_with('=')
+    };
+    let at = attributes.match_indices(key).map(|(at, _)| at).find(is_key)?;
     let value = attributes[at + key.len()..].trim_start().strip_prefix('=')?.trim_start();
     let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
     let value = match quote {

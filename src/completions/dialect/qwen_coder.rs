@@ -46,12 +46,29 @@ fn parameters<'t>(inner: &'t str, name: &str, tools: &[Tool], is_whole: bool) ->
         return Some((Err(body.into()), left));
     }
     let mut arguments = Map::new();
-    for parameter in body.split(PARAMETER).skip(1) {
-        let Some((key, value)) = parameter.split_once('>') else { return Some((Err(body.into()), left)) };
-        let value = value.rsplit_once(PARAMETER_END).map_or(value, |(value, _)| value);
+    let mut rest = body.strip_prefix(PARAMETER);
+    while let Some(parameter) = rest {
+        let Some((key, after)) = parameter.split_once('>') else { return Some((Err(body.into()), left)) };
+        let (value, next) = value(after);
+        rest = next;
         let value = value.strip_prefix('\n').unwrap_or(value);
         let value = value.strip_suffix('\n').unwrap_or(value);
         arguments.insert(key.trim().into(), typed(tools, name, key.trim(), value));
     }
     Some((Ok(arguments), left))
+}
+
+/// The value of a parameter, and the next parameter from behind its opener. A value may have the marks in itself: its end is the
+/// first that another parameter or nothing follows, or else where another parameter begins a line.
+fn value(text: &str) -> (&str, Option<&str>) {
+    for (at, _) in text.match_indices(PARAMETER_END) {
+        let behind = text[at + PARAMETER_END.len()..].trim_start();
+        if behind.is_empty() || behind.starts_with(PARAMETER) {
+            return (&text[..at], behind.strip_prefix(PARAMETER));
+        }
+    }
+    match text.split_once(&format!("\n{PARAMETER}")) {
+        Some((value, next)) => (value, Some(next)),
+        None => (text.rsplit_once(PARAMETER_END).map_or(text, |(value, _)| value), None),
+    }
 }

@@ -159,7 +159,7 @@ pub(super) fn untaken(words: &str, body: &str) -> Vec<Untaken> {
         about.push(Untaken::MaxTokens);
     }
     let is_said = |all: &&[&str]| all.iter().all(|word| words.contains(word));
-    if NO_STREAM.iter().any(|all| is_said(&all)) {
+    if NO_STREAM.iter().any(is_said) {
         about.extend(Untaken::field("stream"));
     }
     about.extend(ABOUT.iter().filter(|(all, _)| is_said(all)).flat_map(|(_, about)| about.iter().cloned()));

@@ -58,6 +58,7 @@ fn text_is_held_back_until_it_is_known_how_the_model_thinks() {
     let plain = text("The answer") + &text(" is 4.") + &finish("stop") + DONE;
     let unopened = text("hm\n</th") + &text("ink>\n\nThe answer is 4.") + &finish("stop") + DONE;
     let named = thinking("hm") + &plain;
+    let empty = thinking("") + &unopened;
     let opened = text("<think>hm</think>") + &plain;
     // What is known before, the stream, the thinking, what is given before the end, and what is known then.
     let table = [
@@ -65,8 +66,9 @@ fn text_is_held_back_until_it_is_known_how_the_model_thinks() {
         (Some(true), &plain, "", "", Some(false)),
         (Some(false), &plain, "", "The answer is 4.", Some(false)),
         (None, &unopened, "hm", "", Some(true)),
-        (Some(true), &unopened, "hm", "", Some(true)),
+        (Some(true), &unopened, "hm", "The answer is 4.", Some(true)),
         (None, &named, "hm", "The answer is 4.", None),
+        (None, &empty, "hm", "", Some(true)),
         (None, &opened, "hm", "The answer is 4.", None),
     ];
     for (known, stream, thought, early, learned) in table {

@@ -118,7 +118,7 @@ fn no_pipe_is_waited_for_and_no_huge_file_read() {
     let file = folder.path().join("state/servers.json");
     set(&memory, "qwen", window(4096));
     let whole = fs::read_to_string(&file).unwrap();
-    let with_length = |length: u64| fs::write(&file, format!("{whole:<width$}", width = length as usize)).unwrap();
+    let with_length = |length: u64| fs::write(&file, whole.clone() + &" ".repeat(length as usize - whole.len())).unwrap();
     with_length(MOST_BYTES);
     assert_eq!(memory.model("qwen"), Some(window(4096)));
     with_length(MOST_BYTES + 1);
