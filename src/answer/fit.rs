@@ -27,8 +27,10 @@ impl LocalTurn<'_> {
     pub(super) fn check_read(&self, usage: Usage) {
         let texts = self.messages.iter().map(|message| message.content.as_str());
         let sent = Sent::new(context::estimate(&self.messages), texts, std::iter::empty());
-        let (read, window) = (usage.input.saturating_add(usage.cached), self.model.as_ref().and_then(|model| model.window));
-        let found = self.shared.detector.lock().unwrap_or_else(PoisonError::into_inner).check(sent, read, window);
+        let read = usage.input.saturating_add(usage.cached);
+        let mut detector = self.shared.detector.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = detector.check_model(sent, read, self.model.as_ref());
+        drop(detector);
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
                 warn(&self.shared.applet, &truncation.line(self.shared.models.server_kind()));

@@ -76,9 +76,10 @@ impl Upstream {
     pub(super) fn check_read(&self, request: &MessagesRequest, sent: &MessagesRequest, usage: Usage) -> Result<(), ApiError> {
         let model = self.models.at_hand();
         let read = usage.input.saturating_add(usage.cached);
-        let window = model.as_ref().and_then(|model| model.window);
         let lengths = lengths(sent);
-        let found = self.marks.detector.lock().unwrap_or_else(PoisonError::into_inner).check(lengths, read, window);
+        let mut detector = self.marks.detector.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = detector.check_model(lengths, read, model.as_ref());
+        drop(detector);
         let Some(truncation) = found else { return Ok(()) };
         let line = truncation.line(model.as_ref().map(|model| model.server).unwrap_or_default());
         if !self.marks.has_noted_truncation.swap(true, Relaxed) {

@@ -34,6 +34,8 @@ pub(crate) struct Model {
     pub id: Option<String>,
     /// Its context in tokens, if that is known.
     pub window: Option<u32>,
+    /// The user has said how long the context is, which the server may know better.
+    pub is_stated: bool,
     /// Whether the server itself refuses what does not fit.
     pub is_checked: bool,
     /// The context is the server's default: it has said nothing of this model.
@@ -217,6 +219,7 @@ impl Models {
             name: name.map_or_else(|| NAMELESS.into(), shown),
             id: known.id.clone().filter(|_| self.asker.named.is_none()),
             window: self.window.or(known.window).or_else(|| name.filter(|_| has_files).and_then(in_files)),
+            is_stated: self.window.is_some(),
             is_checked: self.window.is_none() && known.window.is_some() && known.is_checked,
             is_assumed: self.window.is_none() && known.is_assumed,
             is_known,

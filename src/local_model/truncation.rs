@@ -4,6 +4,7 @@
 //! the server's own count of the prompt. It is held against two estimates: one that is seldom too short, and one that is
 //! seldom too long. A template that renders no tools makes a prompt shorter too, and that is no truncation.
 
+use crate::local_model::model::Model;
 use crate::local_model::served::ServerKind;
 
 /// The length of a request in tokens, by our estimate.
@@ -38,8 +39,15 @@ pub(crate) struct Detector {
 }
 
 impl Detector {
-    /// What the server says that it has `read`, and its context if that is known.
-    pub(crate) fn check(&mut self, sent: Sent, read: u64, window: Option<u32>) -> Option<Truncation> {
+    /// What the server says that it has `read` of a request to `model`.
+    pub(crate) fn check_model(&mut self, sent: Sent, read: u64, model: Option<&Model>) -> Option<Truncation> {
+        let window = model.and_then(|model| model.window);
+        // The context that counts is the server's.
+        let or_another = model.is_some_and(|model| model.is_stated);
+        self.check(sent, read, &[window, if or_another { None } else { window }])
+    }
+
+    fn check(&mut self, sent: Sent, read: u64, windows: &[Option<u32>]) -> Option<Truncation> {
         if read < LEAST_READ {
             return None;
         }
@@ -48,11 +56,23 @@ impl Detector {
         let is_short = is_far_below(read, sent.messages as f64) || expected.is_some_and(|expected| is_far_below(read, expected));
         let is_below = read < sent.about as u64;
         let is_as_expected = expected.is_some_and(|expected| (0.85..1.15).contains(&(read as f64 / expected)));
-        if is_below && (is_short || !is_as_expected && ends_at_a_limit(sent, read, window)) {
+        let ends_at_a_limit = || windows.iter().any(|window| ends_at_a_limit(sent, read, *window));
+        if is_below && (is_short || self.is_stuck(sent, read) || !is_as_expected && ends_at_a_limit()) {
             return Some(truncation);
         }
-        self.whole = Some((sent, read));
+        // Little by little a request grows, too.
+        if !self.whole.is_some_and(|(before, same)| same == read && before.tools == sent.tools && before.messages < sent.messages)
+        {
+            self.whole = Some((sent, read));
+        }
         None
+    }
+
+    /// Whether the server has read as much as before of a request that has grown.
+    fn is_stuck(&self, sent: Sent, read: u64) -> bool {
+        const GROWN: usize = 16;
+        self.whole
+            .is_some_and(|(before, same)| same == read && sent.tools == before.tools && sent.messages >= before.messages + GROWN)
     }
 
     /// How many tokens the server would count of this request, by what it counted of one with the same tools.
@@ -194,7 +214,7 @@ mod tests {
             ("a server that counts what is not in its cache", agent, 317, None, false),
         ];
         for (what, sent, read, window, expected) in table {
-            let found = Detector::default().check(sent, read, window);
+            let found = Detector::default().check(sent, read, &[window]);
             assert_eq!(found.is_some(), expected, "{what}: {sent:?} {read} {window:?}");
             assert!(found.is_none_or(|found| found == Truncation { sent: sent.about, read }), "{what}");
         }
@@ -204,14 +224,38 @@ mod tests {
     fn what_was_read_before_tells_what_to_expect() {
         let agent = sent(12_400, 3900, 5200);
         let mut without_tools = Detector::default();
-        assert_eq!(without_tools.check(agent, 4000, None), None);
-        assert_eq!(without_tools.check(sent(12_500, 3980, 5200), 4096, None), None, "round by chance");
-        assert_eq!(without_tools.check(sent(900, 600, 0), 700, None), None, "a question without tools");
+        assert_eq!(without_tools.check(agent, 4000, &[None]), None);
+        assert_eq!(without_tools.check(sent(12_500, 3980, 5200), 4096, &[None]), None, "round by chance");
+        assert_eq!(without_tools.check(sent(900, 600, 0), 700, &[None]), None, "a question without tools");
         let mut with_tools = Detector::default();
-        assert_eq!(with_tools.check(agent, 12_409, None), None);
-        assert_eq!(with_tools.check(sent(14_000, 4900, 5200), 13_800, None), None, "a turn more");
-        assert!(with_tools.check(sent(15_000, 5600, 5200), 7800, None).is_some(), "the front is dropped");
-        assert_eq!(with_tools.check(sent(15_000, 5600, 5200), 14_900, None), None, "a truncated one is no measure");
+        assert_eq!(with_tools.check(agent, 12_409, &[None]), None);
+        assert_eq!(with_tools.check(sent(14_000, 4900, 5200), 13_800, &[None]), None, "a turn more");
+        assert!(with_tools.check(sent(15_000, 5600, 5200), 7800, &[None]).is_some(), "the front is dropped");
+        assert_eq!(with_tools.check(sent(15_000, 5600, 5200), 14_900, &[None]), None, "a truncated one is no measure");
+        let mut known = Detector::default();
+        let window = [Some(32_768)];
+        assert_eq!(known.check(agent, 4096, &window), None, "a template without tools, as it seems");
+        assert_eq!(known.check(agent, 4096, &window), None, "the same question again");
+        assert_eq!(known.check(sent(12_450, 3910, 5200), 4096, &window), None, "hardly more");
+        assert!(known.check(sent(12_500, 3920, 5200), 4096, &window).is_some(), "no more was read of more");
+    }
+
+    #[test]
+    fn what_the_user_says_of_the_context_may_be_wrong() {
+        let agent = sent(12_400, 3900, 5200);
+        let model = |is_stated| Model {
+            name: "m".into(),
+            id: None,
+            window: Some(32_768),
+            is_stated,
+            is_checked: false,
+            is_assumed: false,
+            is_known: true,
+            server: ServerKind::Unknown,
+        };
+        assert!(Detector::default().check_model(agent, 4096, Some(&model(true))).is_some());
+        assert_eq!(Detector::default().check_model(agent, 4096, Some(&model(false))), None);
+        assert!(Detector::default().check_model(agent, 4096, None).is_some());
     }
 
     #[test]
