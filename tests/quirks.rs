@@ -44,6 +44,7 @@ const LATER: &str = " · run it again later, or raise LOCAL_LLM_RETRIES to wait 
 const CUT: &str = "the local answer was cut short: ";
 const EMPTY: &str = "the local model gave an empty answer";
 const NOT_JSON: &str = "an event is not the JSON of a chat completion";
+const NO_COMPLETION: &str = "what the server sent is no chat completion: check LOCAL_LLM_URL";
 const BEFORE_END: &str = "the stream ended before its end";
 
 fn unanswered(url: &str, reason: &str) -> String {
@@ -280,7 +281,9 @@ fn a_broken_stream_is_a_failure_with_what_came_on_stderr() {
         (sse(&(half.clone() + "data: {\"error\":\"out of\\n memory\"}\n\n")).into(), "out of memory", "half an"),
         (sse("data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\ndata: [DONE]\n\n").into(), "no", ""),
         (sse(&(half.clone() + "data: {\"error\":{\"code\":7}}\n\n")).into(), "{\"error\":{\"code\":7}}", "half an"),
-        (format!("{head}Content-Type: text/html\r\nConnection: close\r\n\r\n<html>Welcome</html>").into(), BEFORE_END, ""),
+        (format!("{head}Content-Type: text/html\r\nConnection: close\r\n\r\n<html>Welcome</html>").into(), NO_COMPLETION, ""),
+        (json_answer(200, r#"{"model":"m","message":{"content":"hi"},"done":true}"#).into(), NO_COMPLETION, ""),
+        (json_answer(200, r#"{"detail":"generation failed"}"#).into(), "generation failed", ""),
         (json_answer(200, "{nope").into(), "the answer is not the JSON of a chat completion", ""),
         (json_answer(200, "").into(), "the answer is not the JSON of a chat completion", ""),
         (json_answer(200, r#"{"error":"generation failed"}"#).into(), "generation failed", ""),
@@ -376,11 +379,6 @@ fn every_refusal_is_one_line() {
         (404, "", "HTTP 404 and no reason".into()),
         (411, r#"{"error": "Content-Length header is required"}"#, "HTTP 411: Content-Length header is required".into()),
         (
-            413,
-            "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n</body></html>",
-            "HTTP 413: 413 Request Entity Too Large".into(),
-        ),
-        (
             422,
             r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
             r#"HTTP 422: {"detail":[{"loc":["body"],"msg":"field required"}]}"#.into(),
@@ -412,6 +410,9 @@ fn every_refusal_is_one_line() {
             ask_raw(&sandbox, until_end).expect_api_error(&format!("{REFUSED}{line}"), "");
         }
     }
+    // What stands before the server counts bytes: only a shorter question helps.
+    let too_large = json_answer(413, "<html><title>413 Request Entity Too Large</title></html>");
+    ask_raw(&sandbox, too_large).expect(1, "Prompt is too long · the conversation does not fit the local model's context\n", "");
     let bytes = [b"HTTP/1.0 500 X\r\n\r\ncaf\xe9 ".to_vec(), vec![b'x'; 1 << 20]].concat();
     let expected = format!("{REFUSED}HTTP 500: caf\u{fffd} {}", "x".repeat(495));
     ask_raw(&sandbox, bytes).expect_api_error(&expected, "");

@@ -290,14 +290,5 @@ enum Mark {
     },
 }
 
-/// The calls with which thinking ends, if nothing follows it (Qwen 3.5: ollama/ollama#10976). They begin a line: within one the
-/// model thinks about them.
-pub(super) fn calls_in_thinking(thinking: &str, tools: &[Tool]) -> Vec<ToolCall> {
-    let trailing = trailing_calls(thinking, Prose::default(), tools, true);
-    let begins_line =
-        |at: usize| thinking[..at].trim_end_matches(' ').is_empty() || thinking[..at].trim_end_matches(' ').ends_with('\n');
-    trailing.filter(|(at, _)| begins_line(*at)).map(|(_, calls)| calls).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests;

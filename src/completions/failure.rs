@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Timeout;
 use ureq::http::header::{LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, StatusCode};
 
-use crate::completions::endpoint::{Endpoint, Timeouts, error_line, without_secrets};
+use crate::completions::endpoint::{Endpoint, Timeouts, error_line, message_of, without_secrets};
 use crate::completions::untaken::Untaken;
 use crate::error::Error;
 
@@ -192,6 +192,18 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &str) -> Co
     }
     let retry_after = headers.get(RETRY_AFTER).and_then(|when| read_retry_after(when.to_str().ok()?.trim(), Timestamp::now()));
     by_words(ServerRefusal { status, line }, body, retry_after)
+}
+
+/// Classifies the error that a server sends as an event. It is a refusal of the request if it `is_first`, and has a status.
+pub(crate) fn in_stream(error: &Value, is_first: bool) -> CompletionError {
+    let body = json!({ "error": error }).to_string();
+    let broken = || CompletionError::Cut { reason: message_of(&body).unwrap_or_default(), partial: String::new() };
+    let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+    let Some(status) = status.filter(|status| is_first && status.as_u16() >= 400) else { return broken() };
+    match refusal(status, &HeaderMap::new(), &body) {
+        CompletionError::Refusal(_) if status.is_server_error() => broken(),
+        failure => failure,
+    }
 }
 
 /// Servers use the same codes for different things (mlx-lm 404 for everything, llama.cpp 500 for bad requests), so the words decide

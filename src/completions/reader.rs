@@ -1,12 +1,9 @@
 //! An answer of the local server, read as it comes: for the plain answer and for the gateway.
 
-use ureq::http::{HeaderMap, StatusCode};
-
 use crate::completions::chunk::{Chunk, Usage};
-use crate::completions::content::{Content, Part, calls_in_thinking};
-use crate::completions::dialect::read_arguments;
-use crate::completions::endpoint::message_of;
-use crate::completions::failure::{CompletionError, refusal};
+use crate::completions::content::{Content, Part};
+use crate::completions::dialect::{calls_in_thinking, read_arguments};
+use crate::completions::failure::{CompletionError, in_stream};
 use crate::completions::markup::UnknownMarkup;
 use crate::completions::sse::Parser;
 use crate::completions::streamed_calls::StreamedCalls;
@@ -138,7 +135,7 @@ impl<'t> Reader<'t> {
         parser.finish(|data| self.event(data, true, out));
         let is_whole = self.is_done || self.finish.is_some();
         let failure = match self.error.take() {
-            Some(Fault::Server(error)) => Some(self.refusal(&error)),
+            Some(Fault::Server(error)) => Some(in_stream(&error, self.length == 0)),
             Some(Fault::Stream(reason)) => Some(cut(reason)),
             None if is_whole => None,
             None if self.is_foreign == Some(true) && broken.is_none() => Some(cut(NO_COMPLETION)),
@@ -282,18 +279,6 @@ impl<'t> Reader<'t> {
         self.length += length;
         if self.length > MAX_ANSWER {
             self.error = Some(Fault::Stream("it does not end"));
-        }
-    }
-
-    /// The server's error is a refusal of the request if nothing of an answer came before it, and it has a status.
-    fn refusal(&self, error: &serde_json::Value) -> CompletionError {
-        let body = serde_json::json!({ "error": error }).to_string();
-        let broken = || cut(message_of(&body).unwrap_or_default());
-        let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
-        let Some(status) = status.filter(|status| self.length == 0 && status.as_u16() >= 400) else { return broken() };
-        match refusal(status, &HeaderMap::new(), &body) {
-            CompletionError::Refusal(_) if status.is_server_error() => broken(),
-            failure => failure,
         }
     }
 }

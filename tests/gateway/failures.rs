@@ -109,7 +109,12 @@ fn a_server_that_is_not_as_it_should_be() {
         ("an error for an event", sse_part("data: {\"error\":{\"message\":\"out of memory\"}}\n\n"), cut("out of memory")),
         ("an error for an answer", json_answer(200, r#"{"error":"out of memory"}"#).into(), cut("out of memory")),
         ("no JSON for an answer", json_answer(200, "hi").into(), cut("the answer is not the JSON of a chat completion")),
-        ("an answer without choices", json_answer(200, "{}").into(), empty()),
+        (
+            "an answer without choices",
+            json_answer(200, "{}").into(),
+            cut("what the server sent is no chat completion: check LOCAL_LLM_URL"),
+        ),
+        ("an answer with no choice", json_answer(200, r#"{"choices":[]}"#).into(), empty()),
     ] {
         server.answer(answer);
         let mut request = question("hi");

@@ -294,8 +294,7 @@ fn beginnings() {
         "to=me",
         "to=x {",
     ] {
-        let sight = Harmony::begins(other);
-        assert_eq!(sight, if other == "to=me" { None } else { Some(false) }, "{other:?}");
+        assert_eq!(Harmony::begins(other), if other == "to=me" { None } else { Some(false) }, "{other:?}");
     }
     assert_eq!(Harmony::begins(&"to=x ".repeat(100)), Some(false));
 }
