@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::local_model::model::Models;
 use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
-use crate::local_model::served::Choice;
+use crate::local_model::served::{Choice, printable};
 use crate::local_model::window;
 use crate::server::Server;
 use crate::server::progress::StartProgress;
@@ -167,7 +167,7 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
         return Ok(id);
     }
     let names = served.names();
-    let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(10).map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
     Err(Error::ModelNotNamed { refusal: endpoint.without_key(refusal.into()), expected })
 }

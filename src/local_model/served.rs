@@ -137,10 +137,15 @@ fn kind(models: &[Value], program: &str) -> ServerKind {
     }
 }
 
+/// A model's name for a terminal: a server may give any.
+pub(crate) fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// The error for a server with several models.
 pub(crate) fn several(names: Vec<String>) -> Error {
     const MOST_NAMED: usize = 10;
-    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
+    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{}`", printable(name))).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     let more = if more > 0 { format!(" or {more} more") } else { String::new() };
     Error::SeveralModels { names: named.join(", ") + &more }

@@ -70,6 +70,8 @@ fn forms_of_calls() {
         ("<tool_call>{\"name\":\"Bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call><|im_end|>\n", "", &[LS]),
         ("<tool_call>{\"name\":\"Bash\",\"arguments\":{\"command\":oops}}</tool_call>", "", &["Bash!"]),
         ("<tool_call>{\"name\":\"Bash\",\"arguments\":\"{\\\"command\\\":\\\"ls\\\"}\"}</tool_call>", "", &[LS]),
+        ("<tools>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}\n</tools>", "", &[LS]),
+        ("<function_call>{\"name\": \"Bash\", \"arguments\": {\"command\": \"ls\"}}</function_call>", "", &[LS]),
         // Qwen 3 Coder.
         (
             "<tool_call>\n<function=Bash>\n<parameter=command>\nls\n</parameter>\n<parameter=timeout>\n5\n</parameter>\n</function>\n</tool_call>",
@@ -181,6 +183,7 @@ fn calls_with_which_an_answer_ends() {
         ("It's done. I run \"ls\" now: ".into(), 1),
         (String::new(), 2),
     ];
+    check_calls(&format!("{call}, {call}"), "", &[LS, LS]);
     check_calls(&format!("Here is my thought process: hm. Here is my response:\n{call}"), "", &[LS]);
     for (before, count) in table {
         check_calls(&format!("{before}{}", call.repeat(count)), &before, &vec![LS; count]);

@@ -41,6 +41,7 @@ type Read = for<'t> fn(opener: &str, after: &'t str, tools: &[Tool], is_whole: b
 /// What begins the calls of a family, wherever it stands.
 const FAMILIES: &[(&[&str], Read)] = &[
     (&[TOOL_CALL], read_tool_call),
+    (hermes::OTHER_OPENERS, hermes::read_other),
     (qwen_coder::OPENERS, qwen_coder::read),
     (mistral::OPENERS, mistral::read),
     (llama::OPENERS, llama::read),
@@ -84,7 +85,7 @@ pub(super) fn trailing_calls(text: &str, mut prose: Prose, tools: &[Tool], is_wh
     let (mut at, mut told, mut failed) = (0, 0, 0);
     while let Some((distance, opener)) = first_opener(&text[at..]).filter(|_| failed < MOST_FAILED) {
         let found = at + distance;
-        run = run.filter(|_| text[at..found].trim().is_empty());
+        run = run.filter(|_| text[at..found].trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';')).is_empty());
         if run.is_none() {
             prose.push(&text[told..found]);
             told = found;
