@@ -252,12 +252,20 @@ fn a_forced_supervisor_wins_over_an_installed_service() {
 #[test]
 fn a_server_of_the_service_that_was_killed_is_started_again() {
     for supervisor in ["launchd", "systemd"] {
-        let life = life(supervisor, "ok");
+        let life = life(supervisor, "slow");
+        life.go();
         life.flip_to_local();
         let first = life.started()[0];
+        fs::remove_file(life.path("go")).unwrap();
         crate::support::life::signal(first, "KILL");
         until(20, "it is gone", || !life.processes().iter().any(|(pid, _)| *pid == first));
-        life.ask("again").expect(0, "echo: again\n", &life.waiting("claude"));
+        // The next one is let up after the call has said that it waits.
+        let mut call = life.begin("claude", &["-p", "again"]);
+        assert_eq!(first_words(&mut call), life.waiting("claude"));
+        life.go();
+        let output = call.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "echo: again\n", "{output:?}");
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
         life.flip_to_claude();
     }
 }
