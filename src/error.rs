@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::candidate::Candidate;
+pub(crate) use crate::stderr::{notice, say, say_unless_parsed, warn};
 use crate::text::plain;
 
 /// A failure as the user sees it: one line, a hint where there is something to do, and an exit code.
@@ -299,14 +300,4 @@ pub(crate) fn report(applet: &str, error: &Error) -> ExitCode {
         say(&format!("hint: {hint}"));
     }
     ExitCode::from(error.exit_code())
-}
-
-pub(crate) fn warn(applet: &str, message: &str) {
-    say(&format!("{applet}: warning: {message}"));
-}
-
-/// A line on stderr in one write, so that lines of parallel calls do not mix. A closed stderr is not an error.
-pub(crate) fn say(line: &str) {
-    use io::Write;
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

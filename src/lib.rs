@@ -22,7 +22,7 @@
 //! claude_code      all that is known of that program: options, command_line, protocol, refusal, locate, settings, version
 //! completions      the OpenAI wire: endpoint, chat, chunk, sse, thinking, failure, dialect
 //! os               process, guardian, signals, exit, cleanup, atomic_file, file_id, blocking
-//! base             context, settings, error, candidate, text, names: each may use those after it
+//! base             context, settings, error, stderr, candidate, text, names: each may use those after it
 //! ```
 
 mod agent;
@@ -43,6 +43,7 @@ mod routing;
 mod server;
 mod settings;
 mod state;
+mod stderr;
 mod stdin;
 mod text;
 mod watch;

@@ -51,7 +51,7 @@ settings! {
     Stall "LLM_FAILOVER_STALL" "seconds that Claude may say nothing before its answer begins",
     Replay "LLM_FAILOVER_REPLAY" "always: answer locally even if tools have run",
     Resume "LLM_FAILOVER_RESUME" "never: a session in which tools have run does not go on locally",
-    Quiet "LLM_FAILOVER_QUIET" "yes: no line on stderr for a local answer",
+    Quiet "LLM_FAILOVER_QUIET" "yes: nothing on stderr that Claude Code would not print, but for errors that end the call",
     GatewayToken "LLM_GATEWAY_TOKEN" "what the gateway asks its clients to show",
 }
 
@@ -236,8 +236,12 @@ impl Settings {
         word != "never"
     }
 
-    pub(crate) fn is_quiet(&self, applet: &str) -> bool {
-        self.is_yes(Setting::Quiet, applet)
+    /// # Errors
+    /// The warning, if the value says neither yes nor no.
+    pub(crate) fn is_quiet(&self) -> std::result::Result<bool, String> {
+        let value = self.value(Setting::Quiet).unwrap_or_default();
+        let value = value.to_string_lossy();
+        parse_yes_or_no(&value).ok_or_else(|| format!("{}; using no", Setting::Quiet.error(&*value, YES_OR_NO)))
     }
 
     /// It must fit into a header, and into a line for a shell.
@@ -296,11 +300,13 @@ impl Settings {
         let value = self.value(setting).unwrap_or_default();
         let value = value.to_string_lossy();
         parse_yes_or_no(&value).unwrap_or_else(|| {
-            setting.warn(applet, &value, "1/true/yes/on or 0/false/no/off", "no");
+            setting.warn(applet, &value, YES_OR_NO, "no");
             false
         })
     }
 }
+
+const YES_OR_NO: &str = "1/true/yes/on or 0/false/no/off";
 
 /// An empty value means no.
 fn parse_yes_or_no(value: &str) -> Option<bool> {

@@ -6,6 +6,7 @@ mod inside;
 mod life;
 mod model_name;
 mod network;
+mod one_stream;
 mod quoted;
 mod refusals;
 mod sdk;

@@ -3,6 +3,7 @@
 
 mod answers;
 mod caller;
+mod client_tools;
 mod dialects;
 mod events;
 mod failures;
@@ -19,6 +20,7 @@ mod truncated;
 mod with_deps {
     mod clients;
     mod engines;
+    mod frameworks;
     mod web_search;
 }
 

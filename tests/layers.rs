@@ -24,7 +24,7 @@ pub const LAYERS: [&[&str]; 15] = [
 ];
 
 /// What everybody may use. Its modules use each other from left to right: a module may use those after it.
-const BASE: &[&str] = &["context", "settings", "error", "candidate", "text", "names"];
+const BASE: &[&str] = &["context", "settings", "error", "stderr", "candidate", "text", "names"];
 
 fn floor(layer: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&layer))

@@ -17,6 +17,7 @@ mod golden;
 mod layers;
 mod ledger;
 mod lines;
+mod one_stream;
 mod process_state;
 mod quirks;
 mod refusals;

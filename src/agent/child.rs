@@ -8,7 +8,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::locate;
 use crate::claude_code::protocol::mark::Mark;
 use crate::context::Context;
-use crate::error::{Error, report, say};
+use crate::error::{Error, notice, report};
 use crate::os::exit::Exit;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
@@ -29,9 +29,7 @@ pub(crate) fn run(
         Ok(found) => found,
         Err(error) => return Err((error, stdin)),
     };
-    if !context.settings.is_quiet(applet) {
-        say(&format!("{applet}: {}", ready.banner));
-    }
+    notice(&format!("{applet}: {}", ready.banner));
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
     out.set_mark(Some(Mark::by_flag()));
     let options = WatchOptions {

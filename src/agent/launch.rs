@@ -17,31 +17,26 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::{LocalGateway, Ready, is_claudes, settings_file};
 use crate::claude_code::{locate, prompt};
 use crate::context::Context;
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result, notice};
 use crate::gateway;
 use crate::local_model::model::Models;
 use crate::local_model::request::RequestSettings;
 use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
+use crate::os::exit::Exit;
 use crate::os::process::own_path;
 use crate::server::Server;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+use crate::stderr;
+use crate::watch;
 
 /// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
-/// failed.
-pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Error {
+/// failed, or if stderr has to be filtered: then it was a child, and has ended like that.
+pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
     let begun = Timestamp::now();
-    let program = match locate::announce_exec(applet, context) {
-        Ok(program) => program,
-        Err(error) => return error,
-    };
-    let ready = match prepare(context, command_line, is_print) {
-        Ok(ready) => ready,
-        Err(error) => return error,
-    };
-    if !context.settings.is_quiet(applet) {
-        say(&format!("{applet}: {}", ready.banner));
-    }
+    let program = locate::announce_exec(applet, context)?;
+    let ready = prepare(context, command_line, is_print)?;
+    notice(&format!("{applet}: {}", ready.banner));
     for (name, value) in ready.environment {
         match value {
             Some(value) => context.set_variable(name, value),
@@ -52,11 +47,18 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
         true => command_line.replaced_by(&["--settings"], &ready.settings, &context.args),
         false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
     };
-    // This process does not see its own end: the entry has no exit code and no tokens.
     let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local) };
+    let mut command = Command::new(&program);
+    command.args(args);
+    if is_print && stderr::is_silent() {
+        let exit = watch::run_with_filtered_stderr(command, &program)?;
+        Entry { exit: Some(exit.code()), ..entry }.append(context);
+        return Ok(exit);
+    }
+    // This process does not see its own end: the entry has no exit code and no tokens.
     entry.append(context);
-    let error = Command::new(&program).args(args).exec();
-    locate::not_run(program, &error)
+    let error = command.exec();
+    Err(locate::not_run(program, &error))
 }
 
 /// Starts a gateway for this process, and makes the settings and the environment that lead to it.
@@ -114,7 +116,7 @@ fn start_gateway(
         .stdin(OwnedFd::from(listener))
         .stdout(Stdio::null())
         // A line of the gateway would spoil the screen that Claude Code draws.
-        .stderr(if is_print { Stdio::inherit() } else { Stdio::null() });
+        .stderr(if is_print && !stderr::is_silent() { Stdio::inherit() } else { Stdio::null() });
     let started = command.spawn();
     started.map(|_| ()).map_err(|error| Error::GatewayNotStarted { source: error })
 }

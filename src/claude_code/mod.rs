@@ -13,4 +13,5 @@ pub(crate) mod protocol;
 pub(crate) mod refusal;
 pub(crate) mod settings;
 pub(crate) mod transcript;
+pub(crate) mod unknown_model;
 pub(crate) mod version;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::claude_code::command_line::CommandLine;
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result, say, say_unless_parsed};
 
 /// The limit for stdin in UTF-16 code units, in which the real CLI counts its 10 MB.
 const MAX_STDIN: usize = 10 << 20;
@@ -25,7 +25,7 @@ const FIRST_BYTE_TIMEOUT: u16 = 3000;
 pub(crate) fn read(command_line: &CommandLine, stdin: Option<Vec<u8>>) -> Result<String> {
     let argument = match command_line.prompt() {
         Some("code") => {
-            say("Tip: you can start Claude Code with just `claude`");
+            say_unless_parsed("Tip: you can start Claude Code with just `claude`");
             ""
         }
         argument => argument.unwrap_or_default(),
@@ -142,8 +142,10 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>> {
     }
     let Ok(is_silent) = is_silent() else { return Ok(vec![]) };
     if is_silent {
-        say("Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
-             explicitly: < /dev/null to skip, or wait longer.");
+        say_unless_parsed(
+            "Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
+             explicitly: < /dev/null to skip, or wait longer.",
+        );
         return Ok(vec![]);
     }
     let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return Ok(vec![]) };
@@ -192,9 +194,11 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                say("Warning: stdin is unreadable (EISDIR), proceeding without piped input. If you piped input, it was not \
+                say_unless_parsed(
+                    "Warning: stdin is unreadable (EISDIR), proceeding without piped input. If you piped input, it was not \
                      received — pass it as a prompt argument, or check that the process launching Claude Code wires stdin to a \
-                     pipe or /dev/null.");
+                     pipe or /dev/null.",
+                );
                 return Ok(Vec::new());
             }
             Err(_) => return Ok(bytes),

@@ -12,7 +12,7 @@ use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::cli::print;
 use crate::context::Context;
-use crate::error::{Error, Result, report, say};
+use crate::error::{Error, Result, notice, report};
 use crate::failover;
 use crate::routing::facts::Call;
 use crate::routing::reason::Reason;
@@ -47,14 +47,17 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
 fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
     if !call.is_print() {
-        return Err(launch::become_agent(applet, context, &command_line, false));
+        return launch::become_agent(applet, context, &command_line, false).map(|exit| Some(exit.end_process()));
     }
     let (error, stdin) = match call.take_stdin() {
         stdin if stdin.has_begun() => match child::run(applet, context, &command_line, stdin) {
             Ok(exit) => return Ok(Some(exit.end_process())),
             Err(failed) => failed,
         },
-        stdin => (launch::become_agent(applet, context, &command_line, true), stdin),
+        stdin => match launch::become_agent(applet, context, &command_line, true) {
+            Ok(exit) => return Ok(Some(exit.end_process())),
+            Err(error) => (error, stdin),
+        },
     };
     match error {
         // The plain answer reports the same error, in the format that the call asks for.
@@ -80,7 +83,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
     match answer::run(applet, context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {
             if lacks_tools {
-                say(&format!("{applet}: no real Claude Code on this machine: answered without its tools"));
+                notice(&format!("{applet}: no real Claude Code on this machine: answered without its tools"));
             }
             let entry = Entry::new(applet, call.begun, RouteName::Answer, AnsweredBy::Local);
             answered.record(Mark::by_flag().reason(), entry).append(context);

@@ -29,8 +29,14 @@ fn run(context: &Context) -> ExitCode {
 
 fn run_named(name: &str, context: &Context) -> ExitCode {
     match name {
-        "llm-failover" => llm_failover::run(context),
-        _ => claude::run(name, context),
+        "llm-failover" => {
+            context.warn_of_settings_file();
+            llm_failover::run(context)
+        }
+        _ => {
+            context.begin_stderr(name, true);
+            claude::run(name, context)
+        }
     }
 }
 
@@ -44,6 +50,9 @@ fn long_form(context: &Context) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let rest = &context.args[1..];
+    if !first.to_str().is_some_and(|name| APPLETS.contains(&name)) {
+        context.begin_stderr(OWN_NAME, false);
+    }
     let outcome = match first.to_str() {
         Some("--install") => match rest {
             [dir] => install::make_links(Path::new(dir)),

@@ -94,9 +94,7 @@ impl Failover<'_> {
             let line = self.stderr_line(&format!("Claude {}; the local model answers", refusal.description));
             move || {
                 has_answered.store(true, SeqCst);
-                if let Some(line) = line {
-                    crate::error::say(&line);
-                }
+                crate::error::notice(&line);
                 if let Some(on_takeover) = on_takeover {
                     on_takeover();
                 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::answer::format;
 use crate::claude_code::command_line::CommandLine;
 use crate::context::Context;
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result, notice};
 use crate::local_model::unload;
 use crate::routing::agent_policy::{self, AgentPolicy};
 use crate::routing::facts::Call;
@@ -173,14 +173,11 @@ impl<'a> Failover<'a> {
     }
 
     fn say(&self, line: &str) {
-        if let Some(line) = self.stderr_line(line) {
-            say(&line);
-        }
+        notice(&self.stderr_line(line));
     }
 
-    /// None if the user wants a quiet program.
-    fn stderr_line(&self, text: &str) -> Option<String> {
-        (!self.context.settings.is_quiet(self.applet)).then(|| format!("{}: {text}", self.applet))
+    fn stderr_line(&self, text: &str) -> String {
+        format!("{}: {text}", self.applet)
     }
 
     /// Claude Code, which runs next, prints its own refusal of the call itself.
@@ -190,6 +187,6 @@ impl<'a> Failover<'a> {
         }
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
         let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        say(&format!("{}: no local answer: {why}{hint}; what follows is Claude's", self.applet));
+        self.say(&format!("no local answer: {why}{hint}; what follows is Claude's"));
     }
 }

@@ -25,7 +25,7 @@ use crate::gateway::upstream::Upstream;
 use crate::local_model::unload;
 use crate::state::flag::is_auto;
 
-/// How often a model may make unreadable calls, for one answer.
+/// How often a model may make unreadable calls, or none where it has to, for one answer.
 const MAX_FAULTS: u32 = 3;
 
 /// The caller gets a ping after this long without an event.
@@ -108,9 +108,15 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                 spent += usage;
                 faults += 1;
                 match text {
-                    _ if faults < MAX_FAULTS => {
+                    _ if faults < MAX_FAULTS && !calls.is_empty() => {
                         out.flush().await;
                         question.add(told_unmade(calls));
+                        continue;
+                    }
+                    Some(text) if faults < MAX_FAULTS => {
+                        out.flush().await;
+                        let told = told_to_call(text, question.sent());
+                        question.add(told);
                         continue;
                     }
                     // What the model means as a call, or shows as one, is all that it has to say.
@@ -164,6 +170,17 @@ fn told_unmade(unmade: Vec<UnmadeCall>) -> Vec<Value> {
     let mut told = vec![json!({"role": "assistant", "content": "", "tool_calls": calls})];
     told.extend(unmade.into_iter().zip(&ids).map(result));
     told
+}
+
+/// Tells the model that it has to call a tool.
+fn told_to_call(text: String, request: &MessagesRequest) -> Vec<Value> {
+    let names: Vec<String> = request.callable().iter().map(|tool| format!("`{}`", tool.name)).collect();
+    let which = match names.as_slice() {
+        [name] => format!("the tool {name}"),
+        names => format!("one of the tools {}", names.join(", ")),
+    };
+    let told = format!("Error: your answer has to be a call of {which}, without any text. Make the call now");
+    vec![json!({"role": "assistant", "content": text}), json!({"role": "user", "content": told})]
 }
 
 /// Answers, and keeps the server from being unloaded meanwhile in `auto`.

@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod api_check;
 mod api_error;
 mod client;
 mod conversation;

@@ -20,7 +20,7 @@ const TOOL_SEARCH: &str = "tool_search_tool_";
 
 impl OfferedTools {
     /// The tools of `request`. A deferred tool is for the model only once a search of the caller's has named it. If the request
-    /// relies on Anthropic's search instead, which nobody runs here, it is there at once.
+    /// relies on Anthropic's search instead, which nobody runs here, or has to be answered by that tool, it is there at once.
     ///
     /// # Errors
     /// If the caller offers a tool that the local model could not use.
@@ -31,7 +31,8 @@ impl OfferedTools {
         let relies_on_anthropic = list("tools").iter().any(|tool| kind(tool).starts_with(TOOL_SEARCH));
         for tool in list("tools").iter().filter(|tool| tool.is_object()) {
             let (kind, name) = (kind(tool), tool["name"].as_str().unwrap_or_default());
-            let is_deferred = tool["defer_loading"] == true && !relies_on_anthropic && !referred_to.contains(&name);
+            let is_wanted = relies_on_anthropic || referred_to.contains(&name) || request["tool_choice"]["name"] == name;
+            let is_deferred = tool["defer_loading"] == true && !is_wanted;
             let given = tool.get("input_schema").filter(|schema| schema.is_object()).cloned();
             let schema = match given.or_else(|| public_schema(&kind)) {
                 Some(schema) => schema,

@@ -18,6 +18,8 @@ pub(crate) struct Reply<'a> {
     reader: Reader<'a>,
     stop: StopSequences<'a>,
     has_content: bool,
+    /// The text of an answer that has to be a call. With a call it is dropped: the API gives none then.
+    held: String,
 }
 
 /// How an answer ended.
@@ -25,10 +27,10 @@ pub(crate) struct Reply<'a> {
 pub(crate) enum ReplyEnd {
     /// Whole.
     Ended(End, Learned),
-    /// With calls that cannot be made; the model is told why.
+    /// With calls that cannot be made, or without the one that it has to make; the model is told so.
     Faulty {
         calls: Vec<UnmadeCall>,
-        /// The calls as they stood in the text, if they did.
+        /// The calls as they stood in the text, if they did, or what came in place of a call.
         text: Option<String>,
         usage: Usage,
     },
@@ -59,7 +61,7 @@ impl<'a> Reply<'a> {
     /// `thinks_unopened`: see [`Reader::new`].
     pub(crate) fn new(request: &'a MessagesRequest, thinks_unopened: Option<bool>) -> Reply<'a> {
         let reader = Reader::new(request.callable(), thinks_unopened);
-        Reply { request, reader, stop: StopSequences::new(&request.stop), has_content: false }
+        Reply { request, reader, stop: StopSequences::new(&request.stop), has_content: false, held: String::new() }
     }
 
     pub(crate) fn wants_more(&self) -> bool {
@@ -103,10 +105,22 @@ impl<'a> Reply<'a> {
                 (calls, text, finish) = (ended.calls, ended.calls_text, ended.finish);
             }
         }
+        if !self.request.in_parallel {
+            // Few servers keep to it: mlx-lm 0.32.2 does not read `parallel_tool_calls`.
+            calls.truncate(1);
+        }
         if calls.iter().any(|call| call.arguments.is_err()) {
             return ReplyEnd::Faulty { calls: calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), text, usage };
         }
         let has_calls = !calls.is_empty();
+        let is_text_alone = !has_calls && !is_stopped && !is_cut && !self.held.trim().is_empty();
+        if is_text_alone && finish.as_deref() != Some("content_filter") {
+            return ReplyEnd::Faulty { calls: vec![], text: Some(std::mem::take(&mut self.held)), usage };
+        }
+        if !has_calls && !self.held.trim().is_empty() {
+            self.has_content = true;
+            sink.piece(Piece::Text(std::mem::take(&mut self.held)));
+        }
         for call in calls {
             self.tell(call, sink);
         }
@@ -137,6 +151,10 @@ impl<'a> Reply<'a> {
     }
 
     fn text(&mut self, text: String, sink: &mut dyn Sink) {
+        if self.request.must_call() {
+            self.held.push_str(&text);
+            return;
+        }
         // White space alone is no answer, and the API takes no such block back.
         if !text.is_empty() && (self.has_content || !text.trim().is_empty()) {
             self.has_content = true;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::completions::tool::Tool;
+use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
 use crate::gateway::offered_tools::OfferedTools;
@@ -41,50 +42,76 @@ impl MessagesRequest {
     pub(crate) fn callable(&self) -> &[Tool] {
         if self.choice.as_ref().is_some_and(|choice| choice == "none") { &[] } else { &self.tools }
     }
+
+    /// Whether the answer has to be a call.
+    pub(crate) fn must_call(&self) -> bool {
+        self.choice.is_some() && !self.callable().is_empty()
+    }
 }
 
-/// The most tokens of an answer whose caller gives no limit, which the Messages API asks for.
-const MAX_TOKENS: u32 = 4096;
-
+/// A request for an answer.
+///
 /// # Errors
-/// What the API says to a body that is no request at all.
+/// What the API says to a body that is no such request.
 pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
+    let request = parse(body)?;
+    read_limited(&request, api_check::max_tokens(&request)?)
+}
+
+/// A request for the number of its tokens, whose answer has no limit.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn read_to_count(body: &[u8]) -> Result<MessagesRequest, ApiError> {
+    read_limited(&parse(body)?, 1)
+}
+
+fn parse(body: &[u8]) -> Result<Value, ApiError> {
     let text = String::from_utf8_lossy(body);
-    let request: Value = serde_json::from_str(&text)
+    serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
-        .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))?;
+        .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))
+}
+
+fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, ApiError> {
     if !request["thread"].is_null() {
         return Err(ApiError::thread_unsupported());
     }
-    let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: field required"))?;
+    let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: Field required"))?;
+    api_check::check(request)?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
     let messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
-    let offered = OfferedTools::read(&request, &referred_to(list))?;
+    let offered = OfferedTools::read(request, &referred_to(list))?;
     let failed_call = failed_call(&offered, &request["tool_choice"], list)?;
     if failed_call.is_none() && !offered.server_tools.is_empty() {
         system.push(note(&offered.server_tools));
     }
     let (choice, in_parallel) = choice(&request["tool_choice"]);
+    let mut tools = offered.tools;
+    if let Some(chosen) = choice.as_ref().and_then(|choice| choice["function"]["name"].as_str()) {
+        // Servers that do not read `tool_choice` (mlx-lm 0.32.2, Ollama) keep to it this way.
+        tools.retain(|tool| tool.name == chosen);
+    }
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
         messages,
-        tools: offered.tools,
+        tools,
         failed_call,
         choice,
         in_parallel,
-        max_tokens: request["max_tokens"].as_u64().map_or(MAX_TOKENS, |most| u32::try_from(most).unwrap_or(u32::MAX)).max(1),
+        max_tokens,
         sampling: ["temperature", "top_p", "top_k"].into_iter().filter_map(number).collect(),
         stop: stop.iter().filter_map(Value::as_str).filter(|text| !text.is_empty()).map(str::to_string).collect(),
         streams: request["stream"] == true,
         shows_thinking: matches!(request["thinking"]["type"].as_str(), Some("enabled" | "adaptive")),
-        format: format(&request),
+        format: format(request),
     })
 }
 

@@ -50,7 +50,7 @@ impl Gateway {
         match (method.as_str(), path.as_str()) {
             ("POST", "/v1/messages") => self.messages(request).await,
             ("POST", "/v1/messages/count_tokens") => {
-                let request = request::read(&read_body(request).await?)?;
+                let request = request::read_to_count(&read_body(request).await?)?;
                 Ok(json_response(StatusCode::OK, &json!({"input_tokens": shrink::estimate(&request)})))
             }
             ("GET", "/v1/models") => {

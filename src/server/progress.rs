@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::say;
 use crate::server::Server;
+use crate::stderr;
 
 /// Prints one line; on a terminal it counts the seconds too.
 pub(crate) struct StartProgress {
@@ -16,7 +17,11 @@ pub(crate) struct StartProgress {
 impl StartProgress {
     pub(crate) fn new(applet: &str, server: &Server, is_quiet: bool) -> StartProgress {
         let line = format!("{applet}: waiting for the local server to start (port {}) …", server.endpoint().port());
-        StartProgress { line: (!is_quiet).then_some(line), last: None, is_terminal: io::stderr().is_terminal() }
+        StartProgress {
+            line: (!is_quiet && !stderr::is_silent()).then_some(line),
+            last: None,
+            is_terminal: io::stderr().is_terminal(),
+        }
     }
 
     pub(crate) fn show(&mut self, elapsed: Duration) {

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::os::guardian::{self, Guardian};
 use crate::os::signals::{Signals, Target};
 use crate::stdin::Pump;
+use crate::watch::stderr_filter::StderrFilter;
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
@@ -45,6 +46,8 @@ pub(super) struct WatchedChild {
     is_stopped: bool,
     /// None after its end.
     stdout: Option<ChildStdout>,
+    /// If its stderr is not this process's own.
+    stderr: Option<StderrFilter>,
     /// What was read and is no whole line yet.
     unread: Vec<u8>,
     last_output: Instant,
@@ -61,7 +64,7 @@ impl WatchedChild {
         if let Some(guardian) = guardian.as_mut() {
             guardian.watch_over(process.id());
         }
-        let stdout = process.stdout.take();
+        let (stdout, stderr) = (process.stdout.take(), process.stderr.take().map(StderrFilter::start));
         Ok(WatchedChild {
             process,
             guardian,
@@ -71,6 +74,7 @@ impl WatchedChild {
             may_have_ended: true,
             is_stopped: false,
             stdout,
+            stderr,
             unread: Vec::new(),
             last_output: Instant::now(),
         })
@@ -197,6 +201,9 @@ impl WatchedChild {
         let status = self.process.wait();
         if let Some(guardian) = self.guardian.take() {
             guardian.dismiss();
+        }
+        if let Some(stderr) = self.stderr.take() {
+            stderr.finish();
         }
         // An error means that somebody has taken its status away from us.
         status.ok()

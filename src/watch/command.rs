@@ -7,6 +7,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::state::sessions::Session;
+use crate::stderr;
 use crate::watch::next_try::NextTry;
 use crate::watch::{LocalSetup, Mode, WatchOptions};
 
@@ -26,6 +27,9 @@ pub(super) fn command(
         .args(arguments(context, command_line, version, session, options.local.as_ref()))
         .stdin(next.stdin.for_child())
         .stdout(Stdio::piped());
+    if options.local.is_some() && stderr::is_silent() {
+        command.stderr(Stdio::piped());
+    }
     let announces = version.is_some_and(Version::announces_retries);
     let give_up = &options.give_up;
     if (options.limits_retries || !announces && options.mode == Mode::Watched)

@@ -6,7 +6,7 @@ use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::Line;
 use crate::claude_code::refusal::{self, Cause, Ending, Retry, Verdict};
 use crate::claude_code::version::{self, Version};
-use crate::error::say;
+use crate::error::notice;
 use crate::stdin::Pump;
 use crate::watch::give_up::{AfterRefusal, OnRetry};
 use crate::watch::turn::Phase;
@@ -137,7 +137,7 @@ impl Watch<'_> {
             OnRetry::Wait => None,
             OnRetry::WaitForWatchdog => {
                 if !std::mem::replace(&mut self.announced.watchdog, true) {
-                    say(&format!(
+                    notice(&format!(
                         "{}: Claude {}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
                         self.applet,
                         verdict.cause.description()
@@ -182,7 +182,7 @@ impl Watch<'_> {
             }
         }
         if verdict.cause == Cause::SignIn && self.withholds_refusals() {
-            say(
+            notice(
                 "hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile",
             );
         }
@@ -208,7 +208,7 @@ impl Watch<'_> {
             Some(id) => format!("; go on later with `claude --resume {id}`"),
             None => String::new(),
         };
-        say(&format!(
+        notice(&format!(
             "{}: Claude {}; {}, so this call is not answered again locally{resume}",
             self.applet,
             verdict.cause.description(),

@@ -10,13 +10,14 @@ pub(crate) mod handover;
 mod lines;
 pub(crate) mod next_try;
 pub(crate) mod render;
+mod stderr_filter;
 mod stream_line;
 mod transcript;
 mod turn;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::claude_code::command_line::CommandLine;
@@ -115,6 +116,14 @@ pub(crate) enum Step {
     Interrupted(Verdict),
     /// It has ended, and this process is to end like that.
     Ended(Exit),
+}
+
+/// Runs a Claude Code on the local model, unwatched, as a child whose stderr has nothing of its own model: no variable and no
+/// setting of 2.1.330 does that without passing the model off as one of Claude's.
+pub(crate) fn run_with_filtered_stderr(mut command: Command, program: &Path) -> Result<Exit> {
+    command.stderr(Stdio::piped());
+    let status = WatchedChild::spawn(command, program, None)?.wait();
+    Ok(status.map_or(Exit::Code(1), Exit::of_child))
 }
 
 impl<'a> Watch<'a> {

@@ -80,9 +80,12 @@ fn the_user_decides() {
     assert_eq!(answered_by(&sandbox, &["-p", "a question"]), "real");
     sandbox.set("LOCAL_LLM_AGENT", "nonsense");
     let warning = "claude: warning: LOCAL_LLM_AGENT is `nonsense`: expected auto, always or never; using auto\n";
+    sandbox.cmd("claude").args(&["-p", "a question"]).run().expect(0, "from here\n", "");
+    sandbox.unset("LLM_FAILOVER_QUIET");
     sandbox.cmd("claude").args(&["-p", "a question"]).run().expect(0, "from here\n", warning);
     let output = sandbox.cmd("claude").args(&["-p", "a question", FREE]).run();
-    assert_eq!((output.code(), output.err().as_str()), (0, warning));
+    let banner = "claude: this session runs on the local model `tiny`\n";
+    assert_eq!((output.code(), output.err()), (0, format!("{warning}{banner}")));
     assert!(output.out().starts_with("real "), "{}", output.out());
 }
 

@@ -28,6 +28,13 @@ fn api() -> Stub {
     })
 }
 
+/// Without what 2.1.330 says of the model, too.
+#[test]
+fn a_quiet_session_goes_on() {
+    let tried = run(TODAY, Format::Json, &[], |sandbox| sandbox.set("LLM_FAILOVER_QUIET", "1"), local());
+    assert_eq!((tried.output.code(), tried.output.err(), tried.work().as_str()), (0, String::new(), "one\ntwo\nthree\n"));
+}
+
 fn write(word: &str) -> Value {
     json!({"command": format!("echo {word} >> work.txt"), "description": "writes a word"})
 }

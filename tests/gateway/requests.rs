@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Gateway, Server, question, tools, with};
-use crate::support::stub::{Stub, completion, json as json_answer, sse};
+use crate::support::stub::{Stub, bash_call, completion, json as json_answer, sse};
 
 /// A picture of one pixel.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -315,7 +315,8 @@ fn tools_and_how_they_are_chosen() {
     for (choice, expected) in [
         (json!({"type": "auto"}), with_known(json!({}))),
         (json!({"type": "any"}), with_known(json!({"tool_choice": "required"}))),
-        (json!({"type": "tool", "name": "Read"}), with_known(json!({"tool_choice": one}))),
+        // Alone, for servers that do not read the choice.
+        (json!({"type": "tool", "name": "Read"}), with_known(json!({"tools": [known[1]], "tool_choice": one}))),
         (json!({"type": "auto", "disable_parallel_tool_use": true}), with_known(json!({"parallel_tool_calls": false}))),
         (
             json!({"type": "any", "disable_parallel_tool_use": true}),
@@ -325,6 +326,8 @@ fn tools_and_how_they_are_chosen() {
         (json!({"type": "a new kind"}), with_known(json!({}))),
         (Value::Null, with_known(json!({}))),
     ] {
+        let has_to_call = ["any", "tool"].contains(&choice["type"].as_str().unwrap_or_default());
+        server.say(&if has_to_call { bash_call() } else { completion("yes") });
         let request = with(question("hi"), json!({"tools": tools(), "tool_choice": choice}));
         assert_eq!(sent(&server, &gateway, &request), expected, "{choice}");
     }

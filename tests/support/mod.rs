@@ -354,3 +354,34 @@ pub fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Runs it as a shell does with `> file 2>&1`, or with both streams in one pipe: how it ended, and what is in there.
+pub fn run_into_one(cmd: &mut Cmd, is_pipe: bool) -> (i32, String) {
+    let limit = cmd.limit;
+    let (file, reader) = match is_pipe {
+        false => (tempfile::tempfile().expect("a file"), None),
+        true => {
+            let (reader, writer) = io::pipe().expect("a pipe");
+            (fs::File::from(std::os::fd::OwnedFd::from(writer)), Some(collect(reader)))
+        }
+    };
+    let copy = || file.try_clone().expect("a copy");
+    cmd.command().stdin(Stdio::null()).stdout(copy()).stderr(copy());
+    let mut child = cmd.start();
+    cmd.command().stdout(Stdio::null()).stderr(Stdio::null());
+    let status = wait(&mut child, limit).expect("an end in time");
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end");
+    let text = match reader {
+        Some(reader) => {
+            drop(file);
+            String::from_utf8(reader.recv_timeout(Duration::from_secs(20)).expect("the pipe ends")).expect("text")
+        }
+        None => {
+            use std::io::Seek;
+            let (mut file, mut text) = (file, String::new());
+            file.rewind().and_then(|()| file.read_to_string(&mut text)).expect("text");
+            text
+        }
+    };
+    (code, text)
+}

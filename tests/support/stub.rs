@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,16 +102,20 @@ impl Stub {
         })
     }
 
-    /// A server that answers with these bytes, headers and all, while there is something to refuse, and then `yes`. `refuses` gets
-    /// the question and how many came before.
+    /// A server that answers with these bytes, headers and all, while there is something to refuse, and then `yes`, or with a call
+    /// of `Bash` once it has been told to call. `refuses` gets the question and how many came before.
     pub fn refusing(
         bytes: impl Into<Vec<u8>>,
         refuses: impl Fn(&serde_json::Value, usize) -> bool + Send + Sync + 'static,
     ) -> Stub {
-        let (bytes, count) = (bytes.into(), AtomicUsize::new(0));
+        let (bytes, count, must_call) = (bytes.into(), AtomicUsize::new(0), AtomicBool::new(false));
         Stub::new(move |request, stream| {
+            if request.is_chat() && !request.json()["tool_choice"].is_null() {
+                must_call.store(true, Ordering::SeqCst);
+            }
             let _ = match request.is_chat() {
                 true if refuses(&request.json(), count.fetch_add(1, Ordering::SeqCst)) => stream.write_all(&bytes),
+                true if must_call.load(Ordering::SeqCst) => stream.write_all(sse(&bash_call()).as_bytes()),
                 true => stream.write_all(sse(&completion("yes")).as_bytes()),
                 false => stream.write_all(json(404, "{}").as_bytes()),
             };
@@ -206,6 +210,14 @@ pub fn end(finish_reason: &str) -> String {
         serde_json::json!({ "choices": [choice] }),
         serde_json::json!({ "choices": [], "usage": usage })
     )
+}
+
+/// A call of `Bash` as events.
+pub fn bash_call() -> String {
+    let function = serde_json::json!({"name": "Bash", "arguments": r#"{"command":"ls"}"#});
+    let call = serde_json::json!({"index": 0, "id": "c1", "type": "function", "function": function});
+    let delta = serde_json::json!({"choices": [{"index": 0, "finish_reason": null, "delta": {"tool_calls": [call]}}]});
+    format!("data: {delta}\n\n{}", end("tool_calls"))
 }
 
 /// A whole answer as events, a word each.

@@ -9,7 +9,7 @@ use crate::claude_code::protocol::api_error::ApiError;
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::{Format, strip_controls};
 use crate::completions::chunk::Usage;
-use crate::error::{Error, say};
+use crate::error::{Error, say_unless_parsed};
 
 /// What differs from result to result.
 pub(super) struct ResultFields<'a> {
@@ -69,7 +69,7 @@ impl Reporter {
         }
         if let Some(partial) = error.partial.filter(|_| !self.output.has_shown()) {
             let partial = strip_controls(partial.trim_end());
-            say(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
+            say_unless_parsed(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
         }
         let mut more = json!({"api_error_status": error.status});
         messages::extend(&mut more, status);

@@ -23,7 +23,7 @@ impl Sink for Notes {
 
 fn asked(more: &Value) -> MessagesRequest {
     let mut request = json!({
-        "messages": [{"role": "user", "content": "hi"}], "stop_sequences": ["###", "\nHuman:"], "thinking": {"type": "adaptive"},
+        "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stop_sequences": ["###", "\nHuman:"], "thinking": {"type": "adaptive"},
         "tools": [{"name": "Bash", "input_schema": {"properties": {"command": {"type": "string"}}}},
                   {"name": "Read", "input_schema": {"properties": {"file_path": {"type": "string"}}}}],
     });
