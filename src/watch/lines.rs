@@ -1,6 +1,7 @@
 //! What each line of Claude's stream means for the turn, and whether it is printed or withheld.
 
 use jiff::Timestamp;
+use memchr::memmem::find;
 
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::Line;
@@ -51,10 +52,12 @@ impl Watch<'_> {
             return self.handle_retry(attempt, &retry);
         }
         if is_synthetic {
+            self.turn.evidence.is_by_model = false;
             self.turn.evidence.is_synthetic = true;
             self.turn.evidence.error = line.error();
             self.withhold(bytes);
         } else if is_event || line.is("assistant") || line.is("user") {
+            self.note_event(bytes, &line);
             let is_piece = self.handle_content(bytes, &line, is_event);
             let is_first = is_piece && !std::mem::replace(&mut self.announced.answer, true);
             return is_first.then_some(Step::Answering);
@@ -63,6 +66,21 @@ impl Watch<'_> {
         }
         let is_first = line.warns_of_limit() && !std::mem::replace(&mut self.announced.near_limit, true);
         is_first.then_some(Step::NearLimit)
+    }
+
+    /// Notes what the verdict on the turn depends on.
+    fn note_event(&mut self, bytes: &[u8], line: &Line) {
+        let evidence = &mut self.turn.evidence;
+        match line.event().as_deref() {
+            Some("message_start") => evidence.is_answer_broken_off = true,
+            // Only a whole answer has one. Claude Code itself says `message_stop` of an answer that it gives up.
+            Some("message_delta") => evidence.is_answer_broken_off = false,
+            Some("error") => evidence.is_answer_broken_off |= find(bytes, b"\"overloaded_error\"").is_some(),
+            _ => {}
+        }
+        if line.is("assistant") {
+            (evidence.is_by_model, evidence.is_synthetic, evidence.error) = (true, false, None);
+        }
     }
 
     /// Returns whether it is a piece of an answer.
@@ -84,7 +102,8 @@ impl Watch<'_> {
         }
         self.turn.phase = self.turn.phase.on_answer();
         // The frame of an answer is not yet a part of it: Anthropic may say there that it is overloaded.
-        let is_frame = is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping"));
+        let is_frame =
+            is_event && matches!(line.event().as_deref(), Some("message_start" | "content_block_start" | "ping" | "error"));
         if is_event && !self.out.has_partials() {
             return !is_frame;
         }
@@ -94,7 +113,6 @@ impl Watch<'_> {
         }
         if line.is("assistant") {
             self.turn.replies.extend(line.text().filter(|_| self.listens));
-            (self.turn.evidence.is_synthetic, self.turn.evidence.error) = (false, None);
         }
         if self.out.is_live() {
             self.turn.phase = Phase::Printed;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::claude_code::refusal::api_words::{has_lost_answer, words_of_api};
 use crate::claude_code::refusal::reset::reset_time;
 use crate::claude_code::refusal::{Cause, Verdict};
 
@@ -17,7 +18,10 @@ pub(super) fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
     if begins(NO_LIMITS) {
         return None;
     }
-    if begins(&["credit balance is too low", "api error: 402", "your credit balance is too low"]) {
+    if let Some(verdict) = by_api_words(&text, now) {
+        return Some(verdict);
+    }
+    if begins(CREDIT) || begins(&["api error: 402"]) {
         return Some(Verdict::of(Cause::Credit));
     }
     // The text of 1.0.77 and 1.0.128 for a 429 that states no limit.
@@ -25,13 +29,7 @@ pub(super) fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         return Some(Verdict::of(Cause::Throttle));
     }
     if let Some(kind) = limit_kind(&lower) {
-        let until = reset_time(&text, now);
-        let (cause, family) = match kind {
-            LimitKind::Cause(cause) => (cause, None),
-            LimitKind::Family(family) => (Cause::Model, Some(family.to_string())),
-            LimitKind::Unstated => (by_distance(until, now), None),
-        };
-        return Some(Verdict { cause, until, family });
+        return Some(kind.verdict(&text, now));
     }
     let cause = if begins(&["api error: repeated 529", "repeated 529", "api error: overloaded", "api error: 529"])
         || (begins(&["api error", "claude"]) && lower.contains("is experiencing high load"))
@@ -48,7 +46,7 @@ pub(super) fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
         Cause::Throttle
     } else if begins(SIGN_IN) {
         Cause::SignIn
-    } else if begins(NETWORK) {
+    } else if begins(NETWORK) || has_lost_answer(&lower) {
         Cause::Network
     } else if begins(&["api error: 5"]) || (begins(&["api error"]) && lower.contains("internal server error")) {
         Cause::ServerError
@@ -57,6 +55,23 @@ pub(super) fn by_text(text: &str, now: Timestamp) -> Option<Verdict> {
     };
     Some(Verdict::of(cause))
 }
+
+/// The verdict by what Anthropic's servers said, where Claude Code passes it on behind the status: whatever that is, their quota words
+/// mean a limit. "You're out of extra usage" comes with 400 (claude-code#45911), and so does a spent API budget (claude-code#38038).
+pub(super) fn by_api_words(text: &str, now: Timestamp) -> Option<Verdict> {
+    let words = words_of_api(text)?.replace('\u{2019}', "'");
+    let lower = words.to_lowercase();
+    if CREDIT.iter().any(|prefix| lower.starts_with(prefix)) {
+        return Some(Verdict::of(Cause::Credit));
+    }
+    match limit_kind(&lower)? {
+        // "Context limit reached" and the like are the caller's fault.
+        LimitKind::Family(family) if !FAMILIES.contains(&family) => None,
+        kind => Some(kind.verdict(&words, now)),
+    }
+}
+
+const CREDIT: &[&str] = &["credit balance is too low", "your credit balance is too low"];
 
 /// Sentences about limits after which the turn goes on.
 const NO_LIMITS: &[&str] = &["you've used", "you're close to", "you've hit your fast limit"];
@@ -80,7 +95,6 @@ const NETWORK: &[&str] = &[
     "api error: request timed out",
     "api error: unable to connect",
     "api error: can't reach the api server",
-    "api error: api returned an empty or malformed response",
     "api error: fetch failed",
     "api error: stream",
     "api error (connection",
@@ -98,15 +112,45 @@ enum LimitKind<'a> {
     Unstated,
 }
 
+impl LimitKind<'_> {
+    fn verdict(self, text: &str, now: Timestamp) -> Verdict {
+        let until = reset_time(text, now);
+        let (cause, family) = match self {
+            LimitKind::Cause(cause) => (cause, None),
+            LimitKind::Family(family) => (Cause::Model, Some(family.to_string())),
+            LimitKind::Unstated => (by_distance(until, now), None),
+        };
+        Verdict { cause, until, family }
+    }
+}
+
+const FAMILIES: &[&str] = &["fable", "haiku", "mythos", "opus", "sonnet"];
+
+/// What is beyond the plan is spent or not allowed. Most are among the `USAGE_LIMIT_ERROR_PREFIXES` of the TypeScript SDK 0.3.330; the
+/// API's own words are from claude-code#45048 and claude-code#38038.
+const SPENT: &[&str] = &[
+    "spending cap reached",
+    "you're out of extra usage",
+    "you're out of usage credits",
+    "your org is out of usage",
+    "your seat type doesn't include",
+    "your usage allocation has been disabled",
+    "your group's usage limit is set to",
+    "third-party apps now draw from your extra usage",
+    "you have reached your specified api usage limits",
+    "you have reached your specified workspace api usage limits",
+];
+
 /// The kind of limit that a text begins with: `you've hit your … limit`, `… limit reached`, and some texts of their own form.
 fn limit_kind(lower: &str) -> Option<LimitKind<'_>> {
-    if lower.starts_with("spending cap reached") || lower.starts_with("you're out of extra usage") {
+    if SPENT.iter().any(|prefix| lower.starts_with(prefix)) {
         return Some(LimitKind::Cause(Cause::Spend));
     }
     if lower.starts_with("claude ai usage limit reached") || lower.starts_with("claude usage limit reached") {
         return Some(LimitKind::Unstated);
     }
-    let name = match lower.strip_prefix("you've hit your ").or_else(|| lower.strip_prefix("you've reached your ")) {
+    let hit = lower.strip_prefix("you've hit your ").or_else(|| lower.strip_prefix("you've reached your "));
+    let name = match hit {
         Some(rest) => rest.split_once("limit")?.0,
         None => lower.split_once("limit reached")?.0,
     };
@@ -114,7 +158,9 @@ fn limit_kind(lower: &str) -> Option<LimitKind<'_>> {
         "" | "usage" => LimitKind::Unstated,
         "session" | "5-hour" | "five-hour" | "5 hour" => LimitKind::Cause(Cause::FiveHour),
         "weekly" | "7-day" => LimitKind::Cause(Cause::SevenDay),
-        "monthly spend" | "spend" | "spending" | "monthly" | "org's monthly spend" => LimitKind::Cause(Cause::Spend),
+        "monthly spend" | "spend" | "spending" | "monthly" => LimitKind::Cause(Cause::Spend),
+        // `org's monthly spend`, `org's monthly usage`.
+        name if hit.is_some() && name.contains("monthly") => LimitKind::Cause(Cause::Spend),
         name => {
             let family = name.strip_prefix("weekly ").unwrap_or(name).trim_end_matches(" weekly");
             let is_one_word = (1..=20).contains(&family.len()) && family.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -8,8 +8,12 @@ pub(crate) struct Evidence {
     pub result: Option<Ending>,
     /// Whether the last message of the assistant was made up by Claude Code itself.
     pub is_synthetic: bool,
+    /// Whether a model said it: then its text is no evidence.
+    pub is_by_model: bool,
     /// The `error` of that message.
     pub error: Option<String>,
+    /// Whether Anthropic has begun an answer and not ended it, or has said in the stream that it is overloaded.
+    pub is_answer_broken_off: bool,
     /// Whether the caller has interrupted the turn.
     pub is_interrupted: bool,
     /// The limit that Claude has reached, by its own words.

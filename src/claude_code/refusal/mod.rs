@@ -4,6 +4,7 @@
 //! Typed signals come first. A text counts only where there is none, and only if it is the whole of a message that
 //! Claude Code itself made up: the wording has changed at least six times, and models quote it.
 
+mod api_words;
 mod by_text;
 mod cause;
 mod evidence;
@@ -14,7 +15,8 @@ use jiff::Timestamp;
 pub(crate) use crate::claude_code::refusal::cause::Cause;
 pub(crate) use crate::claude_code::refusal::evidence::{Ending, Evidence, Limit, Retry};
 
-use crate::claude_code::refusal::by_text::by_text;
+use crate::claude_code::refusal::api_words::{has_lost_answer, has_stream_error};
+use crate::claude_code::refusal::by_text::{by_api_words, by_text};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -34,29 +36,35 @@ impl Verdict {
 /// The verdict on a turn that has ended by itself.
 pub(crate) fn of_turn(evidence: &Evidence, now: Timestamp) -> Verdict {
     let Some(ending) = &evidence.result else { return Verdict::of(Cause::BadRequest) };
-    // A stream that was cut in the middle of an answer, up to 2.1.20.
+    // A stream that ended in the middle of an answer, up to 2.1.20.
     if ending.subtype == "error_during_execution" && !ending.is_error && !evidence.is_interrupted {
-        return Verdict::of(Cause::Network);
+        return of_lost_answer(evidence);
     }
     if ending.subtype != "success" || !(ending.is_error || evidence.is_synthetic) {
         return Verdict::of(Cause::None);
     }
-    let by_text = || by_text(&ending.text, now);
+    let text = if evidence.is_by_model { "" } else { ending.text.as_str() };
+    let by_text = || by_text(text, now);
+    if let Some(verdict) = by_api_words(text, now).filter(|_| evidence.rejected.is_none()) {
+        return verdict;
+    }
     match (evidence.error.as_deref(), ending.status) {
-        (Some("rate_limit"), _) | (None, Some(429)) => of_rate_limit(evidence, ending, now),
+        (Some("rate_limit"), _) | (None, Some(429)) => of_rate_limit(evidence, ending, by_text()),
         (Some("billing_error"), _) | (_, Some(402)) => Verdict::of(Cause::Credit),
         (Some("overloaded"), _) | (_, Some(529)) => Verdict::of(Cause::Overload),
         (Some(error), _) if SIGN_IN_ERRORS.contains(&error) => Verdict::of(Cause::SignIn),
         (_, Some(401 | 403)) => Verdict::of(Cause::SignIn),
         (_, Some(500..)) => Verdict::of(Cause::ServerError),
         _ if ending.api_error.as_deref() == Some("connection_failed") => Verdict::of(Cause::Network),
+        _ if has_stream_error(&text.to_lowercase()) => Verdict::of(Cause::Overload),
+        (_, None) if has_lost_answer(&text.to_lowercase()) => of_lost_answer(evidence),
         // The text may still say that there is no credit, with some versions.
         (Some("invalid_request" | "model_not_found" | "max_output_tokens"), _) | (_, Some(400..500)) => {
             by_text().filter(|verdict| verdict.cause == Cause::Credit).unwrap_or(Verdict::of(Cause::BadRequest))
         }
         (Some("server_error"), _) => by_text().unwrap_or(Verdict::of(Cause::ServerError)),
         // All that 2.0.14 says about a model's weekly limit.
-        (None, None) if ending.is_error && ending.text == "No response requested." => Verdict::of(Cause::Usage),
+        (None, None) if ending.is_error && text == "No response requested." => Verdict::of(Cause::Usage),
         _ => by_text().unwrap_or_else(|| Verdict::of(if ending.is_error { Cause::BadRequest } else { Cause::None })),
     }
 }
@@ -75,9 +83,14 @@ pub(crate) fn of_retries(retry: &Retry) -> Verdict {
 const SIGN_IN_ERRORS: [&str; 5] =
     ["authentication_failed", "oauth_org_not_allowed", "account_on_hold", "verification_required", "cloud_credential_error"];
 
-/// A plan's limit and a throttle of a few seconds have the same status and the same `error`.
-fn of_rate_limit(evidence: &Evidence, ending: &Ending, now: Timestamp) -> Verdict {
-    let stated = by_text(&ending.text, now);
+/// An answer that did not come to its end, and no word on why. That Anthropic can be reached is clear where it has begun one, and the
+/// error that its documentation names for the middle of a stream is `overloaded_error`; no version passes that on.
+fn of_lost_answer(evidence: &Evidence) -> Verdict {
+    Verdict::of(if evidence.is_answer_broken_off { Cause::Overload } else { Cause::Network })
+}
+
+/// A plan's limit and a throttle of a few seconds have the same status and the same `error`. `stated`: the verdict by the text.
+fn of_rate_limit(evidence: &Evidence, ending: &Ending, stated: Option<Verdict>) -> Verdict {
     let Some(limit) = &evidence.rejected else {
         return match stated {
             Some(verdict) => verdict,

@@ -1,6 +1,7 @@
 //! The end of a limit, as Claude Code prints it.
 
 use jiff::civil::{Date, Time};
+use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
@@ -15,6 +16,16 @@ pub(super) fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
         return Timestamp::from_second(seconds).ok();
     }
     let lower = text.to_lowercase();
+    // `… You will regain access on 2026-12-01 at 00:00 UTC.`, the API's own words.
+    if let Some((_, rest)) = lower.split_once("regain access on ") {
+        return strtime::parse("%Y-%m-%d at %H:%M", rest.get(..19)?)
+            .ok()?
+            .to_datetime()
+            .ok()?
+            .to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp());
+    }
     let at = lower.find("resets")? + "resets".len();
     let rest = text.get(at..)?;
     let zone = match rest.split_once('(').and_then(|(_, zone)| zone.split_once(')')) {

@@ -23,6 +23,11 @@ fn reset_times_as_printed() {
         ("Weekly limit reached - resets Jan 2, 2027, 12AM (UTC)", at("2027-01-02T00:00:00Z")),
         ("Weekly limit reached | resets 12:30\u{202f}PM (Asia/Tokyo) · progress saved", at("2026-11-23T03:30:00Z")),
         ("You've hit your limit · resets Nov 21, 9am (UTC)", at("2026-11-21T09:00:00Z")),
+        (
+            "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+            at("2026-12-01T00:00:00Z"),
+        ),
+        ("You will regain access on soon", None),
         ("You've hit your limit · resets soon", None),
         ("You've hit your limit · resets 25pm (UTC)", None),
         ("You've hit your limit · resets 9am (Nowhere/Land)", None),
@@ -79,11 +84,128 @@ fn texts_of_versions_without_types() {
         ("Not logged in · Please run /login", Cause::SignIn),
         ("API Error: 401 {\"type\":\"error\"} · Please run /login", Cause::SignIn),
         ("API Error: 400 {\"type\":\"error\"}", Cause::BadRequest),
+        ("You're out of usage credits · resets 3pm · progress saved", Cause::Spend),
+        ("Your org is out of usage · contact your admin", Cause::Spend),
+        ("Your seat type doesn't include usage credits", Cause::Spend),
+        ("Your group's usage limit is set to $0", Cause::Spend),
+        ("You've hit your org's monthly usage limit · resets Dec 1", Cause::Spend),
+        ("Cannot read properties of undefined (reading 'input_tokens')", Cause::Network),
+        ("API Error: Cannot read properties of undefined (reading 'map')", Cause::Network),
+        ("API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy", Cause::Network),
         ("Prompt is too long", Cause::BadRequest),
         ("There's an issue with the selected model (x)", Cause::BadRequest),
     ];
     for (text, expected) in table {
         assert_eq!(of_turn(&untyped(text), now()).cause, expected, "{text}");
+    }
+}
+
+/// What the API says with a status, and what that means.
+const API_WORDS: [(&str, Cause); 14] = [
+    ("You're out of extra usage. Add more at claude.ai/settings/usage and keep going.", Cause::Spend),
+    ("You\u{2019}re out of extra usage. Ask your workspace admin to add more so you can keep going.", Cause::Spend),
+    ("Third-party apps now draw from your extra usage, not your plan limits.", Cause::Spend),
+    ("You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.", Cause::Spend),
+    ("Spending cap reached resets Nov 25, 8:59am", Cause::Spend),
+    ("You've hit your monthly spend limit", Cause::Spend),
+    ("You've hit your limit", Cause::Usage),
+    ("Claude usage limit reached", Cause::Usage),
+    ("You've hit your weekly limit · resets Nov 25, 9:01am (UTC)", Cause::SevenDay),
+    ("You've hit your Opus limit · resets Nov 25, 9am (UTC)", Cause::Model),
+    ("Your credit balance is too low to access the Anthropic API.", Cause::Credit),
+    ("messages: You're out of extra usage", Cause::BadRequest),
+    ("Context limit reached", Cause::BadRequest),
+    ("The text \"You're out of extra usage\" is not allowed here", Cause::BadRequest),
+];
+
+#[test]
+fn quota_words_of_the_api_come_before_its_status() {
+    for (words, cause) in API_WORDS {
+        let json =
+            serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": words}, "request_id": "r"});
+        for text in [
+            format!("API Error: 400 {words}"),
+            format!("API Error: 400 {json}"),
+            format!("API Error: {json}"),
+            format!("API Error: 400 {json} · check status.claude.com"),
+        ] {
+            let mut evidence = untyped(&text);
+            assert_eq!(of_turn(&evidence, now()).cause, cause, "{text}");
+            evidence.error = Some("unknown".into());
+            evidence.result.as_mut().expect("a result").status = Some(400);
+            assert_eq!(of_turn(&evidence, now()).cause, cause, "{text}, typed");
+            evidence.error = Some("invalid_request".into());
+            assert_eq!(of_turn(&evidence, now()).cause, cause, "{text}, typed as a fault");
+            evidence.is_by_model = true;
+            assert_eq!(of_turn(&evidence, now()).cause, Cause::BadRequest, "{text}, by a model");
+        }
+        // Whatever the status is.
+        let is_fault = cause == Cause::BadRequest;
+        for (status, text, otherwise) in [
+            (429, format!("API Error: Request rejected (429) · {words}"), Cause::Throttle),
+            (403, format!("Failed to authenticate. API Error: 403 {words}"), Cause::SignIn),
+        ] {
+            let mut evidence = untyped(&text);
+            evidence.result.as_mut().expect("a result").status = Some(status);
+            assert_eq!(of_turn(&evidence, now()).cause, if is_fault { otherwise } else { cause }, "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_end_that_the_api_states_is_taken_from_its_words() {
+    let text = "API Error: 400 {\"error\":{\"message\":\"You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.\"}}";
+    let expected = Verdict { cause: Cause::Spend, until: at("2026-12-01T00:00:00Z"), family: None };
+    assert_eq!(of_turn(&untyped(text), now()), expected);
+}
+
+#[test]
+fn an_answer_that_broke_off_is_an_overload() {
+    let malformed = "API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy";
+    let texts = [
+        malformed,
+        "Cannot read properties of undefined (reading 'input_tokens')",
+        "API Error: Cannot read properties of undefined (reading 'map')",
+    ];
+    for text in texts {
+        for error in [None, Some("unknown".to_string())] {
+            let mut evidence = untyped(text);
+            evidence.error = error;
+            assert_eq!(of_turn(&evidence, now()).cause, Cause::Network, "{text}");
+            evidence.is_answer_broken_off = true;
+            assert_eq!(of_turn(&evidence, now()).cause, Cause::Overload, "{text}");
+        }
+    }
+    let detailed = |why: &str| {
+        format!(
+            "{malformed}. This was the non-streaming retry of streaming request (x), which failed with: {why}; 0 stream events received."
+        )
+    };
+    assert_eq!(of_turn(&untyped(&detailed("other")), now()).cause, Cause::Overload);
+    assert_eq!(of_turn(&untyped(&detailed("no_events, StreamNoEventsError")), now()).cause, Cause::Network);
+    // A connection that cannot be made says so, whatever came before.
+    let mut evidence = untyped("API Error: Connection error.");
+    evidence.is_answer_broken_off = true;
+    assert_eq!(of_turn(&evidence, now()).cause, Cause::Network);
+}
+
+#[test]
+fn what_a_real_model_said_last_decides_nothing() {
+    for text in [
+        "You've hit your limit · resets 10:01am (UTC)",
+        "Credit balance is too low",
+        "API Error: 529 Overloaded",
+        "No response requested.",
+    ] {
+        let mut evidence = untyped(text);
+        evidence.is_synthetic = false;
+        // No message of the assistant at all: an old version's own words.
+        assert!(of_turn(&evidence, now()).cause.fails_over(), "{text}");
+        evidence.is_by_model = true;
+        assert_eq!(of_turn(&evidence, now()).cause, Cause::BadRequest, "{text}");
+        // Types are not the model's words.
+        evidence.result.as_mut().expect("a result").status = Some(529);
+        assert_eq!(of_turn(&evidence, now()).cause, Cause::Overload, "{text}");
     }
 }
 
@@ -160,6 +282,9 @@ fn ends_that_are_no_refusal() {
         let result = evidence.result.as_mut().expect("a result");
         (result.subtype, result.is_error) = (subtype.into(), is_error);
         assert_eq!(of_turn(&evidence, now()).cause, expected, "{subtype} {is_error}");
+        evidence.is_answer_broken_off = true;
+        let broken_off = if expected == Cause::Network { Cause::Overload } else { expected };
+        assert_eq!(of_turn(&evidence, now()).cause, broken_off, "{subtype} {is_error}, broken off");
         evidence.is_interrupted = true;
         assert_eq!(of_turn(&evidence, now()).cause, Cause::None, "{subtype} {is_error}, interrupted");
     }
