@@ -3,6 +3,7 @@
 
 mod answers;
 mod caller;
+mod chain;
 mod dialects;
 mod events;
 mod failures;
