@@ -60,7 +60,7 @@ pub(crate) enum Error {
     },
     /// A setting has a value that cannot be used.
     Setting {
-        key: &'static str,
+        key: String,
         value: String,
         expected: &'static str,
     },
@@ -83,12 +83,16 @@ pub(crate) enum Error {
     },
     /// The local server needs the model's name, and the user gave none or a wrong one.
     ModelNotNamed {
+        /// The variable that names it.
+        key: String,
         refusal: String,
         /// The names to choose from.
         expected: String,
     },
     /// The local server has several models, and the user has named none of these.
     SeveralModels {
+        /// The variable that chooses one.
+        key: String,
         names: String,
     },
     /// The local server answers, and its model has died or never loaded.
@@ -120,9 +124,17 @@ pub(crate) enum Error {
     },
     /// Nothing answers at the local server's address, or the connection broke before an answer began.
     Unreachable {
+        /// The variable of the address.
+        key: String,
         /// The address, without credentials.
         url: String,
         reason: String,
+    },
+    /// No link of the chain of local models has answered.
+    NoneAnswers {
+        main: Box<Error>,
+        /// What the others have said, a line each.
+        others: Vec<String>,
     },
     /// The gateway's client for the local server cannot be made.
     NoHttpClient {
@@ -175,6 +187,7 @@ impl Error {
         match self {
             Error::NotInstalled { .. } => 2,
             Error::DidNotComeUp { .. } => 3,
+            Error::NoneAnswers { main, .. } => main.exit_code(),
             Error::ClaudeNotRun { .. } | Error::Loop { .. } => 126,
             Error::ClaudeNotFound { .. } | Error::UnknownApplet { .. } => 127,
             _ => 1,
@@ -185,8 +198,14 @@ impl Error {
     pub(crate) fn without_log(self) -> Error {
         match self {
             Error::DidNotComeUp { reason, hint, .. } => Error::DidNotComeUp { reason, log: vec![], hint },
+            Error::NoneAnswers { main, others } => Error::NoneAnswers { main: Box::new(main.without_log()), others },
             other => other,
         }
+    }
+
+    /// What the failure is mainly about.
+    pub(crate) fn main(&self) -> &Error {
+        if let Error::NoneAnswers { main, .. } = self { main } else { self }
     }
 
     pub(crate) fn hint(&self, applet: &str) -> Option<String> {
@@ -205,11 +224,12 @@ impl Error {
             Error::SwitchedBack => "run it again".into(),
             Error::Refused { may_pass: true, .. } => "run it again later, or raise LOCAL_LLM_RETRIES to wait longer".into(),
             Error::ExtraRefused { key, .. } => format!("take `{key}` out of LOCAL_LLM_EXTRA_BODY"),
-            Error::Unreachable { .. } => "see `llm-failover status`; check LOCAL_LLM_URL".into(),
+            Error::Unreachable { key, .. } => format!("see `llm-failover status`; check {key}"),
             Error::NotInstalled { .. } => {
                 "run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server".into()
             }
             Error::DidNotComeUp { hint, .. } => hint.clone(),
+            Error::NoneAnswers { main, .. } => return main.hint(applet),
             _ => return None,
         })
     }
@@ -227,11 +247,11 @@ impl fmt::Display for Error {
             Error::NoHttpClient { reason } => write!(f, "no HTTP client: {reason}"),
             Error::GatewayNotStarted { source } => write!(f, "cannot start the gateway: {}", plain(source)),
             Error::DeadModel { line } => write!(f, "the local server runs, but its model does not ({line}): restart it"),
-            Error::ModelNotNamed { refusal, expected } => {
-                write!(f, "the local server refused: {refusal}; set LOCAL_LLM_MODEL to {expected}")
+            Error::ModelNotNamed { key, refusal, expected } => {
+                write!(f, "the local server refused: {refusal}; set {key} to {expected}")
             }
-            Error::SeveralModels { names } => {
-                write!(f, "the local server has several models, and none is chosen: set LOCAL_LLM_MODEL to one of {names}")
+            Error::SeveralModels { key, names } => {
+                write!(f, "the local server has several models, and none is chosen: set {key} to one of {names}")
             }
             Error::NotOfSchema { reason } => write!(f, "the local model's answers are not of the form: {reason}"),
             Error::UnknownApplet { name } => {
@@ -268,9 +288,10 @@ impl fmt::Display for Error {
                 write!(f, "does not fit the local model's context")?;
                 window.map_or(Ok(()), |window| write!(f, " of {window}"))
             }
+            Error::NoneAnswers { main, others } => write!(f, "{main}; {}", others.join("; ")),
             Error::Interrupted => write!(f, "the answer was interrupted"),
             Error::SwitchedBack => write!(f, "the switch went back to claude before this call was answered"),
-            Error::Unreachable { url, reason } => write!(f, "no answer from the local server at {url}: {reason}"),
+            Error::Unreachable { url, reason, .. } => write!(f, "no answer from the local server at {url}: {reason}"),
             Error::CutAnswer { reason, partial } => {
                 write!(f, "the local answer was cut short: {reason}")?;
                 if partial.trim().is_empty() { Ok(()) } else { write!(f, "; this much had come:\n{}", partial.trim_end()) }

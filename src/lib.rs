@@ -51,4 +51,4 @@ mod watch;
 /// The table of Claude Code's options, for a test that compares it with the real one's help.
 pub use claude_code::options;
 pub use cli::main;
-pub use settings::SETTINGS;
+pub use settings::{SETTINGS, numbered};

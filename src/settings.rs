@@ -30,10 +30,12 @@ settings! {
     ClaudeBin "CLAUDE_BIN" "absolute path of the real Claude Code",
     Url "LOCAL_LLM_URL" "the chat completions endpoint",
     Model "LOCAL_LLM_MODEL" "the model's name",
+    SmallModel "LOCAL_LLM_SMALL_MODEL" "the model for what Claude Code asks its small model for",
     MaxTokens "LOCAL_LLM_MAX_TOKENS" "the longest answer, in tokens",
     Window "LOCAL_LLM_CONTEXT" "the model's context, in tokens",
     Temperature "LOCAL_LLM_TEMPERATURE" "the sampling temperature",
     ApiKey "LOCAL_LLM_API_KEY" "the bearer token of the local server",
+    Insecure "LOCAL_LLM_INSECURE" "yes: no warning of clear-text http to another machine",
     IdleTimeout "LOCAL_LLM_IDLE_TIMEOUT" "seconds without a byte from the server before a call fails",
     LocalRetries "LOCAL_LLM_RETRIES" "how often a question is asked again while the local server is busy or away",
     ExtraBody "LOCAL_LLM_EXTRA_BODY" "a JSON object whose keys are added to a request",
@@ -61,15 +63,67 @@ impl Setting {
         SETTINGS[self as usize].0
     }
 
+    /// The variable of this local model.
+    pub(crate) fn of(self, link: LinkNumber) -> Variable {
+        Variable { setting: self, link }
+    }
+
     /// The error that its value cannot be used.
     pub(crate) fn error(self, value: impl Into<String>, expected: &'static str) -> Error {
-        Error::Setting { key: self.name(), value: value.into(), expected }
+        self.of(FIRST).error(value, expected)
     }
 
     /// Warns that its value cannot be used, and that `default` applies.
     pub(crate) fn warn(self, applet: &str, value: &str, expected: &'static str, default: impl Display) {
         warn(applet, &format!("{}; using {default}", self.error(value, expected)));
     }
+}
+
+/// The number of a local model in the chain of those that are asked one after the other.
+pub(crate) type LinkNumber = u8;
+
+/// The link whose variables have no number.
+pub(crate) const FIRST: LinkNumber = 1;
+
+/// The last link that there can be.
+pub(crate) const LAST: LinkNumber = 9;
+
+/// What each link has of its own.
+const NUMBERED: [Setting; 4] = [Setting::Url, Setting::Model, Setting::ApiKey, Setting::Window];
+
+/// The names of the variables that a later link has with its number behind them, as in `LOCAL_LLM_URL_2`.
+pub fn numbered() -> impl Iterator<Item = &'static str> {
+    NUMBERED.into_iter().map(Setting::name)
+}
+
+/// A variable of one link.
+#[derive(Clone, Copy)]
+pub(crate) struct Variable {
+    setting: Setting,
+    link: LinkNumber,
+}
+
+impl Variable {
+    pub(crate) fn name(self) -> String {
+        let name = self.setting.name();
+        if self.link == FIRST { name.into() } else { format!("{name}_{}", self.link) }
+    }
+
+    /// The error that its value cannot be used.
+    pub(crate) fn error(self, value: impl Into<String>, expected: &'static str) -> Error {
+        Error::Setting { key: self.name(), value: value.into(), expected }
+    }
+}
+
+impl From<Setting> for Variable {
+    fn from(setting: Setting) -> Variable {
+        setting.of(FIRST)
+    }
+}
+
+/// The numbered variables of the links after this one.
+fn later_variables(link: LinkNumber) -> impl Iterator<Item = Variable> {
+    (link + 1..=LAST).flat_map(|link| NUMBERED.map(|setting| setting.of(link)))
 }
 
 /// The values that the user gave.
@@ -89,7 +143,24 @@ impl Settings {
     pub(crate) fn unknown_in_file(&self) -> Vec<String> {
         let names = self.file.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
         let looks_like_ours = |name: &String| name.starts_with("LLM_") || name.starts_with("LOCAL_LLM_");
-        names.filter(|name| looks_like_ours(name) && !SETTINGS.iter().any(|(known, _)| known == name)).collect()
+        let is_known = |name: &String| {
+            SETTINGS.iter().any(|(known, _)| known == name) || later_variables(FIRST).any(|known| known.name() == *name)
+        };
+        names.filter(|name| looks_like_ours(name) && !is_known(name)).collect()
+    }
+
+    /// The links that there are, from the first on. One without a URL ends the chain.
+    pub(crate) fn links(&self) -> impl Iterator<Item = LinkNumber> + '_ {
+        (FIRST..=LAST).take_while(|link| *link == FIRST || self.value(Setting::Url.of(*link)).is_some())
+    }
+
+    /// Why some variables have no effect: there is no such link. None if all have.
+    pub(crate) fn unused_links(&self) -> Option<String> {
+        let last = self.links().last().unwrap_or(FIRST);
+        let unused: Vec<Variable> = later_variables(last).filter(|variable| self.value(*variable).is_some()).collect();
+        let names = unused.iter().map(|variable| format!("`{}`", variable.name())).collect::<Vec<_>>().join(", ");
+        let missing = Setting::Url.of(last + 1).name();
+        (!unused.is_empty()).then(|| format!("without `{missing}` these have no effect: {names}"))
     }
 
     pub(crate) fn flag_file(&self) -> Option<OsString> {
@@ -100,12 +171,17 @@ impl Settings {
         self.value(Setting::ClaudeBin)
     }
 
-    pub(crate) fn url(&self) -> Result<Option<String>> {
-        self.trimmed(Setting::Url)
+    pub(crate) fn url(&self, link: LinkNumber) -> Result<Option<String>> {
+        self.trimmed(Setting::Url.of(link))
     }
 
-    pub(crate) fn model(&self) -> Result<Option<String>> {
-        Ok(self.trimmed(Setting::Model)?.filter(|model| !model.is_empty()))
+    pub(crate) fn model(&self, link: LinkNumber) -> Result<Option<String>> {
+        Ok(self.trimmed(Setting::Model.of(link))?.filter(|model| !model.is_empty()))
+    }
+
+    /// None if the first link's main model does that work too.
+    pub(crate) fn small_model(&self) -> Result<Option<String>> {
+        Ok(self.trimmed(Setting::SmallModel)?.filter(|model| !model.is_empty()))
     }
 
     pub(crate) fn max_tokens(&self) -> Result<u32> {
@@ -113,9 +189,10 @@ impl Settings {
     }
 
     /// The model's context, in tokens.
-    pub(crate) fn window(&self) -> Result<Option<u32>> {
-        let is_given = self.value(Setting::Window).is_some();
-        is_given.then(|| self.at_least_one(Setting::Window, 1, "a number of tokens")).transpose()
+    pub(crate) fn window(&self, link: LinkNumber) -> Result<Option<u32>> {
+        let variable = Setting::Window.of(link);
+        let is_given = self.value(variable).is_some();
+        is_given.then(|| self.at_least_one(variable, 1, "a number of tokens")).transpose()
     }
 
     pub(crate) fn temperature(&self) -> Result<f64> {
@@ -130,13 +207,19 @@ impl Settings {
     }
 
     /// The bearer token. One that no header can carry is refused without being shown.
-    pub(crate) fn api_key(&self) -> Result<Option<String>> {
-        let Some(key) = self.value(Setting::ApiKey) else { return Ok(None) };
+    pub(crate) fn api_key(&self, link: LinkNumber) -> Result<Option<String>> {
+        let variable = Setting::ApiKey.of(link);
+        let Some(key) = self.value(variable) else { return Ok(None) };
         let text = key.to_str().map(|key| key.trim().to_string());
         match text.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
             Some(key) => Ok((!key.is_empty()).then_some(key)),
-            None => Err(Setting::ApiKey.error("…", "visible ASCII characters and no spaces")),
+            None => Err(variable.error("…", "visible ASCII characters and no spaces")),
         }
+    }
+
+    /// Whether the user knows that prompts go over the net in clear text.
+    pub(crate) fn is_insecure_on_purpose(&self, applet: &str) -> bool {
+        self.is_yes(Setting::Insecure, applet)
     }
 
     /// How long the local server may send nothing.
@@ -254,19 +337,21 @@ impl Settings {
     }
 
     /// From the environment or else the settings file, where the last line counts. Empty means unset.
-    fn value(&self, setting: Setting) -> Option<OsString> {
-        let in_file = || self.file.iter().rfind(|(name, _)| name == setting.name().as_bytes()).map(|(_, value)| value.clone());
+    fn value(&self, variable: impl Into<Variable>) -> Option<OsString> {
+        let name = variable.into().name();
+        let in_file = || self.file.iter().rfind(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.clone());
         let is_set = |value: &OsString| !value.is_empty();
-        (self.environment)(setting.name()).filter(is_set).or_else(|| in_file().filter(is_set))
+        (self.environment)(&name).filter(is_set).or_else(|| in_file().filter(is_set))
     }
 
-    fn text(&self, setting: Setting) -> Result<Option<String>> {
-        let text = |value: OsString| value.into_string().map_err(|_| setting.error("…", "UTF-8 text"));
-        self.value(setting).map(text).transpose()
+    fn text(&self, variable: impl Into<Variable>) -> Result<Option<String>> {
+        let variable = variable.into();
+        let text = |value: OsString| value.into_string().map_err(|_| variable.error("…", "UTF-8 text"));
+        self.value(variable).map(text).transpose()
     }
 
-    fn trimmed(&self, setting: Setting) -> Result<Option<String>> {
-        Ok(self.text(setting)?.map(|text| text.trim().to_string()))
+    fn trimmed(&self, variable: impl Into<Variable>) -> Result<Option<String>> {
+        Ok(self.text(variable)?.map(|text| text.trim().to_string()))
     }
 
     /// In lower case; empty if it is unset.
@@ -274,10 +359,11 @@ impl Settings {
         self.value(setting).unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase()
     }
 
-    fn number<T: FromStr>(&self, setting: Setting, default: T, expected: &'static str) -> Result<T> {
-        match self.text(setting)? {
+    fn number<T: FromStr>(&self, variable: impl Into<Variable>, default: T, expected: &'static str) -> Result<T> {
+        let variable = variable.into();
+        match self.text(variable)? {
             None => Ok(default),
-            Some(value) => value.trim().parse().map_err(|_| setting.error(value, expected)),
+            Some(value) => value.trim().parse().map_err(|_| variable.error(value, expected)),
         }
     }
 
@@ -288,9 +374,10 @@ impl Settings {
         })
     }
 
-    fn at_least_one(&self, setting: Setting, default: u32, expected: &'static str) -> Result<u32> {
-        match self.number(setting, default, expected)? {
-            0 => Err(setting.error("0", "at least 1")),
+    fn at_least_one(&self, variable: impl Into<Variable>, default: u32, expected: &'static str) -> Result<u32> {
+        let variable = variable.into();
+        match self.number(variable, default, expected)? {
+            0 => Err(variable.error("0", "at least 1")),
             number => Ok(number),
         }
     }

@@ -1,5 +1,6 @@
 //! The real Claude Code with its tools, on a local model that plays a script.
 
+mod chain;
 mod credentials;
 mod dialects;
 mod inside;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use claude_failover::SETTINGS;
+use claude_failover::{SETTINGS, numbered};
 
 use crate::support::Sandbox;
 
@@ -85,31 +85,42 @@ fn the_readme_is_short() {
     assert!(size <= 9000, "{size} bytes");
 }
 
-/// The words in `text` that are names of settings.
+/// The words in `text` that are names of settings. A numbered one counts as its name with `_n`.
 fn settings(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
-    let is_setting =
-        |word: &&str| ["LLM_", "LOCAL_LLM_", "CLAUDE_BIN"].iter().any(|prefix| word.starts_with(prefix)) && !word.ends_with('_');
-    words.filter(is_setting).map(str::to_string).collect()
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let words = words.filter(|word| word.trim_end_matches("_n").chars().all(|c| !c.is_ascii_lowercase()));
+    let words = words.map(|word| match word.strip_suffix(|c: char| c.is_ascii_digit()) {
+        Some(numbered) if numbered.ends_with('_') => format!("{numbered}n"),
+        _ => word.to_string(),
+    });
+    let is_setting = |word: &String| {
+        ["LLM_", "LOCAL_LLM_", "CLAUDE_BIN"].iter().any(|prefix| word.starts_with(prefix)) && !word.ends_with('_')
+    };
+    words.filter(is_setting).collect()
 }
 
-/// The settings that have a row in the table.
+/// The settings that have a row in the table. One row may be for several.
 fn rows() -> BTreeSet<String> {
     let page = read("docs/settings.md");
-    let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next()).collect();
     names.into_iter().flat_map(settings).collect()
 }
 
 #[test]
 fn every_setting_is_in_its_table_and_every_row_is_a_setting() {
-    let names: BTreeSet<String> = SETTINGS.iter().map(|(name, _)| (*name).to_string()).collect();
-    assert_eq!(names.len(), SETTINGS.len());
+    let fixed = SETTINGS.iter().map(|(name, _)| (*name).to_string());
+    let names: BTreeSet<String> = fixed.chain(numbered().map(|name| format!("{name}_n"))).collect();
+    assert_eq!(names.len(), SETTINGS.len() + numbered().count());
     assert_eq!(rows(), names);
 }
 
 #[test]
 fn every_setting_of_its_table_is_known_in_the_settings_file() {
-    let lines: String = rows().into_iter().map(|name| format!("{name}=\n")).collect();
+    let of_row = |name: String| match name.strip_suffix("_n") {
+        Some(numbered) => format!("{numbered}_2=\n{numbered}_9=\n"),
+        None => format!("{name}=\n"),
+    };
+    let lines: String = rows().into_iter().map(of_row).collect();
     let sandbox = Sandbox::new();
     sandbox.write(".config/claude-failover/config.env", &lines);
     let output = sandbox.cmd("llm-failover").arg("status").run();

@@ -3,6 +3,7 @@
 
 mod answers;
 mod caller;
+mod chain;
 mod client_tools;
 mod dialects;
 mod events;

@@ -8,6 +8,7 @@ mod support;
 
 mod answer;
 mod applets;
+mod chain;
 mod context;
 mod dialects;
 mod docs;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use claude_failover::SETTINGS;
+use claude_failover::{SETTINGS, numbered};
 
 use crate::layers::{source_dir, sources};
 
@@ -22,7 +22,9 @@ fn faults(file: &Path, code: &str) -> String {
             let _ = writeln!(faults, "{}: only the context reads that: {}", file.display(), line.trim());
         }
         let is_name = |name: &str| line.contains(&format!("\"{name}\""));
-        if file.with_extension("").iter().next() != Some("settings".as_ref()) && SETTINGS.iter().any(|(name, _)| is_name(name)) {
+        let is_numbered = |name: &str| line.contains(&format!("\"{name}_"));
+        let names_setting = SETTINGS.iter().any(|(name, _)| is_name(name)) || numbered().any(is_numbered);
+        if file.with_extension("").iter().next() != Some("settings".as_ref()) && names_setting {
             let _ = writeln!(faults, "{}: only the settings know that name: {}", file.display(), line.trim());
         }
     }
@@ -75,6 +77,7 @@ fn the_rule_is_kept_by_what_it_says_of_each_kind_of_line() {
         ("watch/turn.rs", "settings.remove(\"env\")", true),
         ("watch/turn.rs", "command.env(\"LLM_PORT\", port);", false),
         ("context.rs", "self.env(\"LLM_PORT\")", false),
+        ("watch/turn.rs", "command.env(\"LOCAL_LLM_URL_2\", url);", false),
         ("settings.rs", "    Port \"LLM_PORT\" \"the local server's port\",", true),
         ("claude_code/settings.rs", "        (\"LLM_PORT\", port),", false),
         ("watch/turn.rs", "hint(\"set LLM_PORT to another one\")", true),

@@ -19,13 +19,12 @@ use crate::claude_code::{locate, prompt};
 use crate::context::Context;
 use crate::error::{Error, Result, notice};
 use crate::gateway;
-use crate::local_model::model::Models;
-use crate::local_model::request::RequestSettings;
+use crate::local_model::chain::Chain;
+use crate::local_model::model::Model;
 use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
-use crate::server::Server;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stderr;
 use crate::watch;
@@ -63,15 +62,18 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 
 /// Starts a gateway for this process, and makes the settings and the environment that lead to it.
 pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
-    let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?);
-    server.check_installed()?;
-    // Does not wait for a server to start.
-    let model = Models::new(context, &server, &settings).find()?;
+    let chain = Chain::with_small_model(context)?;
+    let (model, window) = expected_model(&chain)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
-    // Ollama tells only after it has loaded the model, which the gateway waits for.
-    let window = model.window.filter(|_| !model.is_assumed);
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
-    let local = LocalGateway { port, token: gateway::token(), model: model.name, window, max_tokens: settings.max_tokens };
+    let local = LocalGateway {
+        port,
+        token: gateway::token(),
+        small_model: chain.small_model().unwrap_or_else(|| model.clone()),
+        model,
+        window,
+        max_tokens: chain.first().settings.max_tokens,
+    };
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
@@ -81,6 +83,27 @@ pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: b
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(context, &local);
     Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
+}
+
+/// The model that should answer, and the longest context of all, as the gateway finds the link that can hold a conversation.
+/// Waits for no server to start.
+///
+/// # Errors
+/// If the first link can never answer, and there is no other.
+fn expected_model(chain: &Chain) -> Result<(String, Option<u32>)> {
+    let is_alone = chain.main_links().len() == 1;
+    // Ollama tells only after it has loaded the model, which the gateway waits for.
+    let certain = |model: &Model| model.window.filter(|_| !model.is_assumed);
+    let first = chain.first();
+    let found = first.server.check_installed().and_then(|()| first.models.find());
+    let model = match found {
+        Err(error) if is_alone => return Err(error),
+        found => found.ok(),
+    };
+    // A server that has said nothing yet costs a moment, and one that is not there nothing.
+    let later = chain.main_links().iter().skip(1).filter_map(|link| certain(&link.models.find().ok()?));
+    let window = model.as_ref().and_then(certain).into_iter().chain(later).max();
+    Ok((model.map_or_else(|| first.name(), |model| model.name), window))
 }
 
 /// A sign-in at Anthropic's console leaves a key for all sessions.

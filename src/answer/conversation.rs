@@ -101,6 +101,7 @@ impl Answered {
             exit: Some(self.has_failed.into()),
             truncated: self.marks.is_truncated,
             unknown_markup: self.marks.unknown_markup.clone(),
+            server: self.marks.server.clone(),
             ..entry
         }
     }

@@ -6,14 +6,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::answer::turn::LocalTurn;
 use crate::completions::chunk::Usage;
 use crate::error::{Error, Result, warn};
+use crate::local_model::chain::Link;
 use crate::local_model::context;
 use crate::local_model::model::Model;
 use crate::local_model::truncation::Sent;
 
+/// How many tokens a conversation may have in this context, so that an answer has room behind it.
+fn budget(max_tokens: u32, window: u32) -> usize {
+    (window - max_tokens.min(window / 2)) as usize
+}
+
 impl LocalTurn<'_> {
     /// At most what fits after the conversation, since not every server limits that itself.
     pub(super) fn max_tokens(&self) -> u32 {
-        let wanted = self.shared.settings.max_tokens;
+        let wanted = self.link().settings.max_tokens;
         match &self.model {
             Some(Model { window: Some(window), is_checked: false, is_assumed: false, .. }) => {
                 let left = (*window as usize).saturating_sub(context::estimate(&self.messages)).max(1);
@@ -33,52 +39,75 @@ impl LocalTurn<'_> {
         drop(detector);
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
-                warn(&self.shared.applet, &truncation.line(self.shared.models.server_kind()));
+                warn(&self.shared.applet, &truncation.line(self.link().models.server_kind()));
             }
-            self.shared.models.forget();
+            self.link().models.forget();
         }
     }
 
-    /// Leaves out the oldest messages that do not fit the model's context. If a server checks the length itself, its word counts
-    /// and not our estimate.
+    /// Leaves out the oldest messages that do not fit the model's context, unless a later link has room for them. If a server
+    /// checks the length itself, its word counts and not our estimate.
     pub(super) fn fit(&mut self) -> Result<()> {
         let Some(mut window) = self.model.as_ref().and_then(|model| model.window) else { return Ok(()) };
         if context::estimate(&self.messages) > self.budget_in(window) {
-            let model = self.shared.models.find_again()?;
-            if let Some(line) = self.shared.models.assumption() {
-                warn(&self.shared.applet, &line);
-            }
+            let model = match self.link().models.find_again() {
+                Ok(model) => model,
+                Err(error) => return self.go_on(error.into()),
+            };
             window = model.window.unwrap_or(window);
             self.model = Some(model);
+            let needed = context::estimate(&self.messages);
+            if needed > self.budget_in(window) && self.finds_room_for(needed) {
+                return self.begin_link();
+            }
+            if let Some(line) = self.link().models.assumption() {
+                warn(&self.shared.applet, &line);
+            }
         }
         let budget = *self.budget.get_or_insert(self.budget_in(window));
         self.trim(budget, window as usize);
         let is_lenient = self.model.as_ref().is_none_or(|model| model.is_checked || model.is_assumed);
         if context::estimate(&self.messages) > window as usize && !is_lenient {
-            return Err(Error::PromptTooLong { prompt: None, window: Some(window.into()) });
+            return self.go_on(Error::PromptTooLong { prompt: None, window: Some(window.into()) }.into());
         }
         Ok(())
     }
 
-    /// How many tokens a conversation may have in this context.
-    fn budget_in(&self, window: u32) -> usize {
-        (window - self.shared.settings.max_tokens.min(window / 2)) as usize
+    /// Goes to a later link that has room for so many tokens.
+    fn finds_room_for(&mut self, needed: usize) -> bool {
+        let fits = |link: &Link, window| needed <= budget(link.settings.max_tokens, window);
+        let larger = self.shared.chain.with_room(&self.way.larger(), fits);
+        if let Some(larger) = larger {
+            self.way.leave_for(larger);
+        }
+        larger.is_some()
     }
 
-    /// Leaves out more messages, after the server has refused the prompt as too long.
+    /// How many tokens a conversation may have in this context.
+    fn budget_in(&self, window: u32) -> usize {
+        budget(self.link().settings.max_tokens, window)
+    }
+
+    /// Leaves out more messages, after the server has refused the prompt as too long, unless a later link has room for it.
     pub(super) fn shorten(&mut self, prompt: Option<u64>, window: Option<u64>) -> Result<()> {
-        self.shared.models.learn_window(window.unwrap_or_default());
+        self.link().models.learn_window(window.unwrap_or_default());
+        let whole = context::estimate(&self.whole);
         let length = context::estimate(&self.messages);
+        // The server's count is better than our estimate.
+        let counted = prompt.and_then(|prompt| usize::try_from(prompt).ok()).filter(|_| length == whole);
+        if self.finds_room_for(counted.map_or(whole, |prompt| prompt.min(whole))) {
+            return self.begin_link();
+        }
         let budget = match (prompt, window) {
             (Some(prompt), Some(window)) if prompt > 0 => {
-                let reserved = u64::from(self.shared.settings.max_tokens).min(window / 2);
+                let reserved = u64::from(self.link().settings.max_tokens).min(window / 2);
                 ((length as u64).saturating_mul(window - reserved) / prompt) as usize
             }
             _ => length / 2,
         };
         self.budget = Some(budget);
         match self.trim(budget.min(length.saturating_sub(1)), window.unwrap_or_default() as usize) {
-            0 => Err(Error::PromptTooLong { prompt, window }),
+            0 => self.go_on(Error::PromptTooLong { prompt, window }.into()),
             _ => Ok(()),
         }
     }

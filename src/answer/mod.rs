@@ -3,6 +3,7 @@
 mod attachments;
 pub(crate) mod conversation;
 mod fit;
+mod links;
 mod open_session;
 mod prepare;
 mod reporter;

@@ -19,9 +19,9 @@ use crate::claude_code::protocol::output::Output;
 use crate::claude_code::{call_check, prompt};
 use crate::context::Context;
 use crate::error::Result;
-use crate::local_model::model::{Models, NAMELESS, shown};
+use crate::local_model::chain::Chain;
+use crate::local_model::model::{NAMELESS, shown};
 use crate::local_model::request::RequestSettings;
-use crate::server::Server;
 use crate::state::flag::Flag;
 use crate::state::sessions::Session;
 use crate::stdin::Feed;
@@ -80,13 +80,10 @@ pub(super) fn prepare<'a>(
         announces_idle: handover.is_some_and(|handover| handover.is_running),
         answered_requests,
     };
-    let server = Server::new(context)?;
     let shared = Shared {
         applet: applet.into(),
         reporter: Mutex::new(reporter),
-        models: Models::new(context, &server, &settings),
-        server,
-        settings,
+        chain: Chain::new(context)?,
         flag: Flag::new(context).ok(),
         has_warned: AtomicBool::new(false),
         detector: Mutex::default(),

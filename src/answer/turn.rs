@@ -13,13 +13,15 @@ use crate::completions::chat::{Answer, Listener, Message};
 use crate::completions::markup::markup_warning;
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
+use crate::local_model::chain::failures::Failures;
+use crate::local_model::chain::way::{Unanswered, Way};
+use crate::local_model::chain::{Chain, Link};
 use crate::local_model::context;
-use crate::local_model::model::{Model, Models};
-use crate::local_model::request::RequestSettings;
+use crate::local_model::model::Model;
 use crate::local_model::truncation::Detector;
-use crate::server::Server;
 use crate::server::probe::ServerState;
 use crate::server::progress::StartProgress;
+use crate::settings::FIRST;
 use crate::state::flag::{Backend, Flag};
 
 /// A conversation shorter than this, in tokens, fits every model's context, whatever its size.
@@ -31,9 +33,7 @@ pub(super) struct Shared {
     pub applet: String,
     /// Locked for each piece of an answer, so that an interrupt comes between whole lines.
     pub reporter: Mutex<Reporter>,
-    pub server: Server,
-    pub settings: RequestSettings,
-    pub models: Models,
+    pub chain: Chain,
     /// Without a home folder there is none.
     pub flag: Option<Flag>,
     /// The user has been warned that the conversation is too long.
@@ -49,6 +49,8 @@ pub(crate) struct Marks {
     pub is_truncated: bool,
     /// A control token that no dialect knows.
     pub unknown_markup: Option<String>,
+    /// The address of the server that has answered last, unless it is the first of the chain.
+    pub server: Option<String>,
 }
 
 impl Shared {
@@ -84,7 +86,17 @@ pub(super) enum TurnOutcome {
 /// Asks, and reports the answer as it comes.
 pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
     let Question { turn: id, messages, schema } = question;
-    let mut turn = LocalTurn { shared, id, messages, model: None, pinned: 1, budget: None };
+    let mut turn = LocalTurn {
+        shared,
+        id,
+        messages: messages.clone(),
+        whole: messages,
+        model: None,
+        pinned: 1,
+        budget: None,
+        way: shared.chain.way(false),
+        failures: Failures::default(),
+    };
     if let Some((schema, _)) = &schema {
         turn.instruct(schema.instruction());
     }
@@ -105,39 +117,62 @@ pub(super) fn run(shared: &Shared, question: Question) -> TurnOutcome {
 pub(super) struct LocalTurn<'a> {
     pub(super) shared: &'a Shared,
     id: u64,
+    /// What is sent: as much of the whole as fits.
     pub(super) messages: Vec<Message>,
+    pub(super) whole: Vec<Message>,
     /// The model that answers, if that had to be found out.
     pub(super) model: Option<Model>,
     /// How many of the last messages are never left out.
     pub(super) pinned: usize,
     /// How many tokens the request may have, by our estimate.
     pub(super) budget: Option<usize>,
+    pub(super) way: Way,
+    /// What was met on it.
+    pub(super) failures: Failures,
 }
 
 impl LocalTurn<'_> {
-    fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         let is_running = self.shared.reporter().is_running(self.id);
         is_running && self.shared.flag.as_ref().is_some_and(|flag| flag.read().0 != Backend::Claude)
     }
 
     /// Finds out which model answers, if its name is asked for or its context may be too small, and reports the turn's beginning.
     fn prepare(&mut self) -> Result<()> {
-        let is_shown = self.shared.reporter().names_the_model();
-        if is_shown || self.may_be_too_long() {
-            self.model = Some(self.find_model()?);
-        } else if self.shared.settings.model.is_none() {
-            self.model = Some(self.shared.models.find()?);
-        }
+        self.settle()?;
         self.report_init();
         self.fit()
     }
 
-    fn may_be_too_long(&self) -> bool {
-        self.shared.settings.window.is_some() || context::estimate(&self.messages) > FITS_EVERYWHERE
+    /// At the first link of which nothing speaks against it yet.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        loop {
+            match self.find_needed() {
+                Ok(model) => self.model = model,
+                Err(error) => {
+                    self.give_up(error.into())?;
+                    continue;
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    fn find_needed(&self) -> Result<Option<Model>> {
+        let link = self.link();
+        let is_shown = self.shared.reporter().names_the_model() || link.number() != FIRST;
+        let may_be_too_long = link.settings.window.is_some() || context::estimate(&self.whole) > FITS_EVERYWHERE;
+        if is_shown || may_be_too_long {
+            return self.find_model().map(Some);
+        }
+        match link.settings.model {
+            Some(_) => Ok(None),
+            None => link.models.find().map(Some),
+        }
     }
 
     fn find_model(&self) -> Result<Model> {
-        let Shared { server, models, .. } = self.shared;
+        let Link { server, models, .. } = self.link();
         let model = models.find()?;
         if model.is_known || model.window.is_some() || !server.is_ours() && server.state() != ServerState::Loading {
             return Ok(model);
@@ -148,7 +183,7 @@ impl LocalTurn<'_> {
         models.find()
     }
 
-    fn report_init(&self) {
+    pub(super) fn report_init(&self) {
         let mut reporter = self.shared.reporter();
         if reporter.is_running(self.id) {
             if let Some(model) = &self.model {
@@ -160,7 +195,6 @@ impl LocalTurn<'_> {
     }
 
     fn ask(&mut self, response_format: Option<Value>) -> Result<Answer> {
-        let Shared { server, settings, .. } = self.shared;
         loop {
             {
                 let mut reporter = self.shared.reporter();
@@ -169,9 +203,10 @@ impl LocalTurn<'_> {
                 }
                 reporter.send_requesting();
             }
+            let Link { server, settings, models } = self.link();
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
-            request.thinks_unopened = self.shared.models.thinks_unopened();
+            request.thinks_unopened = models.thinks_unopened();
             if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
                 request.model = id;
             }
@@ -180,20 +215,22 @@ impl LocalTurn<'_> {
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
+                    self.shared.chain.has_answered(&self.shared.applet, &self.way);
+                    self.shared.marks().server = self.link().other_url();
                     self.check_read(answer.usage);
                     self.learn(&answer);
                     self.shared.reporter().add_cost(self.id, Cost { usage: answer.usage, api: begun.elapsed() });
                     return Ok(answer);
                 }
-                Err(Error::PromptTooLong { prompt, window }) => self.shorten(prompt, window)?,
-                Err(error) => return Err(error),
+                Err(Unanswered { error: Error::PromptTooLong { prompt, window }, .. }) => self.shorten(prompt, window)?,
+                Err(unanswered) => self.go_on(unanswered)?,
             }
         }
     }
 
     fn learn(&self, answer: &Answer) {
         if let Some(is_unopened) = answer.thinks_unopened {
-            self.shared.models.learn_thinking(is_unopened);
+            self.link().models.learn_thinking(is_unopened);
         }
         let mut marks = self.shared.marks();
         if let (None, Some(token)) = (&marks.unknown_markup, &answer.unknown_markup) {
@@ -220,12 +257,14 @@ impl LocalTurn<'_> {
             }
             drop(reporter);
             reason = mismatch.reason;
-            if attempt > 0 {
-                self.messages.truncate(self.messages.len() - 2);
-            }
             let correction = format!("That is not valid against the schema: {reason}. Answer again, with the JSON value alone.");
-            self.messages.push(Message { role: "assistant", content: answer.text });
-            self.messages.push(Message { role: "user", content: correction });
+            for messages in [&mut self.whole, &mut self.messages] {
+                if attempt > 0 {
+                    messages.truncate(messages.len() - 2);
+                }
+                messages.push(Message { role: "assistant", content: answer.text.clone() });
+                messages.push(Message { role: "user", content: correction.clone() });
+            }
             self.pinned = 3;
             self.fit()?;
         }
@@ -233,10 +272,11 @@ impl LocalTurn<'_> {
     }
 
     fn instruct(&mut self, instruction: String) {
-        match self.messages.first_mut().filter(|first| first.role == "system") {
+        match self.whole.first_mut().filter(|first| first.role == "system") {
             Some(system) => system.content = format!("{}\n\n{instruction}", system.content),
-            None => self.messages.insert(0, Message { role: "system", content: instruction }),
+            None => self.whole.insert(0, Message { role: "system", content: instruction }),
         }
+        self.messages.clone_from(&self.whole);
     }
 }
 

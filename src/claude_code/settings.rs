@@ -21,6 +21,8 @@ pub(crate) struct LocalGateway {
     /// What the gateway accepts as the API key.
     pub token: String,
     pub model: String,
+    /// For titles, summaries and other work in the background.
+    pub small_model: String,
     /// The model's context in tokens, if it is known.
     pub window: Option<u32>,
     /// `LOCAL_LLM_MAX_TOKENS`.
@@ -74,6 +76,7 @@ impl LocalGateway {
             ("CLAUDE_CODE_MAX_RETRIES", "2".into()),
         ];
         variables.extend(MODELS.map(|key| (key, name.clone())));
+        variables.extend(SMALL_MODELS.map(|key| (key, self.small_model.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
         let stated = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
         variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", stated.to_string()));
@@ -82,15 +85,16 @@ impl LocalGateway {
 }
 
 /// The variables that choose a model for a purpose.
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 5] = [
     "ANTHROPIC_MODEL",
-    "ANTHROPIC_SMALL_FAST_MODEL",
     "ANTHROPIC_DEFAULT_OPUS_MODEL",
     "ANTHROPIC_DEFAULT_SONNET_MODEL",
-    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
     "ANTHROPIC_DEFAULT_FABLE_MODEL",
     "CLAUDE_CODE_SUBAGENT_MODEL",
 ];
+
+/// Those for work in the background.
+const SMALL_MODELS: [&str; 2] = ["ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"];
 
 /// What Anthropic's servers run for Claude Code. Only a denied tool is neither offered nor found by `ToolSearch` (1.0.128 to 2.1.330).
 /// 2.1.330 has more of them (`RemoteTrigger`, `Projects` …), but none without a sign-in at claude.ai, and warns of a denied tool that

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use crate::claude_code::locate;
 use crate::cli::llm_failover::options::{Action, Log, Options};
-use crate::cli::print;
 use crate::cli::status::{self, Status};
+use crate::cli::{links, print};
 use crate::context::Context;
 use crate::drill::{self, DrillSuccess, Scenario};
 use crate::error::{self, Result, report, warn};
 use crate::gateway;
+use crate::local_model::chain::Chain;
 use crate::server::Server;
 use crate::server::files::last_lines;
 use crate::state::flag::Flag;
@@ -110,17 +111,27 @@ impl Command<'_> {
         if let Some(warning) = warning {
             warn(NAME, &warning);
         }
-        let status = Status::read(self.context, &flag, backend).inspect_err(|_| {
+        let chain = Chain::with_small_model(self.context);
+        let read = chain.and_then(|chain| Ok((Status::read(self.context, &chain, &flag, backend)?, chain)));
+        let (status, chain) = read.inspect_err(|_| {
             if !json {
                 print(&status::backend_line(backend));
             }
         })?;
         print(&if json { status.json() } else { status.text() });
         self.warn_of_another_claude();
+        self.warn_of_links(&chain);
+        if let Some(unused) = self.context.settings.unused_links() {
+            warn(NAME, &unused);
+        }
         for name in self.context.settings.unknown_in_file() {
             warn(NAME, &format!("`{name}` in the settings file is no setting"));
         }
         Ok(())
+    }
+
+    fn warn_of_links(&self, chain: &Chain) {
+        links::warnings(NAME, self.context, chain).iter().for_each(|warning| warn(NAME, warning));
     }
 
     /// Prints two lines for a shell: the gateway's address and its token.

@@ -2,7 +2,8 @@
 
 pub(crate) mod claude;
 pub(crate) mod install;
-pub(crate) mod llm_failover;
+pub(crate) mod links;
+mod llm_failover;
 pub(crate) mod status;
 
 use std::ffi::OsStr;

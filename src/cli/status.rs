@@ -9,10 +9,12 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::claude_code::locate;
+use crate::cli::links;
+use crate::cli::links::LinkStatus;
 use crate::context::Context;
 use crate::error::Result;
-use crate::server::Server;
-use crate::server::probe::ServerState;
+use crate::local_model::chain::Chain;
+use crate::settings::FIRST;
 use crate::state::breaker::{Breaker, Condition};
 use crate::state::flag::{Backend, Flag};
 use crate::state::ledger;
@@ -27,6 +29,10 @@ pub(crate) struct Status {
     local_server: LocalServer,
     /// `LOCAL_LLM_MODEL`; none: the model that the server has loaded.
     model: Option<String>,
+    /// `LOCAL_LLM_SMALL_MODEL`; none: the main one.
+    small_model: Option<String>,
+    /// The local models in the order in which they are asked.
+    links: Vec<LinkStatus>,
     real_claude: Option<PathBuf>,
     /// Why the local model answers in `auto`; empty: calls go to Claude.
     conditions: Vec<Condition>,
@@ -52,16 +58,10 @@ struct LocalServer {
 }
 
 impl Status {
-    pub(crate) fn read(context: &Context, flag: &Flag, backend: Backend) -> Result<Status> {
-        let server = Server::new(context)?;
-        let (state, detail) = match server.state() {
-            ServerState::Down => ("down", None),
-            ServerState::Up => ("up", None),
-            ServerState::Loading => ("loading", None),
-            ServerState::Hung => ("hung", Some("it listens, but does not answer".to_string())),
-            ServerState::Dead(why) => ("dead", Some(format!("it runs, but its model does not: {why}"))),
-            ServerState::Foreign(what) => ("foreign", Some(what)),
-        };
+    pub(crate) fn read(context: &Context, chain: &Chain, flag: &Flag, backend: Backend) -> Result<Status> {
+        let server = &chain.first().server;
+        let links = links::read(chain);
+        let (state, detail) = links.first().map(|first| (first.state(), first.detail())).unwrap_or_default();
         let since_time = flag.last_written().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
         Ok(Status {
             backend,
@@ -73,7 +73,9 @@ impl Status {
                 url: server.endpoint().shown(),
                 supervisor: server.supervisor_name().into(),
             },
-            model: context.settings.model()?,
+            model: context.settings.model(FIRST)?,
+            small_model: chain.small_model(),
+            links,
             real_claude: locate::find(context).ok(),
             calls: since_time.map(|since| ledger::count_since(context, since)).unwrap_or_default(),
             conditions: Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default(),
@@ -101,6 +103,14 @@ impl Status {
         line("local server", server);
         line("supervisor", supervisor.clone());
         line("model", self.model.clone().unwrap_or_else(|| "as served".into()));
+        if let Some(small) = &self.small_model {
+            line("small model", small.clone());
+        }
+        if self.links.len() > 1 {
+            for (place, link) in self.links.iter().enumerate() {
+                line(&format!("local model {}", place + 1), link.line());
+            }
+        }
         line("real claude", self.real_claude.as_ref().map_or("not found".into(), |path| path.display().to_string()));
         let now = Timestamp::now();
         match self.conditions.as_slice() {

@@ -10,7 +10,7 @@ use ureq::{Agent, Body};
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::settings::Setting;
+use crate::settings::{LinkNumber, Setting};
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
@@ -18,6 +18,8 @@ const MAX_ERROR_BODY: u64 = 64 << 10;
 /// The chat completions URL and what belongs to it.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
+    /// Whose variables it is made of.
+    link: LinkNumber,
     uri: Uri,
     key: Option<String>,
 }
@@ -34,24 +36,34 @@ pub(crate) struct Timeouts {
 }
 
 impl Endpoint {
-    /// The endpoint of `LOCAL_LLM_URL`, or of `LLM_PORT` on this machine.
+    /// The endpoint of a link, with that link's key: of its `LOCAL_LLM_URL`, or for the first of `LLM_PORT` on this machine.
     ///
     /// # Errors
-    /// If the URL or the port cannot be used.
-    pub(crate) fn new(context: &Context) -> Result<Endpoint> {
-        let url = match context.settings.url()? {
+    /// If the URL, the port or the key cannot be used.
+    pub(crate) fn of_link(context: &Context, link: LinkNumber) -> Result<Endpoint> {
+        let url = match context.settings.url(link)? {
             Some(url) => url,
             None => format!("http://127.0.0.1:{}/v1/chat/completions", context.settings.port()?),
         };
         let expected = "the http:// or https:// address of a chat completions endpoint";
-        let unusable = || Setting::Url.error(without_secrets(&url), expected);
+        let unusable = || Setting::Url.of(link).error(without_secrets(&url), expected);
         let uri: Uri = with_default_path(&url).parse().map_err(|_| unusable())?;
         // A port that is no number would be taken for none.
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
         let usable = matches!(uri.scheme_str(), Some("http" | "https")) && has_host;
-        let key = context.settings.api_key()?;
-        if usable { Ok(Endpoint { uri, key }) } else { Err(unusable()) }
+        let key = context.settings.api_key(link)?;
+        if usable { Ok(Endpoint { link, uri, key }) } else { Err(unusable()) }
+    }
+
+    /// The number of the link that it belongs to.
+    pub(crate) fn link(&self) -> LinkNumber {
+        self.link
+    }
+
+    /// The name of this link's variable, for messages.
+    pub(crate) fn variable(&self, setting: Setting) -> String {
+        setting.of(self.link).name()
     }
 
     /// The port, given or implied.
@@ -84,6 +96,11 @@ impl Endpoint {
         address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
             || host.eq_ignore_ascii_case("localhost")
             || host.to_ascii_lowercase().ends_with(".localhost")
+    }
+
+    /// Whether others on the way can read what is asked and answered.
+    pub(crate) fn is_open_to_the_net(&self) -> bool {
+        !self.is_encrypted() && !self.is_loopback()
     }
 
     /// The address for messages: without user, password and query.
@@ -247,48 +264,4 @@ fn without_tags(html: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn error_bodies_of_every_shape() {
-        let table = [
-            (r#"{"error": "generation thread died"}"#, "HTTP 500: generation thread died"),
-            (r#"{"error":{"code":400,"message":"too\n long","type":"x"}}"#, "HTTP 500: too long"),
-            (r#"{"message":"m"}"#, "HTTP 500: m"),
-            (r#"{"detail":"Not Found"}"#, "HTTP 500: Not Found"),
-            (r#"[{"error":{"message":"m"}}]"#, "HTTP 500: m"),
-            (r#"["m"]"#, r#"HTTP 500: "m""#),
-            ("[[[[]]]]", "HTTP 500: []"),
-            (r#"{"detail":[{"msg":"m"}]}"#, r#"HTTP 500: {"detail":[{"msg":"m"}]}"#),
-            ("Not Found", "HTTP 500: Not Found"),
-            ("<html><head><title>502</title></head><body>Bad <b>Gateway</b></body></html>", "HTTP 500: 502 Bad Gateway"),
-            ("", "HTTP 500 and no reason"),
-            ("null", "HTTP 500 and no reason"),
-            ("\u{1b}[31mred", "HTTP 500: [31mred"),
-        ];
-        for (body, expected) in table {
-            assert_eq!(error_line(500, body), expected, "{body:?}");
-        }
-    }
-
-    #[test]
-    fn the_path_may_be_left_out() {
-        let completions = "http://h:1/v1/chat/completions";
-        for url in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", completions] {
-            assert_eq!(with_default_path(url), completions);
-        }
-        for url in ["http://h:1/other", "http://h:1/v1/chat/completions/", "http://h:1/v1?a=b"] {
-            assert_eq!(with_default_path(url), url);
-        }
-    }
-
-    #[test]
-    fn urls_are_shown_without_secrets() {
-        assert_eq!(without_secrets("http://me:pw@h:1/v1/chat?key=x"), "http://h:1/v1/chat");
-        assert_eq!(without_secrets("https://h"), "https://h");
-        assert_eq!(without_secrets("me:pw@h"), "h");
-        assert_eq!(without_secrets("http://me:s3/cret@h:1/v1"), "http://h:1/v1");
-        assert_eq!(without_secrets("me:s3?cret@h"), "h");
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use ureq::http::{HeaderMap, StatusCode};
 use crate::completions::endpoint::{Endpoint, Timeouts, error_line, message_of, without_secrets};
 use crate::completions::untaken::Untaken;
 use crate::error::Error;
+use crate::settings::Setting;
 
 mod length;
 mod words;
@@ -108,14 +109,14 @@ impl CompletionError {
 
     /// The failure as the user sees it.
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
-        let url = endpoint.shown();
+        let (key, url) = (endpoint.variable(Setting::Url), endpoint.shown());
         let refused = |ServerRefusal { status, line }, may_pass| {
             let line = endpoint.without_key(line);
             Error::Refused { status, line, may_pass }
         };
         match self {
-            CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { url, reason },
-            CompletionError::Loading => Error::Unreachable { url, reason: "it is still loading its model".into() },
+            CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { key, url, reason },
+            CompletionError::Loading => Error::Unreachable { key, url, reason: "it is still loading its model".into() },
             CompletionError::Dead(line) => Error::DeadModel { line: endpoint.without_key(line) },
             CompletionError::UnknownModel(refusal)
             | CompletionError::Untaken { refusal, .. }

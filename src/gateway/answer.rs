@@ -48,6 +48,8 @@ pub(crate) trait Recipient: Sink {
     fn last(&self) -> Instant;
     /// Whether something of the answer has come.
     fn has_pieces(&self) -> bool;
+    /// Another model answers than was expected.
+    fn set_model(&mut self, model: String);
 }
 
 impl Recipient for Whole {
@@ -59,6 +61,9 @@ impl Recipient for Whole {
     fn has_pieces(&self) -> bool {
         Whole::has_pieces(self)
     }
+    fn set_model(&mut self, model: String) {
+        Whole::set_model(self, model);
+    }
 }
 
 /// # Errors
@@ -69,10 +74,11 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
-        upstream.refuse_if_truncated(request)?;
+        with_pings(out, upstream.refuse_if_truncated(request, &mut question)).await?;
         let mut response = with_pings(out, upstream.ask(&mut question)).await?;
+        out.set_model(upstream.reported_model(request, &question.way).await);
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut reply = Reply::new(question.sent(), upstream.models.thinks_unopened());
+        let mut reply = Reply::new(question.sent(), upstream.link(&question).models.thinks_unopened());
         let mut whole = Vec::new();
         let mut broken = None;
         while reply.wants_more() {
@@ -85,7 +91,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    broken = Some(upstream.failure_within_answer(error));
+                    broken = Some(upstream.failure_within_answer(&question, error));
                     break;
                 }
             }
@@ -96,14 +102,14 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         drop(response);
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
-                upstream.note_markup(learned.unknown_markup.as_deref(), end.usage);
-                upstream.check_read(request, question.sent(), end.usage)?;
+                upstream.note_markup(&question, learned.unknown_markup.as_deref(), end.usage);
+                upstream.check_read(request, &question, end.usage)?;
                 upstream.was_answered(&question, learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
             ReplyEnd::Faulty { calls, text, usage } => {
-                upstream.check_read(request, question.sent(), usage)?;
+                upstream.check_read(request, &question, usage)?;
                 upstream.was_answered(&question, Learned::default());
                 spent += usage;
                 faults += 1;
@@ -133,7 +139,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
             ReplyEnd::Failed(failure) => failure,
         };
         if out.has_pieces() {
-            return Err(upstream.api_error(failure));
+            return Err(upstream.api_error(&question, failure));
         }
         with_pings(out, upstream.recover(&mut question, failure)).await?;
     }
@@ -284,6 +290,10 @@ impl Recipient for EventStream {
 
     fn has_pieces(&self) -> bool {
         self.has_pieces
+    }
+
+    fn set_model(&mut self, model: String) {
+        self.events.set_model(model);
     }
 
     async fn ping(&mut self) {

@@ -28,6 +28,11 @@ impl Events {
         Events { model, input_tokens, out: Vec::new(), has_begun: false, open: None, next: 0 }
     }
 
+    /// Has no effect once the message has begun.
+    pub(crate) fn set_model(&mut self, model: String) {
+        self.model = model;
+    }
+
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }

@@ -3,70 +3,69 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::error::{self, warn};
-use crate::gateway::api_error::ApiError;
-use crate::gateway::request::MessagesRequest;
+use crate::error::warn;
+use crate::gateway::links::{UNLISTED, Unanswered};
+use crate::gateway::question::Question;
 use crate::gateway::shrink::{self, Size};
 use crate::gateway::upstream::Upstream;
-use crate::local_model::model::{Model, Models, NAMELESS};
+use crate::local_model::chain::way::Way;
+use crate::local_model::model::{Model, NAMELESS};
 
 /// The least that must be left for an answer, in tokens.
-const SHORTEST_ANSWER: usize = 256;
+pub(super) const SHORTEST_ANSWER: usize = 256;
 
 impl Upstream {
     /// The model that answers, as far as it is known.
-    pub(super) async fn model(self: &Arc<Upstream>) -> Result<Model, ApiError> {
-        match self.models.at_hand() {
+    pub(super) async fn model(self: &Arc<Upstream>, question: &Question) -> Result<Model, Unanswered> {
+        self.model_at(&question.way).await
+    }
+
+    async fn model_at(self: &Arc<Upstream>, way: &Way) -> Result<Model, Unanswered> {
+        match self.chain.at(way).models.at_hand() {
             Some(model) => Ok(model),
-            None => self.find(Models::find).await,
+            None => self.blocking_at(way.current(), UNLISTED, |_, link| link.models.find()).await,
         }
     }
 
     /// The same for a request that does not fit what is known.
-    async fn model_again(self: &Arc<Upstream>) -> Result<Model, ApiError> {
-        let model = self.find(Models::find_again).await?;
-        if let Some(line) = self.models.assumption() {
+    async fn model_again(self: &Arc<Upstream>, question: &Question) -> Result<Model, Unanswered> {
+        let model = self.blocking(question, UNLISTED, |_, link| link.models.find_again()).await?;
+        if let Some(line) = self.link(question).models.assumption() {
             warn(super::NAME, &line);
         }
         Ok(model)
     }
 
-    async fn find(self: &Arc<Upstream>, find: fn(&Models) -> error::Result<Model>) -> Result<Model, ApiError> {
-        let this = self.clone();
-        let found = tokio::task::spawn_blocking(move || find(&this.models)).await;
-        let unasked = || ApiError::unavailable("the local server's models could not be listed");
-        found.map_err(|_| unasked())?.map_err(|error| ApiError::from(&error))
-    }
-
     /// The name of the model that answers.
-    pub(crate) async fn model_name(self: &Arc<Upstream>) -> String {
-        self.model().await.map_or_else(|_| NAMELESS.into(), |model| model.name)
+    pub(crate) async fn model_name(self: &Arc<Upstream>, way: &Way) -> String {
+        self.model_at(way).await.map_or_else(|_| NAMELESS.into(), |model| model.name)
     }
 
     /// No more than fits after the prompt, where the server does not see to that itself. What does not fit at all is the error
     /// within: the estimated length, and the context.
-    pub(super) async fn limit(self: &Arc<Upstream>, request: &mut MessagesRequest) -> Result<Result<(), (u64, u64)>, ApiError> {
-        let prompt = shrink::estimate(request);
+    pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
+        let prompt = shrink::estimate(&question.sized);
         let left_in = |model: &Model| match model {
             Model { window: Some(window), is_checked: false, .. } => Some((*window as usize).saturating_sub(prompt)),
             _ => None,
         };
-        let mut model = self.model().await?;
+        let mut model = self.model(question).await?;
         if left_in(&model).is_some_and(|left| left < SHORTEST_ANSWER) {
-            model = self.model_again().await?;
+            model = self.model_again(question).await?;
         }
         let (Some(left), Some(window)) = (left_in(&model), model.window) else { return Ok(Ok(())) };
         if left < SHORTEST_ANSWER {
             return Ok(Err((prompt as u64, window.into())));
         }
+        let request = &mut question.sized;
         request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         Ok(Ok(()))
     }
 
-    pub(super) fn warn_if_lean(&self, size: Size) {
-        if size != Size::Full && !self.has_warned_of_size.swap(true, Relaxed) {
+    pub(super) fn warn_if_lean(&self, question: &Question) {
+        if question.size != Size::Full && !self.has_warned_of_size.swap(true, Relaxed) {
             let window = self.told_window.load(Relaxed);
-            let known = || self.models.at_hand().and_then(|model| model.window.map(u64::from));
+            let known = || self.link(question).models.at_hand().and_then(|model| model.window.map(u64::from));
             let window = if window > 0 { Some(window) } else { known() };
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
             warn(

@@ -62,17 +62,26 @@ pub(super) fn usage(usage: Usage) -> Value {
 }
 
 /// Collects an answer into one message.
-#[derive(Default)]
 pub(crate) struct Whole {
+    model: String,
     content: Vec<Value>,
     end: Option<End>,
 }
 
 impl Whole {
+    /// An answer of `model`.
+    pub(crate) fn new(model: String) -> Whole {
+        Whole { model, content: vec![], end: None }
+    }
+
     /// The message, if the answer has ended.
-    pub(crate) fn message(self, model: &str) -> Option<Value> {
+    pub(crate) fn message(self) -> Option<Value> {
         let end = self.end?;
-        Some(message(model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+        Some(message(&self.model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+    }
+
+    pub(crate) fn set_model(&mut self, model: String) {
+        self.model = model;
     }
 
     pub(crate) fn has_pieces(&self) -> bool {

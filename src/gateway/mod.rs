@@ -12,6 +12,7 @@ mod conversation;
 mod events;
 mod fit;
 mod http;
+mod links;
 mod marks;
 mod message;
 mod offered_tools;
@@ -94,6 +95,6 @@ impl Gateway {
     fn new(context: &Context, token: String, listener: &TcpListener, for_claude_code: bool) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
         let upstream = Arc::new(Upstream::new(context, for_claude_code)?);
-        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, for_claude_code })
+        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port })
     }
 }

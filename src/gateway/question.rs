@@ -1,10 +1,12 @@
-//! One question to the local server, and what was changed of it since it was first asked.
+//! One question to the local models, and what was changed of it since it was first asked.
 
 use serde_json::{Map, Value, json};
 
 use crate::completions::untaken::LeftOut;
+use crate::gateway::api_error::ApiError;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
+use crate::local_model::chain::way::Way;
 use crate::local_model::recovery::{AFTER_EMPTY, Tried};
 use crate::local_model::request::RequestSettings;
 
@@ -20,10 +22,14 @@ pub(crate) struct Question {
     /// The model's name, if the server has asked for it.
     pub(super) model: Option<String>,
     pub(super) left_out: LeftOut,
+    /// Which link is asked.
+    pub(super) way: Way,
+    /// What the links before have said, with their addresses.
+    pub(super) failures: Vec<(String, ApiError)>,
 }
 
 impl Question {
-    pub(super) fn new(request: &MessagesRequest, left_out: LeftOut) -> Question {
+    pub(super) fn new(request: &MessagesRequest, way: Way) -> Question {
         Question {
             request: request.clone(),
             size: Size::Full,
@@ -31,8 +37,21 @@ impl Question {
             limited: Ok(()),
             tried: Tried::default(),
             model: None,
-            left_out,
+            left_out: LeftOut::default(),
+            way,
+            failures: vec![],
         }
+    }
+
+    /// All of it again, for another link. `left_out`: what that one is known not to take.
+    pub(super) fn begin_link(&mut self, left_out: LeftOut) {
+        (self.size, self.sized) = (Size::Full, self.request.clone());
+        (self.limited, self.tried, self.model, self.left_out) = (Ok(()), Tried::default(), None, left_out);
+    }
+
+    /// As the caller asks.
+    pub(super) fn whole_request(&self) -> &MessagesRequest {
+        &self.request
     }
 
     /// As it was sent in the end.

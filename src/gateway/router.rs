@@ -8,7 +8,6 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::claude_code::answer_model::answer_model;
 use crate::context::Context;
 use crate::gateway::access::{check_host, check_token};
 use crate::gateway::answer::{self, EventStream};
@@ -30,7 +29,6 @@ pub(super) struct Gateway {
     pub(super) context: Arc<Context>,
     pub(super) token: String,
     pub(super) port: u16,
-    pub(super) for_claude_code: bool,
 }
 
 impl Gateway {
@@ -70,13 +68,11 @@ impl Gateway {
     async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
         let request = request::read(&read_body(request).await?)?;
         if !request.streams {
-            let mut whole = Whole::default();
+            let mut whole = Whole::new(self.reported_model(&request).await);
             let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
             answer::unload_when_idle(&self.context).await;
             outcome?;
-            let message = whole
-                .message(&self.reported_model(&request).await)
-                .ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
+            let message = whole.message().ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
             return Ok(json_response(StatusCode::OK, &message));
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -98,16 +94,13 @@ impl Gateway {
         Ok(stream_response(receiver))
     }
 
-    /// The model that an answer says it is of.
+    /// The model that an answer says it is of, unless another one answers in its place.
     async fn reported_model(&self, request: &MessagesRequest) -> String {
-        match self.for_claude_code {
-            true => answer_model(&self.upstream.model_name().await),
-            false => request.model.clone(),
-        }
+        self.upstream.reported_model(request, &self.upstream.way(request)).await
     }
 
     async fn model(&self) -> Value {
-        let name = self.upstream.model_name().await;
+        let name = self.upstream.model_name(&self.upstream.chain.way(false)).await;
         json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
     }
 }

@@ -13,16 +13,16 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
+use crate::gateway::links::{UNLISTED, Unanswered};
 use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
 use crate::gateway::reply::Learned;
 use crate::gateway::request::MessagesRequest;
 use crate::local_model::ask::{only_served_model, spread};
-use crate::local_model::model::Models;
+use crate::local_model::chain::way::Obstacle;
+use crate::local_model::chain::{Chain, Link};
 use crate::local_model::recovery::{Possible, Remedy, remedy};
-use crate::local_model::request::RequestSettings;
 use crate::names::GATEWAY_APPENDED;
-use crate::server::Server;
 use crate::server::progress::StartProgress;
 use crate::state::flag::{Backend, Flag};
 
@@ -32,16 +32,15 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 /// How soon a pause ends if the answer is not wanted any more.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The local server, and what is known of it.
+/// The local models, and what is known of them.
 pub(crate) struct Upstream {
-    client: Client,
-    server: Server,
-    settings: RequestSettings,
-    pub(super) models: Models,
+    pub(super) chain: Chain,
+    /// One for each link.
+    clients: Vec<Client>,
     pub(super) marks: Marks,
     flag: Option<Flag>,
-    /// Whether the caller's `temperature` counts.
-    passes_sampling: bool,
+    /// Claude Code asks, and no other program.
+    pub(super) for_claude_code: bool,
     /// What the user wants said in a system prompt that is shortened.
     appended: String,
     pub(super) has_warned_of_size: AtomicBool,
@@ -50,23 +49,20 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The server that the settings describe. `for_claude_code`: Claude Code asks, and the switch decides whether it may.
+    /// The servers that the settings describe. `for_claude_code`: Claude Code asks, and the switch decides whether it may.
     ///
     /// # Errors
     /// If a setting cannot be used.
     pub(crate) fn new(context: &Context, for_claude_code: bool) -> Result<Upstream> {
-        let server = Server::new(context)?;
-        let settings = RequestSettings::new(context)?;
-        let client = Client::new(server.endpoint(), settings.timeouts);
-        let client = client.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
+        let chain = Chain::with_small_model(context)?;
+        let client = |link: &Link| Client::new(link.server.endpoint(), link.settings.timeouts);
+        let clients = chain.links().iter().map(client).collect::<std::result::Result<Vec<_>, _>>();
         Ok(Upstream {
-            client,
-            models: Models::new(context, &server, &settings),
-            marks: Marks::new(context),
-            server,
-            settings,
+            clients: clients.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?,
+            marks: Marks::new(context, chain.links().len()),
+            chain,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
-            passes_sampling: !for_claude_code,
+            for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             has_warned_of_size: AtomicBool::new(false),
             told_window: AtomicU64::new(0),
@@ -78,9 +74,8 @@ impl Upstream {
     /// # Errors
     /// What the API says if it cannot be asked.
     pub(crate) async fn question(self: &Arc<Upstream>, request: &MessagesRequest) -> std::result::Result<Question, ApiError> {
-        let mut question = Question::new(request, self.settings.refused.known());
-        question.model = self.model().await?.id;
-        question.limited = self.limit(&mut question.sized).await?;
+        let mut question = Question::new(request, self.way(request));
+        self.begin_link(&mut question).await?;
         Ok(question)
     }
 
@@ -91,12 +86,12 @@ impl Upstream {
     pub(crate) async fn ask(self: &Arc<Upstream>, question: &mut Question) -> std::result::Result<StreamingResponse, ApiError> {
         loop {
             let outcome = match std::mem::replace(&mut question.limited, Ok(())) {
-                Ok(()) => self.send(self.body(question)).await.inspect_err(|failure| self.learn_window(failure)),
+                Ok(()) => self.send(question).await.inspect_err(|failure| self.learn_window(question, failure)),
                 Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(prompt), window: Some(window) }),
             };
             match outcome {
                 Ok(answer) => {
-                    self.warn_if_lean(question.size);
+                    self.warn_if_lean(question);
                     return Ok(answer);
                 }
                 Err(failure) => self.recover(question, failure).await?,
@@ -106,10 +101,12 @@ impl Upstream {
 
     /// An answer has told something of its model, and of what the server does not take.
     pub(crate) fn was_answered(&self, question: &Question, learned: Learned) {
-        self.settings.refused.remember(&question.left_out);
+        let link = self.link(question);
+        link.settings.refused.remember(&question.left_out);
         if let Some(is_unopened) = learned.thinks_unopened {
-            self.models.learn_thinking(is_unopened);
+            link.models.learn_thinking(is_unopened);
         }
+        self.note_link(question);
     }
 
     /// Changes the question, or its circumstances, so that it can be asked again. Only if nothing of an answer has reached the caller.
@@ -121,7 +118,12 @@ impl Upstream {
         question: &mut Question,
         failure: CompletionError,
     ) -> std::result::Result<(), ApiError> {
-        let failure = self.settings.if_about_extra(failure.by_its_words());
+        let this = self.clone();
+        let link = this.link(question);
+        let failure = link.settings.if_about_extra(failure.by_its_words());
+        if self.finds_room(question, &failure).await {
+            return self.begin_link(question).await;
+        }
         let smaller = match failure {
             CompletionError::TooLong { window, .. } | CompletionError::AnswerTooLong { window, .. } => {
                 self.told_window.store(window.unwrap_or_default(), Relaxed);
@@ -131,14 +133,14 @@ impl Upstream {
         };
         let leave_out = match &failure {
             CompletionError::Untaken { about, refusal } => {
-                let whole = question.whole(&self.settings, self.passes_sampling);
-                question.left_out.next(about, &refusal.line, &whole, self.settings.extra())
+                let whole = question.whole(&link.settings, !self.for_claude_code);
+                question.left_out.next(about, &refusal.line, &whole, link.settings.extra())
             }
             _ => None,
         };
         let possible = Possible {
-            start: self.server.is_ours(),
-            retries: self.settings.retries,
+            start: link.server.is_ours(),
+            retries: link.settings.retries,
             leave_out,
             max_tokens: question.sized.max_tokens,
             shrink: smaller.is_some(),
@@ -146,22 +148,34 @@ impl Upstream {
         let remedy = remedy(&failure, &possible, question.tried);
         question.tried.add(remedy);
         match (remedy, smaller) {
-            (Remedy::StartServer { .. }, _) => {
-                self.ensure_up().await?;
-                question.model = self.model().await?.id.or(question.model.take());
-                question.limited = self.limit(&mut question.sized).await?;
-            }
+            (Remedy::StartServer { .. }, _) => match self.ensure_up(question).await {
+                Ok(()) => match self.model(question).await {
+                    Ok(model) => {
+                        question.model = model.id.or(question.model.take());
+                        return self.limit_or_go_on(question).await;
+                    }
+                    Err(unanswered) => return self.go_on(question, unanswered).await,
+                },
+                Err(unanswered) => return self.go_on(question, unanswered).await,
+            },
             (Remedy::Wait(pause), _) => self.wait(pause).await?,
             (Remedy::BackOff(pause), _) => self.wait(spread(pause)).await?,
-            (Remedy::NameModel { refusal }, _) => question.model = Some(self.only_served_model(refusal.into()).await?),
+            (Remedy::NameModel { refusal }, _) => match self.only_served_model(question, refusal.into()).await {
+                Ok(name) => question.model = Some(name),
+                Err(unanswered) => return self.go_on(question, unanswered).await,
+            },
             (Remedy::LeaveOut(untaken), _) => question.left_out.add(untaken.clone()),
             (Remedy::LowerMaxTokens(most), _) => question.sized.max_tokens = most,
             (Remedy::TellEmpty, _) => question.tell_empty(),
             (Remedy::Shrink, Some(smaller)) => {
                 (question.size, question.sized) = smaller;
-                question.limited = self.limit(&mut question.sized).await?;
+                return self.limit_or_go_on(question).await;
             }
-            (Remedy::Shrink | Remedy::Fail, _) => return Err(self.api_error(failure)),
+            (Remedy::Shrink | Remedy::Fail, _) => {
+                let unanswered =
+                    Unanswered { obstacle: Obstacle::of_failure(&failure), error: self.api_error(question, failure) };
+                return self.go_on(question, unanswered).await;
+            }
         }
         Ok(())
     }
@@ -179,35 +193,37 @@ impl Upstream {
         Ok(())
     }
 
-    fn learn_window(&self, failure: &CompletionError) {
+    fn learn_window(&self, question: &Question, failure: &CompletionError) {
         if let CompletionError::TooLong { window: Some(window), .. } = failure {
-            self.models.learn_window(*window);
+            self.link(question).models.learn_window(*window);
         }
     }
 
     /// A failure as the API tells it.
-    pub(crate) fn api_error(&self, failure: CompletionError) -> ApiError {
-        ApiError::from_failure(failure, |failure| failure.into_error(self.server.endpoint()))
+    pub(crate) fn api_error(&self, question: &Question, failure: CompletionError) -> ApiError {
+        ApiError::from_failure(failure, |failure| failure.into_error(self.link(question).server.endpoint()))
     }
 
     /// A broken connection, in the middle of an answer.
-    pub(crate) fn failure_within_answer(&self, error: ClientError) -> CompletionError {
+    pub(crate) fn failure_within_answer(&self, question: &Question, error: ClientError) -> CompletionError {
         let partial = String::new();
         match error {
-            ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial },
+            ClientError::Idle => CompletionError::Stalled { idle: self.link(question).settings.timeouts.idle, partial },
             ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
         }
     }
 
     fn body(&self, question: &Question) -> Vec<u8> {
-        let whole = question.whole(&self.settings, self.passes_sampling);
-        Value::from(question.left_out.finish(whole, self.settings.extra())).to_string().into_bytes()
+        let settings = &self.link(question).settings;
+        let whole = question.whole(settings, !self.for_claude_code);
+        Value::from(question.left_out.finish(whole, settings.extra())).to_string().into_bytes()
     }
 
-    async fn send(&self, body: Vec<u8>) -> std::result::Result<StreamingResponse, CompletionError> {
-        let mut response = self.client.post(body).await.map_err(|error| match error {
+    async fn send(&self, question: &Question) -> std::result::Result<StreamingResponse, CompletionError> {
+        let (link, client) = (self.link(question), &self.clients[question.way.current()]);
+        let mut response = client.post(self.body(question)).await.map_err(|error| match error {
             ClientError::Connect(reason) => CompletionError::Refused(reason),
-            ClientError::Idle => CompletionError::Stalled { idle: self.settings.timeouts.idle, partial: String::new() },
+            ClientError::Idle => CompletionError::Stalled { idle: link.settings.timeouts.idle, partial: String::new() },
             ClientError::Broken(reason) => CompletionError::Broken(reason),
         })?;
         let status = response.status();
@@ -221,33 +237,30 @@ impl Upstream {
                 break;
             }
         }
-        let endpoint = self.server.endpoint();
+        let endpoint = link.server.endpoint();
         Err(refusal(status, response.headers(), &endpoint.without_key(String::from_utf8_lossy(&body).into_owned())))
     }
 
-    async fn ensure_up(self: &Arc<Upstream>) -> std::result::Result<(), ApiError> {
-        let this = self.clone();
-        let up = tokio::task::spawn_blocking(move || {
-            let mut progress = StartProgress::new(super::NAME, &this.server, false);
-            this.models.forget();
-            this.server.ensure_up(&|| this.is_wanted(), &mut |elapsed| progress.show(elapsed))
-        });
-        match up.await {
-            Ok(outcome) => outcome.map_err(|error| ApiError::from(&error.without_log())),
-            Err(_) => Err(ApiError::unavailable("the local server could not be looked after")),
-        }
+    async fn ensure_up(self: &Arc<Upstream>, question: &Question) -> std::result::Result<(), Unanswered> {
+        let unasked = "the local server could not be looked after";
+        self.blocking(question, unasked, |upstream, link| {
+            let mut progress = StartProgress::new(super::NAME, &link.server, false);
+            link.models.forget();
+            link.server.ensure_up(&|| upstream.is_wanted(), &mut |elapsed| progress.show(elapsed))
+        })
+        .await
     }
 
     fn is_wanted(&self) -> bool {
         self.flag.as_ref().is_none_or(|flag| flag.read().0 != Backend::Claude)
     }
 
-    async fn only_served_model(self: &Arc<Upstream>, refusal: String) -> std::result::Result<String, ApiError> {
-        let this = self.clone();
-        let found = tokio::task::spawn_blocking(move || only_served_model(this.server.endpoint(), &this.settings, &refusal));
-        match found.await {
-            Ok(outcome) => outcome.map_err(|error| ApiError::from(&error)),
-            Err(_) => Err(ApiError::unavailable("the local server's models could not be listed")),
-        }
+    async fn only_served_model(
+        self: &Arc<Upstream>,
+        question: &Question,
+        refusal: String,
+    ) -> std::result::Result<String, Unanswered> {
+        let find = move |_: &Upstream, link: &Link| only_served_model(link.server.endpoint(), &link.settings, &refusal);
+        self.blocking(question, UNLISTED, find).await
     }
 }

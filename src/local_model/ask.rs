@@ -11,6 +11,7 @@ use crate::completions::endpoint::Endpoint;
 use crate::completions::failure::CompletionError;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::local_model::chain::way::{Obstacle, Unanswered};
 use crate::local_model::model::Models;
 use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
@@ -18,13 +19,14 @@ use crate::local_model::served::{Choice, printable};
 use crate::local_model::window;
 use crate::server::Server;
 use crate::server::progress::StartProgress;
+use crate::settings::Setting;
 
 /// Makes sure that the server answers: one token of an answer is the only proof that every server gives.
 ///
 /// # Errors
 /// [`Error::DidNotComeUp`] or [`Error::NotInstalled`].
 pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProgress) -> Result<()> {
-    let mut settings = RequestSettings::new(context)?;
+    let mut settings = RequestSettings::of_link(context, server.endpoint().link())?;
     settings.timeouts.idle = server.start_timeout();
     let question = vec![Message { role: "user", content: "Hi".into() }];
     // It may have been started for this.
@@ -32,17 +34,21 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProg
     let models = Models::new(context, server, &settings);
     let mut request = settings.request(question, 1);
     request.model = models.find()?.id.unwrap_or(request.model);
-    match ask_with_recovery(server, &settings, request, &|| true, progress, &mut ()) {
+    match ask_with_recovery(server, &settings, request, &|| true, progress, &mut ()).map_err(|unanswered| unanswered.error) {
         Ok(_) | Err(Error::EmptyAnswer { .. }) => Ok(()),
         Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
-            Err(server.did_not_come_up(&error.to_string(), "see `llm-failover logs`; check LOCAL_LLM_MODEL and LOCAL_LLM_URL"))
+            let [model, url] = [Setting::Model, Setting::Url].map(|setting| server.endpoint().variable(setting));
+            Err(server.did_not_come_up(&error.to_string(), &format!("see `llm-failover logs`; check {model} and {url}")))
         }
     }
 }
 
 /// Asks one question, with the remedies of [`recovery`](crate::local_model::recovery). Never asks again once a word of the
 /// answer has come, and neither starts a server nor waits for one once `is_wanted` returns false.
+///
+/// # Errors
+/// With what another link of the chain can be asked for, if one can.
 pub(crate) fn ask_with_recovery(
     server: &Server,
     settings: &RequestSettings,
@@ -50,7 +56,7 @@ pub(crate) fn ask_with_recovery(
     is_wanted: &dyn Fn() -> bool,
     progress: &mut StartProgress,
     listener: &mut dyn Listener,
-) -> Result<Answer> {
+) -> std::result::Result<Answer, Unanswered> {
     let endpoint = server.endpoint();
     let mut tried = Tried::default();
     let served = || window::served(endpoint).unwrap_or_default();
@@ -61,7 +67,9 @@ pub(crate) fn ask_with_recovery(
                 settings.refused.remember(&request.left_out);
                 return Ok(answer);
             }
-            Err(failure) if listener.has_come => return Err(failure.into_error(endpoint)),
+            Err(failure) if listener.has_come => {
+                return Err(Unanswered { error: failure.into_error(endpoint), obstacle: None });
+            }
             Err(failure) => settings.if_about_extra(failure.by_its_words()),
         };
         listener.space.clear();
@@ -93,7 +101,9 @@ pub(crate) fn ask_with_recovery(
             Remedy::LowerMaxTokens(most) => request.max_tokens = most,
             Remedy::TellEmpty => tell_empty(&mut request.messages),
             // The caller knows the conversation, and shortens it.
-            Remedy::Shrink | Remedy::Fail => return Err(failure.into_error(endpoint)),
+            Remedy::Shrink | Remedy::Fail => {
+                return Err(Unanswered { obstacle: Obstacle::of_failure(&failure), error: failure.into_error(endpoint) });
+            }
         }
         tried.add(remedy);
         progress.clear();
@@ -169,7 +179,8 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
     let names = served.names();
     let shown = names.iter().take(10).map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>().join(", ");
     let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
-    Err(Error::ModelNotNamed { refusal: endpoint.without_key(refusal.into()), expected })
+    let key = endpoint.variable(Setting::Model);
+    Err(Error::ModelNotNamed { key, refusal: endpoint.without_key(refusal.into()), expected })
 }
 
 #[cfg(test)]

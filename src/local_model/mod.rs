@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 mod asker;
+pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod hub_cache;
 pub(crate) mod model;

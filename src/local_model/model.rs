@@ -16,6 +16,7 @@ use crate::local_model::served::{ServerKind, several};
 use crate::local_model::server_memory::KnownModel;
 use crate::local_model::window;
 use crate::server::Server;
+use crate::settings::Setting;
 
 /// Stands for a model without a name.
 pub(crate) const NAMELESS: &str = "local";
@@ -95,9 +96,19 @@ impl Models {
             progress = self.ask(progress);
         }
         match &progress.several {
-            Some(names) => Err(several(names.clone())),
+            Some(names) => Err(several(self.asker.endpoint.variable(Setting::Model), names.clone())),
             None => Ok(self.model(progress.known.as_ref())),
         }
+    }
+
+    /// The same for a decision that is worth a longer wait.
+    ///
+    /// # Errors
+    /// As for [`Models::find`].
+    pub(crate) fn find_patiently(&self) -> Result<Model> {
+        let model = self.find()?;
+        self.server_kind();
+        Ok(self.at_hand().unwrap_or(model))
     }
 
     /// The model that answers a request that does not fit what an earlier call has heard: the server may have been started anew

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::local_model::refused::Refused;
 use crate::local_model::server_memory::ServerMemory;
+use crate::settings::{FIRST, LinkNumber};
 
 /// What mlx-lm takes for "the model that is loaded"; any other unknown name would make it drop that model and look for
 /// the name on a hub. Servers with one model ignore the name; the others say that they do not know it.
@@ -38,25 +39,39 @@ pub(crate) struct RequestSettings {
 }
 
 impl RequestSettings {
-    /// Reads them.
+    /// Those of the first link.
     ///
     /// # Errors
     /// If one of them cannot be used.
     pub(crate) fn new(context: &Context) -> Result<RequestSettings> {
+        RequestSettings::of_link(context, FIRST)
+    }
+
+    /// Those of a link: its own, and those of all links.
+    ///
+    /// # Errors
+    /// As for [`RequestSettings::new`].
+    pub(crate) fn of_link(context: &Context, link: LinkNumber) -> Result<RequestSettings> {
         let settings = &context.settings;
-        let model = settings.model()?;
-        let memory = ServerMemory::new(context);
+        let model = settings.model(link)?;
+        let memory = ServerMemory::new(context, link);
         Ok(RequestSettings {
             retries: settings.local_retries()?,
             refused: Refused::new(memory.clone(), model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
             extra: settings.extra_body()?,
-            window: settings.window()?,
+            window: settings.window(link)?,
             max_tokens: settings.max_tokens()?,
             timeouts: Timeouts { connect: Duration::from_secs(10), idle: settings.idle_timeout()?, whole: None },
             temperature: settings.temperature()?,
             model,
             memory,
         })
+    }
+
+    /// The same for another model of the same server. The context that the user has given is that of the main one.
+    pub(crate) fn for_model(self, model: String) -> RequestSettings {
+        let refused = Refused::new(self.memory.clone(), &model);
+        RequestSettings { model: Some(model), refused, window: None, ..self }
     }
 
     /// A request for an answer to `messages`.

@@ -142,13 +142,13 @@ pub(crate) fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// The error for a server with several models.
-pub(crate) fn several(names: Vec<String>) -> Error {
+/// The error for a server with several models. `key`: the variable that chooses one.
+pub(crate) fn several(key: String, names: Vec<String>) -> Error {
     const MOST_NAMED: usize = 10;
     let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{}`", printable(name))).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     let more = if more > 0 { format!(" or {more} more") } else { String::new() };
-    Error::SeveralModels { names: named.join(", ") + &more }
+    Error::SeveralModels { key, names: named.join(", ") + &more }
 }
 
 #[cfg(test)]
@@ -156,6 +156,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::settings::Setting;
 
     fn served(models: &Value, program: &str) -> Served {
         Served::read(&mut json!({"object": "list", "data": models}), program)
@@ -245,10 +246,10 @@ mod tests {
     fn at_most_ten_models_are_named() {
         let names = |count: usize| (0..count).map(|number| number.to_string()).collect();
         assert_eq!(
-            several(names(2)).to_string(),
+            several(Setting::Model.name().into(), names(2)).to_string(),
             "the local server has several models, and none is chosen: set LOCAL_LLM_MODEL to one of `0`, `1`"
         );
-        let said = several(names(12)).to_string();
+        let said = several(Setting::Model.name().into(), names(12)).to_string();
         assert!(said.ends_with("`8`, `9` or 2 more"), "{said}");
     }
 }

@@ -15,6 +15,7 @@ use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::local_model::served::ServerKind;
 use crate::os::atomic_file::{open_private, read_bounded, replace_private};
+use crate::settings::LinkNumber;
 
 /// A server may be updated, or started with other options: what is older is found out again.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -87,9 +88,9 @@ struct Dated {
 }
 
 impl ServerMemory {
-    /// Of the server that the settings name.
-    pub(crate) fn new(context: &Context) -> ServerMemory {
-        let server = Endpoint::new(context).map(|endpoint| endpoint.shown());
+    /// Of the server of this link.
+    pub(crate) fn new(context: &Context, link: LinkNumber) -> ServerMemory {
+        let server = Endpoint::of_link(context, link).map(|endpoint| endpoint.shown());
         let dir = context.state_dir().ok().filter(|_| server.is_ok());
         ServerMemory { dir, server: server.unwrap_or_default() }
     }

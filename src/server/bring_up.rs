@@ -52,6 +52,28 @@ impl Server {
         }
     }
 
+    /// For a server that nobody here starts.
+    pub(super) fn wait_while_loading(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let (what, limit) = match self.state() {
+                ServerState::Up => return Ok(()),
+                ServerState::Down => return self.supervisor.check_installed(),
+                ServerState::Dead(what) | ServerState::Foreign(what) => return Err(self.port_taken(&what)),
+                ServerState::Loading => ("it is still loading its model", self.start_timeout),
+                ServerState::Hung => ("it listens, but does not answer", HUNG_AFTER),
+            };
+            if begun.elapsed() > limit {
+                return Err(self.port_taken(what));
+            }
+            if !is_wanted() {
+                return Err(Error::SwitchedBack);
+            }
+            on_wait(begun.elapsed());
+            sleep(POLL);
+        }
+    }
+
     fn restart(&self, lock: &File, is_wanted: &dyn Fn() -> bool) -> Result<()> {
         if !is_wanted() {
             return Err(Error::SwitchedBack);

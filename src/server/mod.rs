@@ -23,6 +23,7 @@ use crate::os::atomic_file::open_private;
 use crate::os::process;
 use crate::server::probe::ServerState;
 use crate::server::supervisor::{NOT_OURS, Running, Supervisor};
+use crate::settings::{FIRST, LinkNumber, Setting};
 
 /// How often a server that is coming up is probed.
 const POLL: Duration = Duration::from_millis(100);
@@ -50,8 +51,13 @@ pub(crate) enum Stopped {
 
 impl Server {
     pub(crate) fn new(context: &Context) -> Result<Server> {
-        let endpoint = Endpoint::new(context)?;
-        let supervisor = supervisor::choose(context, &endpoint)?;
+        Server::of_link(context, FIRST)
+    }
+
+    /// The server of a link. Only the first is ever ours.
+    pub(crate) fn of_link(context: &Context, link: LinkNumber) -> Result<Server> {
+        let endpoint = Endpoint::of_link(context, link)?;
+        let supervisor = if link == FIRST { supervisor::choose(context, &endpoint)? } else { supervisor::none(&endpoint) };
         let start_timeout = context.settings.start_timeout()?;
         Ok(Server { endpoint, supervisor, state_dir: context.server_dir()?, start_timeout })
     }
@@ -96,6 +102,10 @@ impl Server {
     pub(crate) fn ensure_up(&self, is_wanted: &dyn Fn() -> bool, on_wait: &mut dyn FnMut(Duration)) -> Result<()> {
         if self.state() == ServerState::Up {
             return Ok(());
+        }
+        // The lock is for the server that can be started.
+        if self.endpoint.link() != FIRST {
+            return self.wait_while_loading(is_wanted, on_wait);
         }
         let (called_at, begun) = (SystemTime::now(), Instant::now());
         let lock = self.lock(begun, on_wait)?.ok_or_else(|| self.did_not_come_up(BUSY, "try again"))?;
@@ -168,7 +178,7 @@ impl Server {
             return Error::DidNotComeUp {
                 reason: format!("no usable answer from {}: {what}", self.endpoint.shown()),
                 log: vec![],
-                hint: "check LOCAL_LLM_URL".into(),
+                hint: format!("check {}", self.endpoint.variable(Setting::Url)),
             };
         }
         let port = self.endpoint.port();

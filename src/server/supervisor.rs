@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::server::child::ChildServer;
 use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
-use crate::settings::Setting;
+use crate::settings::{FIRST, Setting};
 use crate::text::plain;
 
 pub(crate) trait Supervisor: Send + Sync {
@@ -74,10 +74,16 @@ fn choose_automatically(context: &Context, endpoint: &Endpoint) -> Result<Box<dy
     })
 }
 
+/// For a server that is another's in any case.
+pub(crate) fn none(endpoint: &Endpoint) -> Box<dyn Supervisor> {
+    Box::new(NoSupervisor::of_foreign_server(endpoint))
+}
+
 /// Nothing is installed, or the server is not ours: Ollama, LM Studio, another machine.
 struct NoSupervisor {
     name: &'static str,
-    url: Option<String>,
+    /// The address, and the variables that lead there.
+    place: Option<(String, String)>,
 }
 
 /// The name of the supervisor of a server that is not ours.
@@ -85,11 +91,13 @@ pub(crate) const NOT_OURS: &str = "none";
 
 impl NoSupervisor {
     fn nothing_installed() -> NoSupervisor {
-        NoSupervisor { name: "not installed", url: None }
+        NoSupervisor { name: "not installed", place: None }
     }
 
     fn of_foreign_server(endpoint: &Endpoint) -> NoSupervisor {
-        NoSupervisor { name: NOT_OURS, url: Some(endpoint.shown()) }
+        let url = endpoint.variable(Setting::Url);
+        let variables = if endpoint.link() == FIRST { format!("{url} and {}", Setting::Supervisor.name()) } else { url };
+        NoSupervisor { name: NOT_OURS, place: Some((endpoint.shown(), variables)) }
     }
 }
 
@@ -99,12 +107,12 @@ impl Supervisor for NoSupervisor {
     }
 
     fn check_installed(&self) -> Result<()> {
-        Err(match &self.url {
+        Err(match &self.place {
             None => Error::NotInstalled { reason: "no local server is installed".into() },
-            Some(url) => Error::DidNotComeUp {
+            Some((url, variables)) => Error::DidNotComeUp {
                 reason: format!("nothing answers at {url}, and that server is not ours to start"),
                 log: vec![],
-                hint: "start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR".into(),
+                hint: format!("start it yourself, or check {variables}"),
             },
         })
     }

@@ -199,15 +199,21 @@ fn the_demonstration_comes_out_as_it_is_shown() {
     stage.assert_nothing_runs();
 }
 
-/// The settings of a server of one's own are read as they are shown.
+/// The settings of a server of one's own, and of several, are read as they are shown.
 #[test]
-fn the_settings_of_a_server_of_ones_own_are_settings() {
-    let [settings] = blocks("docs/models.md", "ini").try_into().expect("one");
+fn the_settings_of_servers_of_ones_own_are_settings() {
+    let [one, several] = blocks("docs/models.md", "ini").try_into().expect("two");
     let life = Life::bare();
-    life.write(".config/claude-failover/config.env", format!("LLM_SUPERVISOR=none\n{settings}"));
-    let output = life.cmd("llm-failover").args(&["status", "--json"]).run();
-    assert_eq!((output.code(), output.err().as_str()), (0, ""));
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(status["local_server"]["url"], "http://127.0.0.1:11434/v1/chat/completions");
-    assert_eq!(status["model"], "qwen2.5:7b");
+    let status = |settings: &str| {
+        life.write(".config/claude-failover/config.env", format!("LLM_SUPERVISOR=none\n{settings}"));
+        let output = life.cmd("llm-failover").args(&["status", "--json"]).run();
+        assert_eq!((output.code(), output.err().as_str()), (0, ""));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    let one = status(&one);
+    assert_eq!(one["local_server"]["url"], "http://127.0.0.1:11434/v1/chat/completions");
+    assert_eq!(one["model"], "qwen2.5:7b");
+    let several = status(&several);
+    let models = several["links"].as_array().expect("a list").iter().map(|link| link["model"].as_str().expect("a name"));
+    assert_eq!(models.collect::<Vec<_>>(), ["mlx-community/Qwen2.5-7B-Instruct-4bit", "qwen3-coder:30b", "gpt-oss-120b"]);
 }

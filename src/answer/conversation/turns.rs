@@ -104,7 +104,7 @@ impl Conversation<'_> {
                 let is_cut = success.is_cut_by_limit;
                 self.shared.reporter().succeed(success);
                 if is_cut && self.shared.reporter().output.format() == Format::Text {
-                    let limit = self.shared.settings.max_tokens;
+                    let limit = self.shared.chain.first().settings.max_tokens;
                     let what = format!("the answer ends at its limit of {limit} tokens; raise LOCAL_LLM_MAX_TOKENS for more");
                     warn(&self.shared.applet, &what);
                 }

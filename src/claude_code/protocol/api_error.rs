@@ -27,7 +27,7 @@ impl ApiError {
             }
             other => (other, None),
         };
-        let (text, kind, terminal_reason, status) = match &error {
+        let (text, kind, terminal_reason, status) = match error.main() {
             Error::PromptTooLong { .. } => {
                 (format!("Prompt is too long · {error}"), "invalid_request", "prompt_too_long", Some(400))
             }
@@ -38,7 +38,7 @@ impl ApiError {
         };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let has_answered = status.is_some()
-            || matches!(error, Error::EmptyAnswer { .. } | Error::DeadModel { .. } | Error::ModelNotNamed { .. });
+            || matches!(error.main(), Error::EmptyAnswer { .. } | Error::DeadModel { .. } | Error::ModelNotNamed { .. });
         let api_error = (!has_answered).then_some("connection_failed");
         ApiError { text, partial, kind, terminal_reason, status, api_error }
     }

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 
 use crate::cli::llm_failover::{Command, NAME};
 use crate::error::{self, Error, Result, warn};
+use crate::local_model::chain::{Chain, Link};
 use crate::local_model::{ask, unload};
 use crate::os::atomic_file::open_private;
 use crate::os::cleanup::CleanupOnSignal;
@@ -19,7 +20,26 @@ impl Command<'_> {
     pub(super) fn to_local(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
-        self.start(|| self.flip(Backend::Local)).map(|_| ())
+        let chain = Chain::new(self.context)?;
+        self.warn_of_links(&chain);
+        match self.start(|| self.flip(Backend::Local)) {
+            Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => self.flip_to_later_link(&chain, error),
+            outcome => outcome.map(|_| ()),
+        }
+    }
+
+    /// Where the first local model does not come up, calls are answered as long as another one does.
+    fn flip_to_later_link(&self, chain: &Chain, error: Error) -> Result<()> {
+        let answers = |link: &&Link| {
+            let mut progress = StartProgress::new(NAME, &link.server, self.is_quiet);
+            ask::prove(self.context, &link.server, &mut progress).is_ok()
+        };
+        let Some(link) = chain.main_links().iter().skip(1).find(answers) else { return Err(error) };
+        let (model, url) = (link.name(), link.server.endpoint().shown());
+        let hint = error.hint(NAME).map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let error = error.without_log();
+        warn(NAME, &format!("{error}{hint}; `{model}` at {url} answers in its place"));
+        self.flip(Backend::Local)
     }
 
     /// The flag first, so that no call waits for a server that is being stopped. The way back to Claude does not depend on a lock
@@ -34,9 +54,18 @@ impl Command<'_> {
     pub(super) fn to_auto(&self) -> Result<()> {
         self.warn_of_another_claude();
         let _only_one = self.flip_lock()?;
-        if let Err(error) = Server::new(self.context).and_then(|server| server.check_installed()) {
+        let warn_of = |error: Error, what: &str| {
             let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
-            warn(NAME, &format!("{error}: calls that Claude refuses will fail{hint}"));
+            warn(NAME, &format!("{error}: {what}{hint}"));
+        };
+        const NO_ANSWER: &str = "calls that Claude refuses will fail";
+        match Chain::new(self.context) {
+            Ok(chain) => {
+                self.warn_of_links(&chain);
+                let what = if chain.main_links().len() > 1 { "the next local model is asked" } else { NO_ANSWER };
+                let _ = chain.first().server.check_installed().map_err(|error| warn_of(error, what));
+            }
+            Err(error) => warn_of(error, NO_ANSWER),
         }
         self.flip(Backend::Auto)?;
         unload::adopt(self.context);

@@ -37,6 +37,9 @@ pub(crate) struct Entry {
     pub answered_by: AnsweredBy,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The address of the local server, unless it is the first of the chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +120,7 @@ impl Entry {
             verdict: None,
             answered_by,
             model: None,
+            server: None,
             input_tokens: None,
             output_tokens: None,
             seconds: Timestamp::now().duration_since(time).as_secs_f64().max(0.0),

@@ -38,8 +38,9 @@ fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS] {
 
 fn marks(entry: &Entry) -> String {
     let markup = entry.unknown_markup.as_ref().map(|markup| format!("unknown markup {}", printable(markup)));
+    let server = entry.server.as_ref().map(|server| format!("at {}", printable(server)));
     let truncated = entry.truncated.then(|| "truncated".into());
-    truncated.into_iter().chain(markup).collect::<Vec<String>>().join(", ")
+    server.into_iter().chain(truncated).chain(markup).collect::<Vec<String>>().join(", ")
 }
 
 fn printable(text: &str) -> String {
