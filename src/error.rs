@@ -32,6 +32,10 @@ pub(crate) enum Error {
         path: PathBuf,
         reason: String,
     },
+    /// The real Claude ended well, and without an answer.
+    NoResult {
+        path: PathBuf,
+    },
     /// Wrappers led the search back to this program too often.
     Loop {
         /// The candidate that would run next.
@@ -217,6 +221,9 @@ impl Error {
             Error::ClaudeNotFound { .. } => {
                 "install it with `npm install -g @anthropic-ai/claude-code`, or set CLAUDE_BIN to its absolute path".into()
             }
+            Error::NoResult { .. } => {
+                "`llm-failover claude` runs it without this program between; see what it prints then".into()
+            }
             Error::Loop { .. } => "set CLAUDE_BIN to the absolute path of the real Claude Code".into(),
             Error::NoHome => "set HOME to an absolute path".into(),
             Error::ForeignFile { .. } => "choose another folder, or move that file away yourself".into(),
@@ -267,6 +274,7 @@ impl fmt::Display for Error {
                 Ok(())
             }
             Error::ClaudeNotRun { path, reason } => write!(f, "cannot run `{}`: {reason}", path.display()),
+            Error::NoResult { path } => write!(f, "`{}` ended without an answer, with exit code 0", path.display()),
             Error::Loop { path, depth } => {
                 write!(f, "`{}` leads back here: stopped after {depth} turns", path.display())
             }

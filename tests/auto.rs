@@ -1,6 +1,7 @@
 //! `auto` with the real Claude Code of many versions.
 
 mod passed;
+mod quota;
 mod refused;
 mod resumed;
 mod talks;

@@ -9,3 +9,4 @@ mod policies;
 mod signals;
 mod stdin;
 mod stream;
+mod text;

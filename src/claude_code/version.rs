@@ -134,5 +134,6 @@ fn by_asking(path: &Path) -> Option<Version> {
     }
     let mut output = String::new();
     child.stdout?.read_to_string(&mut output).ok()?;
-    Version::parse(&output)
+    // A wrapper may say something first.
+    output.lines().find_map(Version::parse)
 }

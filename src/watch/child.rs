@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::os::guardian::{self, Guardian};
 use crate::os::signals::{Signals, Target};
 use crate::stdin::Pump;
+use crate::watch::pieces::{Piece, Unread};
 use crate::watch::stderr_filter::StderrFilter;
 
 /// How much is read at once.
@@ -48,8 +49,7 @@ pub(super) struct WatchedChild {
     stdout: Option<ChildStdout>,
     /// If its stderr is not this process's own.
     stderr: Option<StderrFilter>,
-    /// What was read and is no whole line yet.
-    unread: Vec<u8>,
+    unread: Unread,
     last_output: Instant,
 }
 
@@ -75,7 +75,7 @@ impl WatchedChild {
             is_stopped: false,
             stdout,
             stderr,
-            unread: Vec::new(),
+            unread: Unread::default(),
             last_output: Instant::now(),
         })
     }
@@ -93,13 +93,9 @@ impl WatchedChild {
         self.last_output
     }
 
-    /// A line with its newline. The last one may have none.
-    pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
-        match memchr::memchr(b'\n', &self.unread) {
-            Some(end) => Some(self.unread.drain(..=end).collect()),
-            None if self.stdout.is_none() && !self.unread.is_empty() => Some(std::mem::take(&mut self.unread)),
-            None => None,
-        }
+    /// What it has printed, a piece at a time.
+    pub(super) fn next_piece(&mut self) -> Option<Piece> {
+        self.unread.next(self.stdout.is_none())
     }
 
     pub(super) fn has_ended_output(&self) -> bool {
@@ -153,9 +149,10 @@ impl WatchedChild {
 
     fn read(&mut self) {
         let Some(stdout) = self.stdout.as_mut() else { return };
-        let from = self.unread.len();
-        self.unread.resize(from + CHUNK, 0);
-        let length = match stdout.read(&mut self.unread[from..]) {
+        let unread = &mut self.unread.bytes;
+        let from = unread.len();
+        unread.resize(from + CHUNK, 0);
+        let length = match stdout.read(&mut unread[from..]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             Ok(length) if length > 0 => length,
             _ => {
@@ -163,7 +160,7 @@ impl WatchedChild {
                 0
             }
         };
-        self.unread.truncate(from + length);
+        unread.truncate(from + length);
         self.last_output = Instant::now();
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use memchr::memmem::find;
+use serde::de::IgnoredAny;
 
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::Line;
@@ -17,6 +18,10 @@ impl Watch<'_> {
     /// `bytes`: the line with its newline.
     pub(super) fn handle_line(&mut self, bytes: &[u8]) -> Option<Step> {
         let line = Line::parse(bytes);
+        if line.kind().0.is_empty() {
+            return self.pass_untyped(bytes);
+        }
+        self.has_stream = true;
         if let Some(ending) = line.ending() {
             return self.end_turn(bytes, &line, ending);
         }
@@ -66,6 +71,23 @@ impl Watch<'_> {
         }
         let is_first = line.warns_of_limit() && !std::mem::replace(&mut self.announced.near_limit, true);
         is_first.then_some(Step::NearLimit)
+    }
+
+    /// Passes on what is no line of the stream: the caller would have seen it, too. It is no piece of an answer.
+    pub(super) fn pass_text(&mut self, text: &[u8]) -> Option<Step> {
+        // A wrapper says it after Claude Code has ended, and has printed all.
+        if self.transcript.has_result && !self.listens {
+            self.out.finish();
+        }
+        self.out.print_text_as_is(text);
+        None
+    }
+
+    fn pass_untyped(&mut self, bytes: &[u8]) -> Option<Step> {
+        // Claude Code died while it wrote a line.
+        let is_cut = bytes.starts_with(b"{\"") && !bytes.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(bytes).is_err();
+        self.has_stream |= is_cut;
+        if is_cut && !self.out.is_live() { None } else { self.pass_text(bytes) }
     }
 
     /// Notes what the verdict on the turn depends on.

@@ -5,10 +5,12 @@
 
 mod child;
 mod command;
+mod end;
 mod give_up;
 pub(crate) mod handover;
 mod lines;
 pub(crate) mod next_try;
+mod pieces;
 pub(crate) mod render;
 mod stderr_filter;
 mod stream_line;
@@ -17,7 +19,7 @@ mod turn;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::claude_code::command_line::CommandLine;
@@ -27,7 +29,7 @@ use crate::claude_code::refusal::{Cause, Verdict};
 use crate::claude_code::settings::Ready;
 use crate::claude_code::version::{self, Version};
 use crate::context::Context;
-use crate::error::{Result, report};
+use crate::error::Result;
 use crate::os::exit::Exit;
 use crate::os::signals::Signals;
 use crate::state::ledger::Entry;
@@ -37,6 +39,7 @@ use crate::watch::child::WatchedChild;
 pub(crate) use crate::watch::give_up::GiveUpAfter;
 use crate::watch::give_up::{Silence, TurnProgress};
 use crate::watch::next_try::NextTry;
+use crate::watch::pieces::Piece;
 use crate::watch::render::Renderer;
 use crate::watch::transcript::Transcript;
 use crate::watch::turn::{Phase, Turn};
@@ -89,6 +92,8 @@ pub(crate) struct Watch<'a> {
     turn: Turn,
     transcript: Transcript,
     announced: Announced,
+    /// A line of the stream has come.
+    has_stream: bool,
     /// The caller believes that the session is at work.
     is_session_running: bool,
     model: Option<String>,
@@ -163,6 +168,7 @@ impl<'a> Watch<'a> {
             turn: Turn::default(),
             transcript: Transcript::new(answered_lines),
             announced: Announced::default(),
+            has_stream: false,
             is_session_running: false,
             model: None,
             tokens: TokenCounts::default(),
@@ -173,8 +179,12 @@ impl<'a> Watch<'a> {
     /// Watches until something happens that is not to be passed on alone.
     pub(crate) fn run(&mut self) -> Step {
         loop {
-            while let Some(line) = self.child.next_line() {
-                if let Some(step) = self.handle_line(&line) {
+            while let Some(piece) = self.child.next_piece() {
+                let step = match piece {
+                    Piece::Line(line) => self.handle_line(&line),
+                    Piece::Text(text) => self.pass_text(&text),
+                };
+                if let Some(step) = step {
                     return step;
                 }
             }
@@ -275,18 +285,5 @@ impl<'a> Watch<'a> {
         self.child.stop();
         self.verdict = verdict.clone();
         Step::Refused(verdict)
-    }
-
-    fn finish(&mut self, status: Option<ExitStatus>) -> Step {
-        self.print_withheld_lines();
-        self.out.finish();
-        let exit = status.map_or(Exit::Code(1), Exit::of_child);
-        Step::Ended(match self.out.take_error() {
-            Some(error) => {
-                report(self.applet, &error);
-                if exit == Exit::Code(0) { Exit::Code(error.exit_code()) } else { exit }
-            }
-            None => exit,
-        })
     }
 }

@@ -19,8 +19,9 @@ pub(crate) struct Renderer {
     limits: Limits,
     stdout: Option<Blocking>,
     error: Option<io::Error>,
+    has_printed: bool,
     version: Option<Version>,
-    /// Whether the session has begun: what ends one that has not is told on stderr alone.
+    /// Whether the session has begun: a failure of one that has not is told on stderr alone.
     has_begun: bool,
     /// The JSON that is printed at the end.
     json: Vec<u8>,
@@ -52,6 +53,7 @@ impl Renderer {
             limits,
             stdout,
             error: None,
+            has_printed: false,
             version: None,
             has_begun: false,
             json: vec![],
@@ -94,9 +96,19 @@ impl Renderer {
         }
     }
 
+    /// Prints at once what is no line of the stream.
+    pub(crate) fn print_text_as_is(&mut self, text: &[u8]) {
+        self.write(text);
+    }
+
+    /// Whether anything was printed, be stdout closed or not.
+    pub(crate) fn has_printed(&self) -> bool {
+        self.has_printed
+    }
+
     /// Prints the line that ends a turn, or keeps what the format needs of it.
     pub(crate) fn print_result(&mut self, line: &[u8], ending: &Ending) {
-        if !self.has_begun && !self.is_live() {
+        if !self.has_begun && !self.is_live() && ending.subtype != "success" {
             return;
         }
         let marked = self.marked(line);
@@ -201,6 +213,7 @@ impl Renderer {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        self.has_printed |= !bytes.is_empty();
         if let Some(stdout) = self.stdout.as_mut() {
             if let Err(error) = stdout.write_all(bytes) {
                 (self.stdout, self.error) = (None, Some(error));

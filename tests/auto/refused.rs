@@ -104,6 +104,8 @@ impl Refusal {
             Refusal::NoCredit | Refusal::NoCredit402 => ("credit", None),
             Refusal::Overloaded => ("overload", None),
             Refusal::ServerError => ("server_error", None),
+            // Its stream shows that an answer had begun; that is all that tells it from an overload's end.
+            Refusal::CutOff if Format::Partials.is_in(version) => ("overload", None),
             Refusal::Unreachable | Refusal::Dropped | Refusal::CutOff | Refusal::Silent => ("network", None),
             Refusal::Throttled | Refusal::ThrottledPlan => ("throttle", None),
         }
@@ -124,7 +126,7 @@ impl Refusal {
 }
 
 /// What people are told of a class, after "Claude ".
-fn said(class: &str) -> &'static str {
+pub(super) fn said(class: &str) -> &'static str {
     match class {
         "five_hour" => "is at its 5-hour limit",
         "seven_day" => "is at its weekly limit",
@@ -182,7 +184,7 @@ fn a_refusal_is_answered_locally() {
 }
 
 /// Whether stdout is the local model's answer alone, in one session.
-fn is_local_answer(output: &Output, format: Format, class: &str) -> Result<(), String> {
+pub(super) fn is_local_answer(output: &Output, format: Format, class: &str) -> Result<(), String> {
     let text = output.out();
     if format == Format::Text {
         return same("stdout", "from here\n".to_string(), text);

@@ -19,6 +19,8 @@ pub enum Reply {
     Begin(String),
     /// Begins with this, and then the connection is gone.
     Cut(String),
+    /// Begins with this, if with anything, and says in the stream that it is overloaded.
+    Overload(Option<String>),
     /// Uses a tool: its name, its input.
     Use(String, Value),
     /// The server refuses, with a status.
@@ -127,7 +129,11 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
             let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "refused"}});
             return stream.write_all(json_answer(*status, &error.to_string()).as_bytes());
         }
-        Reply::Text(text) | Reply::Begin(text) | Reply::Cut(text) => {
+        Reply::Text(_) | Reply::Begin(_) | Reply::Cut(_) | Reply::Overload(_) => {
+            let text = match &reply {
+                Reply::Text(text) | Reply::Begin(text) | Reply::Cut(text) | Reply::Overload(Some(text)) => text,
+                _ => "",
+            };
             let deltas: Vec<Value> = text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word})).collect();
             (json!({"type": "text", "text": ""}), deltas, "end_turn")
         }
@@ -147,7 +153,16 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         json!({"type": "content_block_start", "index": 0, "content_block": block}),
     ];
     events.extend(deltas.iter().map(|delta| json!({"type": "content_block_delta", "index": 0, "delta": delta})));
-    let is_whole = !matches!(reply, Reply::Begin(_) | Reply::Cut(_));
+    if let Reply::Overload(text) = &reply {
+        if text.is_none() {
+            events.clear();
+        }
+        events.push(
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_1"}),
+        );
+    }
+    let is_broken = matches!(reply, Reply::Cut(_) | Reply::Overload(_));
+    let is_whole = !is_broken && !matches!(reply, Reply::Begin(_));
     if is_whole {
         let delta = json!({"stop_reason": stop, "stop_sequence": null});
         events.push(json!({"type": "content_block_stop", "index": 0}));
@@ -158,7 +173,7 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
     for event in events {
         write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())?;
     }
-    if is_whole || matches!(reply, Reply::Cut(_)) {
+    if is_whole || is_broken {
         return Ok(());
     }
     loop {

@@ -336,3 +336,7 @@ pub fn answered(text: &str) -> Vec<String> {
 
 /// What we say on stderr when the local model answers a call that was refused so.
 pub const SAID: &str = "claude: Claude is overloaded; the local model answers\n";
+
+/// What we say when Claude ends with exit code 0 and without an answer.
+pub const NO_ANSWER: &str = "claude: `[HOME]/real/claude` ended without an answer, with exit code 0\nhint: `llm-failover claude` runs it \
+                             without this program between; see what it prints then\n";

@@ -146,9 +146,12 @@ fn a_second_try_may_speak_before_it_reads() {
     let mut call = stage.cmd("claude").args(&["-p", "hi"]).spawn();
     let (mut pipe, sent) = (call.stdin.take().unwrap(), text.clone());
     let writer = thread::spawn(move || pipe.write_all(sent.as_bytes()));
+    let stdout = call.stdout.take().unwrap();
+    let reader = thread::spawn(move || std::io::read_to_string(stdout));
     assert_eq!(first_words(&mut call), "claude: Claude is overloaded; this call waits for it\n");
     stage.open_breaker(true);
     let ended = crate::support::wait(&mut call, Duration::from_secs(20)).is_some();
     writer.join().unwrap().unwrap();
     assert!(ended && stage.left("stdin.2") == text);
+    assert!(reader.join().unwrap().unwrap() == format!("{}\nfine\n", "x".repeat(300_000)));
 }
