@@ -37,7 +37,8 @@ impl LocalTurn<'_> {
         let found = self.shared.detector.lock().unwrap_or_else(PoisonError::into_inner).check(sent, read, window);
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
-                warn(&self.shared.applet, &truncation.line(self.link().models.server_kind()));
+                let line = truncation.line(self.link().models.server_kind());
+                warn(&self.shared.applet, &self.link().server.endpoint().with_own_names(line));
             }
             self.link().models.forget();
         }
