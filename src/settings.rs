@@ -272,6 +272,11 @@ impl Settings {
         [Setting::Model, Setting::ApiKey].into_iter().filter_map(|setting| Some((setting.name(), self.value(setting)?)))
     }
 
+    /// The variables of keys that are for other servers than the one that the command starts.
+    pub(crate) fn keys_of_later_links() -> impl Iterator<Item = String> {
+        (FIRST + 1..=LAST).map(|link| Setting::ApiKey.of(link).name())
+    }
+
     pub(crate) fn start_timeout(&self) -> Result<Duration> {
         self.number(Setting::StartTimeout, 300, "a number of seconds").map(Duration::from_secs)
     }

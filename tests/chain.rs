@@ -1,5 +1,6 @@
 //! More than one local model: which one answers, and what the others get to see.
 
+mod first;
 mod plain;
 mod settings;
 

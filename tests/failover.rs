@@ -53,10 +53,13 @@ fn status_for_programs_is_one_line_of_json() {
     life.set("TZ", "UTC");
     let json = |backend: &str, since: &str, state: &str| {
         let port = life.port;
+        let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
+        let model = if state == "up" { "\"tiny\"" } else { "null" };
         format!(
             "{{\"backend\":\"{backend}\",\"since\":{since},\"local_server\":{{\"state\":\"{state}\",\"detail\":null,\
-             \"port\":{port},\"url\":\"http://127.0.0.1:{port}/v1/chat/completions\",\"supervisor\":\"child\"}},\
-             \"model\":null,\"real_claude\":null,\"conditions\":[],\"calls\":{{\"claude\":0,\"local\":0}}}}\n"
+             \"port\":{port},\"url\":\"{url}\",\"supervisor\":\"child\"}},\"model\":null,\"small_model\":null,\
+             \"links\":[{{\"url\":\"{url}\",\"model\":{model},\"state\":\"{state}\",\"detail\":null,\"context\":null,\
+             \"clear_text\":false}}],\"real_claude\":null,\"conditions\":[],\"calls\":{{\"claude\":0,\"local\":0}}}}\n"
         )
     };
     for args in [&["--json"][..], &["status", "--json"], &["-q", "--json"]] {

@@ -322,10 +322,12 @@ fn the_server_gets_no_key_of_claudes_and_no_way_to_the_hub() {
         life.set(key, "secret-of-claude");
     }
     life.set("HF_HOME", "/some/where");
+    life.set("LOCAL_LLM_URL_2", "https://other.invalid");
+    life.set("LOCAL_LLM_API_KEY_2", "secret-of-another-server");
     life.write(".config/claude-failover/config.env", "LOCAL_LLM_API_KEY=from-the-file\nLOCAL_LLM_MODEL=tiny\n");
     life.flip_to_local();
     let text = fs::read_to_string(life.path("server-env")).unwrap();
-    assert!(!text.contains("secret-of-claude"), "{text}");
+    assert!(!text.contains("secret-of-"), "{text}");
     let port = format!("LLM_PORT={}", life.port);
     for line in ["HF_HUB_OFFLINE=1", "HF_HOME=/some/where", "LOCAL_LLM_API_KEY=from-the-file", "LOCAL_LLM_MODEL=tiny", &port] {
         assert!(text.lines().any(|known| known == line), "{line}: {text}");

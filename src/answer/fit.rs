@@ -39,7 +39,8 @@ impl LocalTurn<'_> {
         drop(detector);
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
-                warn(&self.shared.applet, &truncation.line(self.link().models.server_kind()));
+                let line = truncation.line(self.link().models.server_kind());
+                warn(&self.shared.applet, &self.link().server.endpoint().with_own_names(line));
             }
             self.link().models.forget();
         }

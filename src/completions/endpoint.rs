@@ -66,6 +66,12 @@ impl Endpoint {
         setting.of(self.link).name()
     }
 
+    /// A text of ours that names the first link's variables, with this one's own names.
+    pub(crate) fn with_own_names(&self, text: String) -> String {
+        let own_name = |text: String, setting: Setting| text.replace(setting.name(), &self.variable(setting));
+        [Setting::Url, Setting::Model, Setting::Window].into_iter().fold(text, own_name)
+    }
+
     /// The port, given or implied.
     pub(crate) fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 })

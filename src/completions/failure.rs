@@ -111,7 +111,7 @@ impl CompletionError {
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
         let (key, url) = (endpoint.variable(Setting::Url), endpoint.shown());
         let refused = |ServerRefusal { status, line }, may_pass| {
-            let line = endpoint.without_key(line);
+            let line = endpoint.with_own_names(endpoint.without_key(line));
             Error::Refused { status, line, may_pass }
         };
         match self {
@@ -132,7 +132,9 @@ impl CompletionError {
                 let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
                 Error::CutAnswer { reason, partial }
             }
-            CompletionError::Cut { reason, partial } => Error::CutAnswer { reason: endpoint.without_key(reason), partial },
+            CompletionError::Cut { reason, partial } => {
+                Error::CutAnswer { reason: endpoint.with_own_names(endpoint.without_key(reason)), partial }
+            }
             CompletionError::Cancelled => Error::Interrupted,
             CompletionError::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
         }

@@ -101,8 +101,13 @@ impl Upstream {
 
     /// Goes to a later link that has room for what this one cannot hold.
     pub(super) async fn finds_room(self: &Arc<Upstream>, question: &mut Question, failure: &CompletionError) -> bool {
-        let CompletionError::TooLong { prompt, .. } = failure else { return false };
-        self.finds_room_for(question, *prompt).await
+        match failure {
+            CompletionError::TooLong { prompt, .. } => self.finds_room_for(question, *prompt).await,
+            CompletionError::AnswerTooLong { most: Some(most), prompt, .. } if *most < SHORTEST_ANSWER as u64 => {
+                self.finds_room_for(question, *prompt).await
+            }
+            _ => false,
+        }
     }
 
     /// `prompt`: its length as far as the server has said it, in tokens.
@@ -117,8 +122,12 @@ impl Upstream {
         let needed = counted.map_or(estimated, |prompt| prompt.min(estimated)) + SHORTEST_ANSWER;
         let this = self.clone();
         let found = tokio::task::spawn_blocking(move || this.chain.with_room(&larger, |_, window| needed <= window as usize));
-        let Ok(Some(found)) = found.await else { return false };
-        question.way.leave_for(found);
+        match found.await {
+            Ok(Some(found)) => question.way.leave_for(found),
+            // It is the main model that would have been asked, so that it gets the question whatever is known of its context.
+            _ if self.chain.is_small(&question.way) => return self.chain.give_up(&mut question.way, Obstacle::TooSmall),
+            _ => return false,
+        }
         true
     }
 

@@ -99,6 +99,7 @@ impl Upstream {
         drop(detector);
         let Some(truncation) = found else { return Ok(()) };
         let line = truncation.line(model.as_ref().map(|model| model.server).unwrap_or_default());
+        let line = link.server.endpoint().with_own_names(line);
         if !self.marks.has_noted_truncation.swap(true, Relaxed) {
             warn(super::NAME, &line);
             Entry { truncated: true, ..self.marks.note_of(link, usage) }.append(&self.marks.context);

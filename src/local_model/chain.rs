@@ -93,6 +93,11 @@ impl Chain {
         self.links.last().filter(|_| self.has_small).map(Link::name)
     }
 
+    /// Whether the small model is asked.
+    pub(crate) fn is_small(&self, way: &Way) -> bool {
+        self.has_small && way.current() == self.main_links().len()
+    }
+
     /// The way of a question to the small model, or to the main one. Links that have failed of late come last.
     pub(crate) fn way(&self, to_small: bool) -> Way {
         let main = self.main_links().len();

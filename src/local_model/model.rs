@@ -151,9 +151,10 @@ impl Models {
         self.change(|known| known.is_told = true);
         Some(format!(
             "Ollama does not say how long the context of `{}` is: {} tokens, its default, count; set OLLAMA_CONTEXT_LENGTH where \
-             Ollama runs, or LOCAL_LLM_CONTEXT here",
+             Ollama runs, or {} here",
             self.asker.name_of(&known),
-            known.window?
+            known.window?,
+            self.asker.endpoint.variable(Setting::Window)
         ))
     }
 

@@ -23,7 +23,7 @@ use crate::os::atomic_file::{open_private, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
-use crate::settings::Setting;
+use crate::settings::{Setting, Settings};
 use crate::text::plain;
 
 /// The long option under which the binary runs itself to become the server.
@@ -195,6 +195,9 @@ pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> 
         if is_claudes(&name) {
             shell.env_remove(name);
         }
+    }
+    for key in Settings::keys_of_later_links() {
+        shell.env_remove(key);
     }
     shell.env(SERVER_ID, id);
     shell.envs(context.settings.for_server_command());

@@ -8,6 +8,7 @@ use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
 use crate::auto::{TODAY, each, same};
 use crate::chain::NOBODY;
 use crate::support::script::{Manner, Reply, Script, calls, results};
+use crate::support::stub::Request;
 
 const BOTH: &str = "LOCAL_LLM_URL_2";
 
@@ -92,6 +93,10 @@ fn the_small_model_gets_the_small_work() {
         let output = home.ask("do it", &[FREE]).run();
         same("the end", (0, format!("{DONE}\n")), (output.code(), output.out()))?;
         same("the other", &json!("tiny"), &model.questions()[1]["model"])?;
+        let asked = model.seen().into_iter().filter(Request::is_chat).map(|request| request.json());
+        let titles: Vec<Value> = asked.filter(|question| question.to_string().contains(" title for the following ")).collect();
+        same("a title", version == (1, 0, 128), !titles.is_empty())?;
+        same("titles of the small model", true, titles.iter().all(|question| question["model"] == "small"))?;
         home.is_left_clean()
     });
 }

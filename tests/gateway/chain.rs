@@ -133,6 +133,17 @@ fn the_small_model_answers_for_haiku_and_the_main_one_stands_in() {
             assert_eq!(stub.chats().last().unwrap().json()["model"], sent, "{asked}");
         }
     }
+    // It cannot hold the question, and nobody knows whether the main one can.
+    let message = "prompt is too long: 9000 tokens exceed the context size of 2000";
+    let small = refusing_to(400, message, |question| question["model"] == "small");
+    sandbox.set("LOCAL_LLM_URL", small.url());
+    {
+        let gateway = gateway(&mut sandbox, "");
+        let (instructions, request) = long_request();
+        assert_eq!(gateway.ask(&with(request, json!({"model": "haiku"}))).status, 200);
+        let asked = small.chats().last().unwrap().json();
+        assert_eq!([&asked["model"], &asked["messages"][0]["content"]], ["model-1", instructions.as_str()]);
+    }
     // The server has no such model.
     let stub = refusing_to(404, "model 'small' not found", |question| question["model"] == "small");
     sandbox.set("LOCAL_LLM_URL", stub.url());
