@@ -112,6 +112,7 @@ fn the_session_goes_on_and_nothing_is_done_twice() {
         same("results", 1, results.len())?;
         let mark = json!({"backend": "local", "reason": "five_hour", "until": in_two_hours().to_string(), "resumed": true});
         same("mark", &mark, &results[0]["failover"])?;
+        same("provider", &json!("local"), &results[0]["modelUsage"][MODEL]["provider"])?;
         same("result", &json!("All of it is done."), &results[0]["result"])?;
         same("is_error", &json!(false), &results[0]["is_error"])?;
         same("names the refusal", false, out.contains("hit your"))
