@@ -26,6 +26,7 @@ mod search;
 mod server_life;
 mod sessions;
 mod shim;
+mod strict_parsers;
 mod supervisors;
 mod switch;
 mod watch;

@@ -32,6 +32,7 @@ pub(crate) fn run(
     notice(&format!("{applet}: {}", ready.banner));
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
     out.set_mark(Some(Mark::by_flag()));
+    out.set_local_model(Some(ready.model.clone()));
     let options = WatchOptions {
         mode: Mode::PassedOn,
         give_up: GiveUpAfter::never(),

@@ -50,7 +50,8 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
         return launch::become_agent(applet, context, &command_line, false).map(|exit| Some(exit.end_process()));
     }
     let (error, stdin) = match call.take_stdin() {
-        stdin if stdin.has_begun() => match child::run(applet, context, &command_line, stdin) {
+        // A program that talks in lines sees by its results who has answered; those of a Claude Code that runs in our place are unmarked.
+        stdin if stdin.has_begun() || command_line.listens() => match child::run(applet, context, &command_line, stdin) {
             Ok(exit) => return Ok(Some(exit.end_process())),
             Err(failed) => failed,
         },

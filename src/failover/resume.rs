@@ -80,6 +80,7 @@ impl Failover<'_> {
         };
         let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
         out.set_mark(Some(mark));
+        out.set_local_model(Some(ready.model.clone()));
         let give_up = GiveUpAfter { resumes: false, ..self.give_up_after() };
         let options =
             WatchOptions { mode: Mode::Local, give_up, limits_retries: false, local: Some(LocalSetup { ready, prompt }) };
@@ -95,6 +96,7 @@ impl Failover<'_> {
                     let reason = watch.refusal_text().unwrap_or_else(|| "it did not answer".into());
                     let (next, mut out, _) = watch.hand_over();
                     out.set_mark(None);
+                    out.set_local_model(None);
                     self.say_why_not(&Error::AgentFailed { reason });
                     return Err((next, out).into());
                 }

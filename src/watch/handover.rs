@@ -82,6 +82,7 @@ impl RefusedTurn {
     /// Prints what was withheld, and returns how this process is to end.
     pub(crate) fn print(self, mut out: Renderer) -> Exit {
         out.set_mark(None);
+        out.set_local_model(None);
         print_withheld(&mut out, &self.withheld);
         out.finish();
         self.exit

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use crate::claude_code::protocol::line::Line;
-use crate::claude_code::protocol::mark::Mark;
+use crate::claude_code::protocol::mark::{Mark, with_local_provider};
 use crate::claude_code::protocol::output::{Format, strip_controls};
 use crate::claude_code::refusal::Ending;
 use crate::claude_code::version::Version;
@@ -33,6 +33,8 @@ pub(crate) struct Renderer {
     last_text: Option<String>,
     /// What results say of who has answered.
     mark: Option<Mark>,
+    /// The model whose usage is not Claude's.
+    local_model: Option<String>,
 }
 
 /// What a call may take; the messages about that repeat it.
@@ -61,12 +63,18 @@ impl Renderer {
             last_ended_line: None,
             last_text: None,
             mark: None,
+            local_model: None,
         }
     }
 
     /// Results say from now on who has answered.
     pub(crate) fn set_mark(&mut self, mark: Option<Mark>) {
         self.mark = mark;
+    }
+
+    /// The usage of this model is said to be local from now on: programs that see no other mark see that one.
+    pub(crate) fn set_local_model(&mut self, model: Option<String>) {
+        self.local_model = model;
     }
 
     pub(crate) fn set_version(&mut self, version: Option<Version>) {
@@ -139,9 +147,13 @@ impl Renderer {
     }
 
     fn marked<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        let line = match &self.local_model {
+            Some(model) => with_local_provider(line, model),
+            None => Cow::Borrowed(line),
+        };
         match (&self.mark, line.trim_ascii_end().strip_suffix(b"}")) {
             (Some(mark), Some(object)) => Cow::Owned([object, format!(",\"failover\":{mark}}}\n").as_bytes()].concat()),
-            _ => Cow::Borrowed(line),
+            _ => line,
         }
     }
 

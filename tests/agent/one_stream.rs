@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
 use crate::auto::{LIMIT, TODAY, each, same};
 use crate::one_stream::{FORMATS, parse};
+use crate::strict_parsers;
 use crate::support::run_into_one;
 use crate::support::script::{Manner, calls};
 
@@ -22,6 +23,9 @@ fn agents_with_both_streams_in_one_file() {
         let touch = calls(&[("Bash", json!({"command": "touch made"}))]);
         let _model = home.plays_in(n_ctx, Manner::Pieces, [touch, done()]);
         let (code, text) = run_into_one(&mut home.ask("do it", &[FREE]).args(format), n_ctx == NARROW);
+        if format == FORMATS[2] {
+            strict_parsers::check(&text)?;
+        }
         let result = parse(&text);
         same("end", (0, json!(DONE)), (code, result["result"].clone())).map_err(|fault| format!("{fault}: {text}"))?;
         same("work", String::new(), home.read("made"))?;
@@ -55,6 +59,7 @@ fn a_session_of_lines() {
     let output = quiet.sandbox.cmd("claude").args(&formats).arg(FREE).dir(quiet.work("")).stdin(&lines).limit(LIMIT).run();
     assert_eq!((output.code(), output.err()), (0, String::new()));
     assert_eq!(parse(&output.out())["result"], DONE);
+    strict_parsers::check(&output.out()).unwrap();
     let input = home.sandbox.write("input", &lines);
     let script = format!("claude {} {FREE} < {} 2>&1", formats.join(" "), input.display());
     let (code, text) =

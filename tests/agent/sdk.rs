@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Home, SAID, done};
+use super::{DONE, Home, SAID, VERSIONS, done};
 use crate::auto::{LIMIT, TODAY, each, same};
 use crate::support::script::{Manner, calls, results};
 use crate::support::{deps, node};
@@ -60,5 +60,23 @@ fn programs_keep_their_say() {
         }
         same("results", 4, heard.len())?;
         home.is_left_clean()
+    });
+}
+
+/// As docs/sdks.md shows it: the Python SDK drops fields that it does not know.
+#[test]
+fn a_python_program_sees_who_has_answered() {
+    let plain: [&str; 0] = [];
+    let ways = VERSIONS.into_iter().flat_map(|version| [(version, &["Bash"][..]), (version, &plain[..])]).collect::<Vec<_>>();
+    each(&ways, |&(version, tools)| {
+        let mut home = Home::new(version);
+        let _model = home.plays(Manner::Pieces, [done()]);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/who.py");
+        let cmd = home.sandbox.cmd(deps().join("sdk-py/bin/python")).arg(script).arg(home.sandbox.path("bin/claude"));
+        let output = cmd.args(tools).dir(home.work("")).limit(LIMIT).run();
+        // What has no tools is an aside to the script.
+        let said = if tools.is_empty() { "aside" } else { DONE };
+        same("end", (0, format!("{said} True\n")), (output.code(), output.out()))
+            .map_err(|fault| format!("{fault}: {}", output.err()))
     });
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Format, LIMIT, TODAY, Version, clock, each, in_two_hours, same, sandbox, sign_in};
+use crate::strict_parsers;
 use crate::support::messages_api::{self, is_of_the_call, questions_of_the_call, replying};
 use crate::support::script::{Manner, Reply, Script, calls, says};
 use crate::support::stub::Stub;
@@ -103,11 +104,15 @@ fn the_session_goes_on_and_nothing_is_done_twice() {
             return same("stdout", "All of it is done.\n".to_string(), tried.output.out());
         }
         let out = tried.output.out();
+        if matches!(format, Format::Stream | Format::Partials) {
+            strict_parsers::check(&out)?;
+        }
         let results: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let results: Vec<&Value> = results.iter().filter(|line| line["type"] == "result").collect();
         same("results", 1, results.len())?;
         let mark = json!({"backend": "local", "reason": "five_hour", "until": in_two_hours().to_string(), "resumed": true});
         same("mark", &mark, &results[0]["failover"])?;
+        same("provider", &json!("local"), &results[0]["modelUsage"][MODEL]["provider"])?;
         same("result", &json!("All of it is done."), &results[0]["result"])?;
         same("is_error", &json!(false), &results[0]["is_error"])?;
         same("names the refusal", false, out.contains("hit your"))

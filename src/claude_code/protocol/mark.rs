@@ -1,9 +1,11 @@
 //! The honest mark: the one object in a result, under `failover`, that Claude Code's own results do not have. It says that the
 //! local model answered, and why.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::claude_code::refusal::Cause;
@@ -77,6 +79,31 @@ impl fmt::Display for Mark {
     }
 }
 
+/// A result in which the usage of `model` names `local` as its provider. Claude Code names `firstParty` (2.1.330) or nothing. The
+/// line is not parsed: that would change its numbers.
+pub(crate) fn with_local_provider<'l>(line: &'l [u8], model: &str) -> Cow<'l, [u8]> {
+    const LOCAL: &[u8] = b"\"provider\":\"local\"";
+    let key = [serde_json::Value::from(model).to_string().as_bytes(), b":{"].concat();
+    let after = |text: &[u8], from: usize| memmem::find(&line[from..], text).map(|at| from + at + text.len());
+    let usage = after(b"\"modelUsage\":{", 0).and_then(|from| after(&key, from));
+    // The object of a model holds no other.
+    let Some((begin, end)) = usage.and_then(|begin| Some((begin, begin + memchr::memchr(b'}', &line[begin..])?))) else {
+        return Cow::Borrowed(line);
+    };
+    let fields = &line[begin..end];
+    let provider = memmem::find(fields, b"\"provider\":\"");
+    let (before, behind) = match provider {
+        Some(at) => {
+            let value = at + b"\"provider\":\"".len();
+            let length = memchr::memchr(b'"', &fields[value..]).map_or(0, |end| end + 1);
+            (&line[..begin + at], &line[begin + value + length..])
+        }
+        None => (&line[..end], &line[end..]),
+    };
+    let comma: &[u8] = if provider.is_none() && !fields.is_empty() { b"," } else { b"" };
+    Cow::Owned([before, comma, LOCAL, behind].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +123,27 @@ mod tests {
         ];
         for (mark, expected) in table {
             assert_eq!(mark.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_usage_of_a_local_model() {
+        let with = |line: &str| String::from_utf8(with_local_provider(line.as_bytes(), "a \"b\"").into_owned()).unwrap();
+        let usage = |models: &str| format!("{{\"result\":\"\\\"modelUsage\\\":{{\",\"modelUsage\":{{{models}}},\"x\":1.10}}\n");
+        let claude = r#""claude-opus-5-5":{"costUSD":0.1,"provider":"firstParty"}"#;
+        for (given, expected) in [
+            (
+                r#"{"costUSD":0.10,"provider":"firstParty","costBasis":"list"}"#,
+                r#"{"costUSD":0.10,"provider":"local","costBasis":"list"}"#,
+            ),
+            (r#"{"costUSD":0.10}"#, r#"{"costUSD":0.10,"provider":"local"}"#),
+            (r#"{}"#, r#"{"provider":"local"}"#),
+        ] {
+            let models = |of_model: &str| usage(&format!("{claude},\"a \\\"b\\\"\":{of_model}"));
+            assert_eq!(with(&models(given)), models(expected));
+        }
+        for line in [usage(claude), usage(""), "{}".into()] {
+            assert_eq!(with(&line), line);
         }
     }
 }
