@@ -55,7 +55,7 @@ fn the_vercel_ai_sdk() {
     let gateway = Gateway::new(&model().url());
     let sandbox = Sandbox::new();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/clients/frameworks.mjs");
-    let cmd = sandbox.cmd(node().join("node")).arg(script).arg(&deps().join("api-ts"));
+    let cmd = sandbox.cmd(node().join("node")).arg(script).arg(deps().join("api-ts"));
     let output = cmd.args(&[gateway.url().as_str(), TOKEN]).limit(120).run();
     output.expect(0, include_str!("clients/frameworks.mjs.txt"), "");
 }
