@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::CONTENT_TYPE;
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use crate::claude_code::protocol::messages::api_id;
 use crate::completions::chunk::Usage;
 use crate::completions::reader::MAX_ANSWER;
 use crate::context::Context;
 use crate::gateway::api_error::ApiError;
+use crate::gateway::corrections::{told_to_call, told_unmade};
 use crate::gateway::events::Events;
 use crate::gateway::message::{End, Piece, Sink, Whole};
-use crate::gateway::reply::{Learned, Reply, ReplyEnd, UnmadeCall};
+use crate::gateway::reply::{Learned, Reply, ReplyEnd};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
@@ -162,31 +161,6 @@ async fn with_pings<T>(out: &mut impl Recipient, future: impl Future<Output = T>
             () = tokio::time::sleep_until(next) => out.ping().await,
         }
     }
-}
-
-/// Tells the model why its calls were not made, in the form of failed tools' results.
-fn told_unmade(unmade: Vec<UnmadeCall>) -> Vec<Value> {
-    let ids: Vec<String> = unmade.iter().map(|_| api_id("c")[2..11].to_string()).collect();
-    let call = |(call, id): (&UnmadeCall, &String)| {
-        let arguments = call.arguments.as_deref().unwrap_or("{}");
-        json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
-    };
-    let calls: Vec<_> = unmade.iter().zip(&ids).map(call).collect();
-    let result = |(call, id): (UnmadeCall, &String)| json!({"role": "tool", "tool_call_id": id, "content": call.reason});
-    let mut told = vec![json!({"role": "assistant", "content": "", "tool_calls": calls})];
-    told.extend(unmade.into_iter().zip(&ids).map(result));
-    told
-}
-
-/// Tells the model that it has to call a tool.
-fn told_to_call(text: String, request: &MessagesRequest) -> Vec<Value> {
-    let names: Vec<String> = request.callable().iter().map(|tool| format!("`{}`", tool.name)).collect();
-    let which = match names.as_slice() {
-        [name] => format!("the tool {name}"),
-        names => format!("one of the tools {}", names.join(", ")),
-    };
-    let told = format!("Error: your answer has to be a call of {which}, without any text. Make the call now");
-    vec![json!({"role": "assistant", "content": text}), json!({"role": "user", "content": told})]
 }
 
 /// Answers, and keeps the server from being unloaded meanwhile in `auto`.

@@ -9,6 +9,7 @@ mod api_check;
 mod api_error;
 mod client;
 mod conversation;
+mod corrections;
 mod events;
 mod fit;
 mod http;

@@ -243,7 +243,9 @@ impl Models {
 /// What was heard is for the next call, too.
 impl Drop for Models {
     fn drop(&mut self) {
-        let progress = self.progress();
+        let is_asking = |progress: &mut Progress| progress.asking.is_some() && !progress.is_writing;
+        let asked = self.progress.1.wait_timeout_while(self.progress(), PATIENCE, is_asking);
+        let (progress, _) = asked.unwrap_or_else(PoisonError::into_inner);
         let _ = self.progress.1.wait_timeout_while(progress, PATIENCE_FOR_NAME, |progress| progress.is_writing);
     }
 }

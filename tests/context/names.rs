@@ -28,13 +28,22 @@ fn a_server_that_lists_models_is_asked_for_one_of_them() {
     for (names, expected) in table {
         let server = listing(names);
         let sandbox = home(&server.url(), None);
-        for _ in 0..2 {
-            sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
-        }
+        let ask = || sandbox.cmd("claude").args(&["-p", "q"]).run().expect(0, "ok\n", "");
+        let lists = || server.places().iter().filter(|place| *place == "GET /v1/models").count();
+        let is_remembered = || {
+            let known = std::fs::read_to_string(sandbox.path(".local/state/claude-failover/servers.json"));
+            known.is_ok_and(|known| known.contains("\"is_asked\":true"))
+        };
+        // On a busy machine a call may end before all of the server's addresses have answered.
+        crate::support::until(20, "it is remembered", || {
+            ask();
+            is_remembered()
+        });
+        let before = lists();
+        ask();
+        assert_eq!(lists(), before, "it is remembered: {names:?}");
         let models: Vec<Value> = server.chats().iter().map(|chat| chat["model"].clone()).collect();
-        assert_eq!(models, [expected; 2], "{names:?}");
-        let lists = server.places().iter().filter(|place| *place == "GET /v1/models").count();
-        assert_eq!(lists, 1, "it is remembered: {names:?}");
+        assert!(models.len() >= 2 && models.iter().all(|model| model == expected), "{names:?}: {models:?}");
     }
 }
 
