@@ -55,6 +55,8 @@ impl Unread {
 mod tests {
     use super::*;
 
+    type Pieces = &'static [(char, &'static str)];
+
     /// What comes of reads, one after the other.
     fn cut(reads: &[&str]) -> Vec<(char, String)> {
         let mut unread = Unread::default();
@@ -75,13 +77,11 @@ mod tests {
     #[test]
     fn lines_and_text_are_told_apart() {
         const INIT: &str = "{\"type\":\"system\"}\n";
-        let banner_without_end = ["a banner ", INIT, "{}"].concat();
-        type Case<'a> = (&'a [&'a str], &'a [(char, &'a str)]);
-        let table: [Case<'_>; 8] = [
+        let table: [(&[&str], Pieces); 8] = [
             (&[INIT, "{\"a\":1}\n"], &[('l', INIT), ('l', "{\"a\":1}\n")]),
             (&["{\"type\":", "\"system\"}\n"], &[('l', INIT)]),
             (&["a banner\n", INIT], &[('t', "a banner\n"), ('l', INIT)]),
-            (&[&banner_without_end], &[('t', "a banner "), ('l', INIT), ('l', "{}")]),
+            (&["a banner {\"type\":\"system\"}\n{}"], &[('t', "a banner "), ('l', INIT), ('l', "{}")]),
             // A text is handed on as it comes, and what looks like JSON in its line is text.
             (&["a ", "{b}", " c\n", "d"], &[('t', "a "), ('t', "{b}"), ('t', " c\n"), ('t', "d")]),
             (&["log {\"type\":\"x\"}\n"], &[('t', "log {\"type\":\"x\"}\n")]),
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_not_kept_for_ever() {
-        let mut unread = Unread { bytes: vec![b'{'; LONGEST_LINE + 1], ..Unread::default() };
+        let mut unread = Unread { bytes: vec![b'{'; LONGEST_LINE + 1], is_in_text: false };
         assert_eq!(unread.next(false).map(|piece| matches!(piece, Piece::Text(_))), Some(true));
         unread.bytes.extend_from_slice(b"{more");
         assert_eq!(unread.next(false), Some(Piece::Text(b"{{more".to_vec())));
