@@ -5,41 +5,41 @@ use jiff::Timestamp;
 use crate::agent::launch::prepare;
 use crate::answer;
 use crate::claude_code::command_line::CommandLine;
-use crate::claude_code::locate;
 use crate::claude_code::protocol::mark::Mark;
 use crate::context::Context;
 use crate::error::{Error, notice, report};
 use crate::os::exit::Exit;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
-use crate::stdin::Stdin;
 use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
 use crate::watch::{GiveUpAfter, LocalSetup, Mode, Step, Watch, WatchOptions};
 
-/// For a session whose first line is read already. An error comes with the session's stdin.
+/// For a session whose stdin is read in part already. `prompt` replaces the caller's; `mark` says why it is here. An
+/// error comes with what another try needs.
 pub(crate) fn run(
     applet: &str,
     context: &Context,
     command_line: &CommandLine,
-    stdin: Stdin,
-) -> std::result::Result<Exit, (Error, Stdin)> {
-    let begun = Timestamp::now();
-    let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, command_line, true)?)));
-    let (program, ready) = match found {
-        Ok(found) => found,
-        Err(error) => return Err((error, stdin)),
+    next: NextTry,
+    prompt: Option<String>,
+    mark: Mark,
+) -> std::result::Result<Exit, (Error, Box<NextTry>)> {
+    let (begun, verdict) = (Timestamp::now(), mark.reason());
+    let ready = match prepare(applet, context, command_line, true) {
+        Ok(ready) => ready,
+        Err(error) => return Err((error, next.into())),
     };
     notice(&format!("{applet}: {}", ready.banner));
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
-    out.set_mark(Some(Mark::by_flag()));
+    out.set_mark(Some(mark));
     out.set_local_model(Some(ready.model.clone()));
     let options = WatchOptions {
         mode: Mode::PassedOn,
         give_up: GiveUpAfter::never(),
         limits_retries: false,
-        local: Some(LocalSetup { ready, prompt: None }),
+        local: Some(LocalSetup { ready, prompt }),
     };
-    let mut watch = match Watch::start(applet, context, command_line, NextTry::first(program, stdin), out, options) {
+    let mut watch = match Watch::start(applet, context, command_line, next, out, options) {
         Ok(watch) => watch,
         Err(error) => {
             report(applet, &error);
@@ -49,7 +49,7 @@ pub(crate) fn run(
     loop {
         if let Step::Ended(exit) = watch.run() {
             let entry = Entry {
-                verdict: Some(Mark::by_flag().reason().into()),
+                verdict: Some(verdict.into()),
                 exit: Some(exit.code()),
                 ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local)
             };

@@ -26,6 +26,7 @@ use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+use crate::state::sessions::Session;
 use crate::stderr;
 use crate::watch;
 
@@ -34,7 +35,7 @@ use crate::watch;
 pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
     let begun = Timestamp::now();
     let program = locate::announce_exec(applet, context)?;
-    let ready = prepare(context, command_line, is_print)?;
+    let ready = prepare(applet, context, command_line, is_print)?;
     notice(&format!("{applet}: {}", ready.banner));
     for (name, value) in ready.environment {
         match value {
@@ -61,9 +62,10 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 }
 
 /// Starts a gateway for this process, and makes the settings and the environment that lead to it.
-pub(crate) fn prepare(context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
+pub(crate) fn prepare(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
     let chain = Chain::with_small_model(context)?;
     let (model, window) = expected_model(&chain)?;
+    Session::give_resumed(applet, context, command_line, &model);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("listen on", "127.0.0.1"))?;
     let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
     let local = LocalGateway {

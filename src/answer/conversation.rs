@@ -4,12 +4,16 @@
 //! model answers. Nothing stops the thread of an interrupted turn: its next piece finds that the turn is over, and that closes the
 //! connection, on which servers stop.
 
+mod commands;
 mod control;
+mod mirror;
+mod outcome;
 mod turns;
+
+pub(crate) use outcome::{Answered, LeftToClaudeCode, Outcome};
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,18 +22,18 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::Value;
 
-use crate::answer::turn::{Marks, Shared, TurnOutcome};
+use crate::answer::conversation::turns::RunningTurn;
+use crate::answer::turn::{Shared, TurnOutcome};
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
 use crate::claude_code::protocol::output::Format;
+use crate::claude_code::transcript::SessionMessage;
 use crate::completions::chat::Message;
-use crate::completions::chunk::Usage;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::os::blocking::Blocking;
-use crate::state::ledger::Entry;
 use crate::state::sessions::Session;
-use crate::stdin::Feed;
+use crate::stdin::{Feed, Pump};
 
 /// How long an interrupt may take before another one ends the process.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(2);
@@ -48,6 +52,11 @@ pub(crate) struct Conversation<'a> {
     state: ConversationState,
     /// How many turns have begun, which is the last one's id.
     turns: u64,
+    /// How many of the user's messages have their answer.
+    answered_lines: usize,
+    /// The session is another one than the options name.
+    is_cleared: bool,
+    begun: Instant,
     /// No more input comes, or none is wanted.
     has_input_ended: bool,
     /// The ids of all messages so far: one that comes twice is answered once.
@@ -60,51 +69,8 @@ enum ConversationState {
     Running(RunningTurn),
     /// The first turn failed, and the call is left to Claude.
     Declined(Error),
-}
-
-struct RunningTurn {
-    id: u64,
-    /// The messages that it answers.
-    messages: Vec<UserMessage>,
-}
-
-/// How a conversation ended.
-pub(crate) enum Outcome {
-    Answered(Answered),
-    /// Nothing was printed, for this reason.
-    Declined(Error),
-}
-
-/// The totals of a conversation.
-pub(crate) struct Answered {
-    /// Whether its last turn failed.
-    pub has_failed: bool,
-    /// The model that answered, as far as it is known.
-    pub model: String,
-    /// The tokens of all turns.
-    pub usage: Usage,
-    pub marks: Marks,
-}
-
-impl Answered {
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    }
-
-    /// Completes the ledger's entry of a call that was answered locally for the reason `verdict`.
-    pub(crate) fn record(&self, verdict: &str, entry: Entry) -> Entry {
-        Entry {
-            verdict: Some(verdict.into()),
-            model: Some(self.model.clone()),
-            input_tokens: Some(self.usage.input + self.usage.cached),
-            output_tokens: Some(self.usage.output),
-            exit: Some(self.has_failed.into()),
-            truncated: self.marks.is_truncated,
-            unknown_markup: self.marks.unknown_markup.clone(),
-            server: self.marks.server.clone(),
-            ..entry
-        }
-    }
+    /// The first message that waits is a command that only Claude Code has.
+    LeftToClaudeCode,
 }
 
 pub(super) struct ConversationOptions {
@@ -122,6 +88,14 @@ pub(super) struct ConversationOptions {
     pub announces_idle: bool,
     /// Collects the ids of the control requests that were answered.
     pub answered_requests: Arc<Mutex<HashSet<String>>>,
+    /// Slash commands are commands.
+    pub has_commands: bool,
+    /// The real Claude Code can go on where a command needs it.
+    pub claude_code_is_there: bool,
+    /// What reads stdin, and keeps what has no answer.
+    pub pump: Option<Pump>,
+    /// The caller keeps sessions in a store of its own.
+    pub mirrors: bool,
 }
 
 enum Event {
@@ -146,12 +120,15 @@ impl<'a> Conversation<'a> {
             shared: Arc::new(shared),
             session,
             system: options.system.clone(),
+            answered_lines: options.pump.as_ref().map_or(0, Pump::answered_lines),
             options,
             events,
             sender,
             queue: VecDeque::new(),
             state: ConversationState::Idle,
             turns: 0,
+            is_cleared: false,
+            begun: Instant::now(),
             has_input_ended: false,
             seen: HashSet::new(),
             interrupts,
@@ -224,12 +201,14 @@ impl<'a> Conversation<'a> {
     }
 
     fn run(mut self) -> Result<Outcome> {
+        self.mirror_fork();
         let mut is_interrupted = false;
         loop {
             // Some turns end as soon as they begin.
             while matches!(self.state, ConversationState::Idle) && self.start_next_turn() {}
             match self.state {
                 ConversationState::Declined(error) => return Ok(Outcome::Declined(error)),
+                ConversationState::LeftToClaudeCode => break,
                 ConversationState::Idle if self.has_input_ended => break,
                 ConversationState::Idle | ConversationState::Running(_) => {}
             }
@@ -239,7 +218,8 @@ impl<'a> Conversation<'a> {
                 Event::Input(Input::User(message)) => self.enqueue(message),
                 Event::Input(Input::Control { id, request }) => self.take_control(id, &request),
                 Event::Input(Input::Assistant(message, text)) => {
-                    self.session.add(Role::Assistant, &text);
+                    let id = message["uuid"].as_str().map(str::to_string);
+                    self.keep(SessionMessage::new(Role::Assistant, &text, id), text.as_str().into());
                     self.send(&message);
                 }
                 Event::Input(Input::Nothing) => {}
@@ -259,13 +239,24 @@ impl<'a> Conversation<'a> {
             let mut reporter = self.shared.reporter();
             reporter.output.check_stdout().inspect_err(|_| reporter.abandon())?;
         }
+        let left_to_claude_code = matches!(self.state, ConversationState::LeftToClaudeCode).then(|| LeftToClaudeCode {
+            session_id: (!self.session.is_empty()).then(|| self.session.id.clone()),
+            has_answered: self.turns > 0,
+            new_session_id: (self.session.is_empty() && self.is_cleared).then(|| self.session.id.clone()),
+            prompt: self.queue.front().filter(|_| self.options.pump.is_none()).map(UserMessage::as_text),
+        });
         let mut reporter = self.shared.reporter();
+        if left_to_claude_code.is_some() {
+            reporter.output.release();
+            reporter.output.flush();
+        }
         reporter.output.check_stdout()?;
         Ok(Outcome::Answered(Answered {
             has_failed: reporter.last_failed() && !is_interrupted,
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
             marks: self.shared.marks().clone(),
+            left_to_claude_code,
         }))
     }
 

@@ -47,14 +47,21 @@ fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Re
     let continues = command_line.has("--continue");
     let name = command_line.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
     let id = command_line.last("--session-id");
+    let turn = command_line.last("--resume-drops-turn");
     let choice = match name {
-        Some(name) => SessionChoice::Named(name),
+        Some(name) => match command_line.last("--resume-session-at") {
+            Some(last) => SessionChoice::UpTo { name, last, turn },
+            None => SessionChoice::Named(name),
+        },
         None if continues => SessionChoice::Newest,
         None if command_line.has("--resume") => return refuse(RESUME_NEEDS.into()),
         None => SessionChoice::New(id),
     };
     let mut session = match Session::open(applet, context, choice) {
         Ok(session) => session,
+        Err(why @ (SessionNotFound::Message | SessionNotFound::Discarded(..))) => {
+            return refuse(not_cut(command_line.last("--resume-session-at").unwrap_or_default(), turn.unwrap_or_default(), &why));
+        }
         Err(why) => return refuse(not_found(name.unwrap_or_default(), &why)),
     };
     if command_line.has("--no-session-persistence") {
@@ -74,7 +81,9 @@ const RESUME_NEEDS: &str = "Error: --resume requires a valid session ID or sessi
 /// The real CLI's text.
 fn not_found(name: &str, why: &SessionNotFound) -> String {
     match why {
-        SessionNotFound::Id => format!("No conversation found with session ID: {name}"),
+        SessionNotFound::Id | SessionNotFound::Message | SessionNotFound::Discarded(..) => {
+            format!("No conversation found with session ID: {name}")
+        }
         SessionNotFound::Title => {
             format!("{RESUME_NEEDS}. Provided value \"{name}\" is not a UUID and does not match any session title.")
         }
@@ -84,4 +93,18 @@ fn not_found(name: &str, why: &SessionNotFound) -> String {
             format!("Error: --resume \"{name}\" matches {count} sessions. Pass one of these session IDs to disambiguate:{lines}")
         }
     }
+}
+
+/// The real CLI's text for a session that is not cut after the message `last`.
+fn not_cut(last: &str, turn: &str, why: &SessionNotFound) -> String {
+    let SessionNotFound::Discarded(at, uuid) = why else { return format!("No message found with message.uuid of: {last}") };
+    let reason = match is_uuid(turn) {
+        false => format!("declared turn id is not a UUID: {turn}"),
+        true => {
+            format!("range does not start with the declared turn prompt; first discarded entry {at} [type=user, uuid={uuid}]")
+        }
+    };
+    format!(
+        "Resume rejected by --resume-drops-turn: resuming at {last} would discard entries not attributable to turn {turn}: {reason}"
+    )
 }

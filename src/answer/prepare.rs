@@ -11,11 +11,12 @@ use crate::answer::reporter::Reporter;
 use crate::answer::request::{AnswerRequest, InputSource};
 use crate::answer::turn::Shared;
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::customizations::Customizations;
 use crate::claude_code::json_schema::{Schema, max_attempts};
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::messages::SessionInfo;
-use crate::claude_code::protocol::output::Output;
+use crate::claude_code::protocol::output::{Format, Output};
 use crate::claude_code::{call_check, prompt};
 use crate::context::Context;
 use crate::error::Result;
@@ -40,7 +41,7 @@ pub(super) fn prepare<'a>(
     command_line: &CommandLine,
     request: AnswerRequest,
 ) -> Result<(Conversation<'a>, FirstInput)> {
-    let AnswerRequest { mark, input, may_decline, on_answer, handover, answered_requests, interrupts } = request;
+    let AnswerRequest { mark, input, may_decline, on_answer, handover, answered_requests, .. } = request;
     if handover.is_none() {
         call_check::before_files(context, command_line, |id| Session::exists(context, id))?;
     }
@@ -79,6 +80,10 @@ pub(super) fn prepare<'a>(
         may_bypass_permissions: call_check::may_bypass_permissions(command_line),
         announces_idle: handover.is_some_and(|handover| handover.is_running),
         answered_requests,
+        has_commands: !command_line.has("--disable-slash-commands"),
+        claude_code_is_there: request.claude_code_is_there,
+        pump: request.pump,
+        mirrors: command_line.has("--session-mirror"),
     };
     let shared = Shared {
         applet: applet.into(),
@@ -89,7 +94,7 @@ pub(super) fn prepare<'a>(
         detector: Mutex::default(),
         marks: Mutex::default(),
     };
-    Ok((Conversation::new(context, shared, session, options, interrupts), start))
+    Ok((Conversation::new(context, shared, session, options, request.interrupts), start))
 }
 
 fn session_info(context: &Context, settings: &RequestSettings, command_line: &CommandLine, mark: Mark) -> SessionInfo {
@@ -106,6 +111,11 @@ fn session_info(context: &Context, settings: &RequestSettings, command_line: &Co
         max_tokens: settings.max_tokens,
         cwd: cwd.unwrap_or_default(),
         permission_mode: mode.into(),
+        // A call that prints no messages is spared the search.
+        customizations: match format(command_line) {
+            Format::Text | Format::Json => Customizations::default(),
+            Format::JsonArray | Format::StreamJson { .. } => Customizations::of_call(context, command_line),
+        },
         mark,
     }
 }

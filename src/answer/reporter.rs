@@ -1,11 +1,13 @@
 //! Reports turns to the caller in Claude Code's messages and their order. This file has the beginning of a turn and the pieces of
 //! its answer.
 
+mod command;
 mod message;
 mod result;
 mod structure;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -25,22 +27,36 @@ pub(super) struct Reporter {
     /// The cost of all turns so far.
     total: Cost,
     last_failed: bool,
+    /// What the caller's own store of sessions is given before the next result.
+    mirrored: Vec<Value>,
+}
+
+/// What a turn begins with.
+#[derive(Default)]
+pub(super) struct TurnStart {
+    pub id: u64,
+    /// The message that is repeated to the caller before the answer.
+    pub replay: Option<Value>,
+    /// The sender's id of the message that is answered.
+    pub user_uuid: Option<String>,
+    /// The sender says that a person wrote it.
+    pub is_persons: bool,
+    /// The pieces of the answer are not printed: it is a structure, which is printed when it is whole, or a summary.
+    pub is_whole: bool,
+    /// The turn's `init` comes later than its beginning.
+    pub holds_init: bool,
 }
 
 struct OpenTurn {
-    id: u64,
+    start: TurnStart,
     begun: Instant,
     asked_at: Option<Instant>,
     first_text_at: Option<Instant>,
     message_id: String,
+    /// The id of the line that holds the answer.
+    answer_uuid: String,
     text: String,
-    /// The message that is repeated to the caller before the answer.
-    replay: Option<Value>,
-    /// The sender's id of the message that is answered.
-    user_uuid: Option<String>,
     has_init: bool,
-    /// The answer is a structure, which is printed when it is whole.
-    is_structured: bool,
     /// The stream events of a message have begun and not ended.
     has_open_message: bool,
     /// The ids of the messages whose stream events have begun.
@@ -69,7 +85,7 @@ pub(super) struct Success {
 impl Reporter {
     pub(super) fn new(applet: &str, output: Output, session: SessionInfo) -> Reporter {
         let (applet, total) = (applet.into(), Cost::default());
-        Reporter { output, session, applet, turn: None, results: 0, total, last_failed: false }
+        Reporter { output, session, applet, turn: None, results: 0, total, last_failed: false, mirrored: vec![] }
     }
 
     /// The tokens of all turns that have ended.
@@ -88,26 +104,24 @@ impl Reporter {
     }
 
     /// Begins a turn that answers the message `user_uuid`. `replay` is repeated to the caller before the answer.
-    pub(super) fn begin(&mut self, id: u64, replay: Option<Value>, user_uuid: Option<String>, is_structured: bool) {
+    pub(super) fn begin(&mut self, start: TurnStart) {
         self.turn = Some(OpenTurn {
-            id,
             begun: Instant::now(),
             asked_at: None,
             first_text_at: None,
             message_id: messages::api_id("msg"),
+            answer_uuid: messages::uuid(),
             text: String::new(),
-            replay,
-            user_uuid,
-            has_init: false,
-            is_structured,
+            has_init: start.holds_init,
             has_open_message: false,
             begun_ids: Vec::new(),
             cost: Cost::default(),
+            start,
         });
     }
 
     pub(super) fn is_running(&self, id: u64) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.id == id)
+        self.turn.as_ref().is_some_and(|turn| turn.start.id == id)
     }
 
     /// Sends the turn's `init`, unless it was sent. Until then the model may be unknown.
@@ -116,7 +130,7 @@ impl Reporter {
         turn.has_init = true;
         if self.output.shows_messages() {
             let mut init = messages::init(&self.session);
-            if let Some(uuid) = &turn.user_uuid {
+            if let Some(uuid) = &turn.start.user_uuid {
                 messages::extend(&mut init, json!({"user_message_uuids": [uuid]}));
             }
             self.output.message(&init);
@@ -128,9 +142,9 @@ impl Reporter {
     pub(super) fn send_requesting(&mut self) {
         let Some(turn) = &mut self.turn else { return };
         turn.asked_at.get_or_insert_with(Instant::now);
-        if self.output.shows_partials() {
+        if self.output.shows_partials() && !turn.start.holds_init {
             let mut message = messages::status(&self.session, json!({"status": "requesting"}));
-            if let Some(uuid) = &turn.user_uuid {
+            if let Some(uuid) = &turn.start.user_uuid {
                 messages::extend(&mut message, json!({"user_message_uuids": [uuid]}));
             }
             self.output.message(&message);
@@ -139,10 +153,20 @@ impl Reporter {
     }
 
     pub(super) fn add_cost(&mut self, id: u64, cost: Cost) {
-        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) {
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.start.id == id) {
             turn.cost.usage += cost.usage;
             turn.cost.api += cost.api;
         }
+    }
+
+    /// The id of the line that the open turn's answer is printed in.
+    pub(super) fn answer_uuid(&self) -> Option<String> {
+        self.turn.as_ref().map(|turn| turn.answer_uuid.clone())
+    }
+
+    /// Gives entries of a transcript to the caller, who keeps sessions in a store of its own.
+    pub(super) fn mirror(&mut self, transcript: &Path, entries: Vec<Value>) {
+        self.mirrored.push(json!({"type": "transcript_mirror", "filePath": transcript, "entries": entries}));
     }
 
     /// Reports nothing more of the turn: the process is about to end.
@@ -152,9 +176,9 @@ impl Reporter {
 
     /// Reports a piece of a turn's answer. `Break` if that turn is over.
     pub(super) fn on_text(&mut self, id: u64, piece: &str) -> ControlFlow<()> {
-        let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id) else { return ControlFlow::Break(()) };
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.start.id == id) else { return ControlFlow::Break(()) };
         turn.first_text_at.get_or_insert_with(Instant::now);
-        if turn.is_structured {
+        if turn.start.is_whole {
             return ControlFlow::Continue(());
         }
         turn.text.push_str(piece);
@@ -185,7 +209,7 @@ impl Reporter {
 
     /// Repeats the caller's message, which comes right before the answer, unless it was repeated.
     fn send_replay(&mut self) {
-        if let Some(replay) = self.turn.as_mut().and_then(|turn| turn.replay.take()) {
+        if let Some(replay) = self.turn.as_mut().and_then(|turn| turn.start.replay.take()) {
             self.output.message(&replay);
         }
     }

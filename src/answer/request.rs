@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::mark::Mark;
-use crate::stdin::Feed;
+use crate::stdin::{Feed, Pump};
 
 pub(crate) struct AnswerRequest {
     pub mark: Mark,
@@ -19,6 +19,10 @@ pub(crate) struct AnswerRequest {
     pub handover: Option<Handover>,
     /// Collects the ids of the control requests that were answered.
     pub answered_requests: Arc<Mutex<HashSet<String>>>,
+    /// The real Claude Code can go on where a command needs it, on the local model.
+    pub claude_code_is_there: bool,
+    /// What reads stdin, if that keeps what has no answer.
+    pub pump: Option<Pump>,
     /// What interrupts a turn. Without it, SIGINT does.
     pub interrupts: Option<Receiver<()>>,
 }
@@ -52,6 +56,8 @@ impl AnswerRequest {
             on_answer: None,
             handover: None,
             answered_requests: Arc::default(),
+            claude_code_is_there: false,
+            pump: None,
             interrupts: None,
         }
     }

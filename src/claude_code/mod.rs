@@ -3,6 +3,7 @@
 pub(crate) mod answer_model;
 pub(crate) mod call_check;
 pub(crate) mod command_line;
+pub(crate) mod customizations;
 pub(crate) mod json_schema;
 pub(crate) mod locate;
 pub(crate) mod mentions;
@@ -12,6 +13,8 @@ pub(crate) mod prompt;
 pub(crate) mod protocol;
 pub(crate) mod refusal;
 pub(crate) mod settings;
+pub(crate) mod slash_command;
 pub(crate) mod transcript;
+pub(crate) mod transcript_entry;
 pub(crate) mod unknown_model;
 pub(crate) mod version;

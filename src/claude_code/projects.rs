@@ -1,4 +1,4 @@
-//! Where Claude Code keeps the transcripts of its sessions.
+//! Where Claude Code keeps the user's own settings and the transcripts of its sessions.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,13 @@ use crate::error::Result;
 
 /// The folder of Claude Code's transcripts. It has a folder for each working directory.
 pub(crate) fn projects_dir(context: &Context) -> Result<PathBuf> {
+    Ok(config_dir(context)?.join("projects"))
+}
+
+/// The folder with the user's own settings, agents and commands.
+pub(crate) fn config_dir(context: &Context) -> Result<PathBuf> {
     let home = context.home()?;
-    let claude = context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from);
-    Ok(claude.join("projects"))
+    Ok(context.env("CLAUDE_CONFIG_DIR").map_or_else(|| home.join(".claude"), PathBuf::from))
 }
 
 /// The longest name of a working directory's folder, before its hash.

@@ -243,7 +243,11 @@ fn unusable(reason: String) -> Error {
     Error::SettingsOption { reason }
 }
 
-fn read(given: &str) -> Result<Map<String, Value>> {
+/// The settings that `--settings` gives, as a file or as JSON.
+///
+/// # Errors
+/// If they cannot be read, or hold something else where an object belongs.
+pub(crate) fn read(given: &str) -> Result<Map<String, Value>> {
     let text = match given.trim_start().starts_with('{') {
         true => given.to_string(),
         false => fs::read_to_string(given).map_err(|error| unusable(format!("`{given}`: {}", plain(&error))))?,

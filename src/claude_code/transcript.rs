@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::claude_code::protocol::input::Role;
 use crate::text::replace_lone_surrogates;
@@ -25,6 +27,20 @@ pub(crate) struct SessionMessage {
     pub text: String,
     /// In milliseconds since 1970.
     pub at: i64,
+    /// By which `--resume-session-at` names it, and the two programs' records of one message are told for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// The id of the message that it follows, if what had come after that was dropped; empty if all was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
+}
+
+impl SessionMessage {
+    /// One of now, with an id of its own if `uuid` has none.
+    pub(crate) fn new(role: Role, text: &str, uuid: Option<String>) -> SessionMessage {
+        let uuid = Some(uuid.unwrap_or_else(|| Uuid::new_v4().to_string()));
+        SessionMessage { role, text: text.into(), at: Timestamp::now().as_millisecond(), uuid, follows: None }
+    }
 }
 
 /// A line of a transcript: one message, which names the message before it.
@@ -35,7 +51,7 @@ struct TranscriptLine<'a> {
     kind: Option<String>,
     uuid: Option<String>,
     parent_uuid: Option<String>,
-    timestamp: Option<jiff::Timestamp>,
+    timestamp: Option<Timestamp>,
     is_sidechain: Option<bool>,
     is_meta: Option<bool>,
     is_api_error_message: Option<bool>,
@@ -44,12 +60,12 @@ struct TranscriptLine<'a> {
     compact_metadata: Option<Value>,
 }
 
-/// The newest messages of a transcript, oldest first. `None` if there are none.
-pub(crate) fn read(path: &Path) -> Option<Vec<SessionMessage>> {
+/// The newest messages of a transcript, oldest first, up to the line with the id `last` if that is given. `None` if there are none.
+pub(crate) fn read(path: &Path, last: Option<&str>) -> Option<Vec<SessionMessage>> {
     let mut lines = lines_from_end(File::open(path).ok()?);
     let mut messages = Vec::new();
     let mut size = 0;
-    let mut wanted: Option<String> = None;
+    let mut wanted = last.map(str::to_string);
     let mut preserved = HashSet::new();
     for line in lines.by_ref() {
         let Some(line) = parse(&line) else { continue };
@@ -81,6 +97,14 @@ pub(crate) fn read(path: &Path) -> Option<Vec<SessionMessage>> {
     messages.reverse();
     make_times_ascend(&mut messages);
     (!messages.is_empty()).then_some(messages)
+}
+
+/// The id of the last line of a transcript that has one, and its time.
+pub(crate) fn last(path: &Path) -> Option<(String, i64)> {
+    lines_from_end(File::open(path).ok()?).find_map(|line| {
+        let line = parse(&line)?;
+        Some((line.uuid?, line.timestamp?.as_millisecond()))
+    })
 }
 
 /// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.
@@ -118,7 +142,7 @@ fn message(line: TranscriptLine) -> Option<SessionMessage> {
     if line.is_meta == Some(true) || line.is_api_error_message == Some(true) {
         return None;
     }
-    let role = match line.kind?.as_str() {
+    let role = match line.kind.as_deref()? {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         _ => return None,
@@ -134,7 +158,7 @@ fn message(line: TranscriptLine) -> Option<SessionMessage> {
         _ => return None,
     };
     let at = line.timestamp?.as_millisecond();
-    (!text.trim().is_empty()).then_some(SessionMessage { role, text, at })
+    (!text.trim().is_empty()).then_some(SessionMessage { role, text, at, uuid: line.uuid, follows: None })
 }
 
 /// The lines of a file from the last to the first, without reading more of it than is asked for.

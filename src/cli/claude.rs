@@ -1,10 +1,11 @@
 //! `claude` and `agent-llm`: Claude Code or a local answer, by route.
 
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
 
 use crate::agent::{child, launch};
 use crate::answer;
-use crate::answer::conversation::Outcome;
+use crate::answer::conversation::{Answered, Outcome};
 use crate::answer::request::{AnswerRequest, InputSource};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::locate;
@@ -14,11 +15,14 @@ use crate::cli::print;
 use crate::context::Context;
 use crate::error::{Error, Result, notice, report};
 use crate::failover;
+use crate::os::signals::Target;
+use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::facts::Call;
 use crate::routing::reason::Reason;
 use crate::routing::route::{Facts, Route, decide};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
+use crate::watch::next_try::NextTry;
 
 /// Decides the route and takes it. Where a route comes to nothing, it is decided anew.
 pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
@@ -51,9 +55,15 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     }
     let (error, stdin) = match call.take_stdin() {
         // A program that talks in lines sees by its results who has answered; those of a Claude Code that runs in our place are unmarked.
-        stdin if stdin.has_begun() || command_line.listens() => match child::run(applet, context, &command_line, stdin) {
-            Ok(exit) => return Ok(Some(exit.end_process())),
-            Err(failed) => failed,
+        stdin if stdin.has_begun() || command_line.listens() => match locate::announce(applet, context) {
+            Ok(program) => {
+                let next = NextTry::first(program, stdin);
+                match child::run(applet, context, &command_line, next, None, Mark::by_flag()) {
+                    Ok(exit) => return Ok(Some(exit.end_process())),
+                    Err((error, next)) => (error, next.stdin),
+                }
+            }
+            Err(error) => (error, stdin),
         },
         stdin => match launch::become_agent(applet, context, &command_line, true) {
             Ok(exit) => return Ok(Some(exit.end_process())),
@@ -71,32 +81,71 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
 }
 
 fn answer_plainly(call: &mut Call) -> Result<Option<ExitCode>> {
-    let (command_line, stdin) = (call.command_line()?, call.take_stdin());
-    answer(call, &command_line, stdin, false).map(Some)
+    let (command_line, may_run_agent) = (call.command_line()?, call.agent_policy() != AgentPolicy::Never);
+    let stdin = call.take_stdin();
+    match locate::find(call.context).ok().filter(|_| may_run_agent) {
+        None => answer(call, &command_line, stdin, false).map(Some),
+        Some(program) => answer_or_leave(call, &command_line, NextTry::first(program, stdin)).map(Some),
+    }
 }
 
 fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bool) -> Result<ExitCode> {
-    let (applet, context) = (call.applet, call.context);
     let mut request = AnswerRequest::by_flag();
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
         request.input = InputSource::Feed(pump.divert_for_good());
     }
-    match answer::run(applet, context, command_line, request) {
-        Ok(Outcome::Answered(answered)) => {
-            if lacks_tools {
-                notice(&format!("{applet}: no real Claude Code on this machine: answered without its tools"));
-            }
-            let entry = Entry::new(applet, call.begun, RouteName::Answer, AnsweredBy::Local);
-            answered.record(Mark::by_flag().reason(), entry).append(context);
-            Ok(answered.exit_code())
-        }
+    let Some(answered) = ask_local_model(call, command_line, request)? else { return Ok(ExitCode::FAILURE) };
+    if lacks_tools {
+        notice(&format!("{}: no real Claude Code on this machine: answered without its tools", call.applet));
+    }
+    record(call, &answered);
+    Ok(answered.exit_code())
+}
+
+/// Where a command comes that only Claude Code has, that goes on with the conversation.
+fn answer_or_leave(call: &Call, command_line: &CommandLine, mut next: NextTry) -> Result<ExitCode> {
+    let (applet, context) = (call.applet, call.context);
+    let mut request = AnswerRequest { claude_code_is_there: true, ..AnswerRequest::by_flag() };
+    let answered_requests = request.answered_requests.clone();
+    if let Some(pump) = next.stdin.pump().filter(|_| command_line.listens()).cloned() {
+        let (sender, interrupts) = channel();
+        next.signals(Target::Conversation(sender))?;
+        request.interrupts = Some(interrupts);
+        request.input = InputSource::Feed(pump.divert_for_good());
+        request.pump = Some(pump);
+    }
+    let Some(mut answered) = ask_local_model(call, command_line, request)? else { return Ok(ExitCode::FAILURE) };
+    let Some(left) = answered.left_to_claude_code.take() else {
+        record(call, &answered);
+        return Ok(answered.exit_code());
+    };
+    if left.has_answered {
+        record(call, &answered);
+    }
+    next.go_on(&left, answered_requests.lock().map(|requests| requests.clone()).unwrap_or_default());
+    locate::announce(applet, context)?;
+    match child::run(applet, context, command_line, next, left.prompt, Mark::by_flag()) {
+        Ok(exit) => Ok(exit.end_process()),
+        Err((error, _)) => Err(error),
+    }
+}
+
+/// Returns none if that was not possible, and the caller has been told.
+fn ask_local_model(call: &Call, command_line: &CommandLine, request: AnswerRequest) -> Result<Option<Answered>> {
+    match answer::run(call.applet, call.context, command_line, request) {
+        Ok(Outcome::Answered(answered)) => Ok(Some(answered)),
         // Not reached: this request may not be declined.
         Ok(Outcome::Declined(error)) => Err(error),
         Err(error) => {
-            report(applet, &error.without_log());
-            Ok(ExitCode::FAILURE)
+            report(call.applet, &error.without_log());
+            Ok(None)
         }
     }
+}
+
+fn record(call: &Call, answered: &Answered) {
+    let entry = Entry::new(call.applet, call.begun, RouteName::Answer, AnsweredBy::Local);
+    answered.record(Mark::by_flag().reason(), entry).append(call.context);
 }
 
 fn become_claude(applet: &str, context: &Context) -> ExitCode {

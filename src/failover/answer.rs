@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 
+use crate::agent::child;
 use crate::answer;
 use crate::answer::conversation::{Answered, Outcome};
 use crate::answer::request::{AnswerRequest, Handover, InputSource};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result, report};
 use crate::failover::Failover;
 use crate::local_model::unload;
 use crate::os::signals::{Signals, Target};
+use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::reason::Refusal;
 use crate::state::ledger::{AnsweredBy, RouteName};
 use crate::stdin::{Pump, Stdin};
@@ -39,13 +41,35 @@ impl Failover<'_> {
         };
         let pump = next.stdin.pump().cloned();
         let keep_no_more = move || pump.iter().for_each(Pump::keep_no_more);
-        match self.answer(refusal, input, None, &signals, Some(Box::new(keep_no_more))) {
+        let pump = next.stdin.pump().filter(|_| self.listens()).cloned();
+        match self.answer(refusal, (input, pump), None, &signals, Some(Box::new(keep_no_more))) {
+            Ok(Some(answered)) if answered.left_to_claude_code.is_some() => self.leave_to_claude_code(refusal, next, answered),
             Ok(answered) => self.record_local(RouteName::Answer, refusal, answered),
             Err(error) => {
                 self.say_why_not(&error);
                 next.answered_requests = self.answered_requests();
                 self.pass_on_claudes_answer(next)
             }
+        }
+    }
+
+    /// The real Claude Code goes on with a conversation in which a command came that only it has.
+    pub(super) fn leave_to_claude_code(&self, refusal: &Refusal, mut next: NextTry, mut answered: Answered) -> ExitCode {
+        let Some(left) = answered.left_to_claude_code.take() else { return answered.exit_code() };
+        if left.has_answered {
+            self.record_local(RouteName::Answer, refusal, Some(answered));
+        }
+        next.go_on(&left, self.answered_requests());
+        match child::run(
+            self.applet,
+            self.context,
+            &self.command_line,
+            next,
+            left.prompt,
+            Mark::refused(refusal.cause, refusal.until),
+        ) {
+            Ok(exit) => exit.end_process(),
+            Err((error, _)) => report(self.applet, &error),
         }
     }
 
@@ -71,7 +95,7 @@ impl Failover<'_> {
     pub(super) fn answer(
         &self,
         refusal: &Refusal,
-        input: InputSource,
+        (input, pump): (InputSource, Option<Pump>),
         handover: Option<Handover>,
         signals: &Signals,
         on_takeover: Option<Box<dyn FnOnce() + Send>>,
@@ -107,6 +131,8 @@ impl Failover<'_> {
             on_answer: Some(Box::new(on_answer)),
             handover,
             answered_requests: self.answered_requests.clone(),
+            claude_code_is_there: self.agent_policy != AgentPolicy::Never,
+            pump,
             interrupts,
         };
         match answer::run(self.applet, self.context, &self.command_line, request) {

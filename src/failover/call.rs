@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
+use crate::answer::conversation::Answered;
 use crate::answer::request::{Handover, InputSource};
 use crate::claude_code::refusal::Verdict;
 use crate::error::report;
@@ -48,9 +49,15 @@ impl Failover<'_> {
                         Route::Wait(refusal) => return TryOutcome::MustWait(watch.end().into(), refusal),
                         Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
                         Route::Answer(_) => {
-                            if let Some(code) = self.take_over(&mut watch, &verdict) {
-                                watch.end();
-                                return TryOutcome::Ended(code);
+                            if let Some(answered) = self.take_over(&mut watch, &verdict) {
+                                let refusal = Refusal::from_verdict(&verdict);
+                                let next = watch.end();
+                                return TryOutcome::Ended(match answered {
+                                    Some(answered) if answered.left_to_claude_code.is_some() => {
+                                        self.leave_to_claude_code(&refusal, next, answered)
+                                    }
+                                    answered => self.record_local(RouteName::Watch, &refusal, answered),
+                                });
                             }
                         }
                         _ => watch.pass_on_refusal(HashSet::new()),
@@ -87,8 +94,9 @@ impl Failover<'_> {
         }
     }
 
-    /// Answers a call that the real Claude began and refused. Returns none if the local model failed: Claude goes on with it.
-    fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<ExitCode> {
+    /// Answers a call that the real Claude began and refused. Returns none if the local model failed: Claude goes on with it; none
+    /// within if stdout is closed.
+    fn take_over(&self, watch: &mut Watch, verdict: &Verdict) -> Option<Option<Answered>> {
         let input = match watch.stdin().pump().filter(|_| self.listens()) {
             Some(pump) => InputSource::Feed(pump.divert()),
             None => InputSource::Read(watch.stdin().unanswered()),
@@ -97,8 +105,9 @@ impl Failover<'_> {
         let handover = Handover { session_id, transcript: watch.transcript(), is_running: watch.is_session_running() };
         let signals = watch.signals().clone();
         let refusal = Refusal::from_verdict(verdict);
-        match self.answer(&refusal, input, Some(handover), &signals, Some(Box::new(watch.on_takeover()))) {
-            Ok(answered) => Some(self.record_local(RouteName::Watch, &refusal, answered)),
+        let pump = watch.stdin().pump().filter(|_| self.listens()).cloned();
+        match self.answer(&refusal, (input, pump), Some(handover), &signals, Some(Box::new(watch.on_takeover()))) {
+            Ok(answered) => Some(answered),
             Err(error) => {
                 self.say_why_not(&error);
                 watch.pass_on_refusal(self.answered_requests());

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::slash_command;
 use crate::context::Context;
 use crate::settings::Setting;
 use crate::state::sessions::Session;
@@ -61,7 +62,7 @@ fn needs_tools_by_options(context: &Context, command_line: &CommandLine) -> bool
     let names = |option| command_line.all(option).any(|tool| !tool.trim().is_empty());
     let has_tools = names("--tools") || names("--allowed-tools");
     let has_mode = command_line.last("--permission-mode").is_some_and(|mode| !matches!(mode, "default" | "manual"));
-    let is_command = command_line.prompt().is_some_and(is_slash_command);
+    let is_command = command_line.prompt().is_some_and(|prompt| slash_command::parse(prompt).is_some());
     let resumed = command_line.last("--resume").filter(|_| !command_line.has("--continue"));
     let is_claudes = (command_line.has("--continue") || resumed.is_some()) && Session::is_claudes(context, resumed);
     has_tools || has_mode || is_command || is_claudes || OPTIONS.iter().any(|option| command_line.has(option))
@@ -73,10 +74,4 @@ fn registers_tools(initialize: &Value) -> bool {
         Value::Array(list) => !list.is_empty(),
         _ => false,
     })
-}
-
-/// True for `/review`, false for a path.
-fn is_slash_command(prompt: &str) -> bool {
-    let Some(word) = prompt.trim_start().strip_prefix('/').and_then(|rest| rest.split_whitespace().next()) else { return false };
-    word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(['/', '.'])
 }

@@ -122,6 +122,15 @@ impl Kept {
         messages
     }
 
+    /// Drops the message with this id, which is to have no answer.
+    pub(super) fn drop_message(&mut self, uuid: &str) {
+        let is_it =
+            |line: &[u8]| matches!(input::parse_line(line), Ok(Input::User(message)) if message.uuid.as_deref() == Some(uuid));
+        let before = self.unanswered.len();
+        self.unanswered.retain(|line| !is_it(line));
+        self.lines_received -= before - self.unanswered.len();
+    }
+
     /// Puts `text` in the place of the next `lines` of the user's lines.
     pub(super) fn replace_lines(&mut self, lines: usize, text: &str) {
         let before = self.answered_lines;

@@ -103,12 +103,14 @@ impl Pump {
         Feed::new(settings, first, next)
     }
 
-    /// The local model has answered, so Claude is not to have any of it again.
+    /// The local model has answered, so the Claude that had it before is not to have any of it again.
     pub(crate) fn keep_no_more(&self) {
         let mut state = self.state();
         if let Reader::LocalModel { missed, .. } = &mut state.reader {
             *missed = None;
-            state.kept = Kept::default();
+            if !state.kept.is_in_lines {
+                state.kept = Kept::default();
+            }
         }
     }
 
@@ -182,6 +184,11 @@ impl Pump {
         self.state().kept.drop_answered(count)
     }
 
+    /// Drops a message that the caller has taken back.
+    pub(crate) fn drop_message(&self, uuid: &str) {
+        self.state().kept.drop_message(uuid);
+    }
+
     pub(super) fn replace_lines(&self, lines: usize, text: &str) {
         self.state().kept.replace_lines(lines, text);
     }
@@ -233,7 +240,7 @@ impl Pump {
         let state = &mut *guard;
         state.last_came = Some(Instant::now());
         state.length += bytes.len() as u64;
-        if !matches!(state.reader, Reader::LocalModel { missed: None, .. }) {
+        if state.kept.is_in_lines || !matches!(state.reader, Reader::LocalModel { missed: None, .. }) {
             state.kept.add(bytes);
         }
         self.something_came.notify_all();

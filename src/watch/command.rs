@@ -21,7 +21,12 @@ pub(super) fn command(
     options: &WatchOptions,
 ) -> Command {
     let made = command_line.last("--session-id").filter(|_| next.is_repeated);
-    let session = next.session_id.as_deref().or(made);
+    let session = match (next.session_id.as_deref().or(made), &next.new_session_id) {
+        (_, Some(id)) => Some(("--session-id", id.as_str())),
+        // The first try has made the session.
+        (Some(id), None) if Session::exists(context, id) => Some(("--resume", id)),
+        _ => None,
+    };
     let mut command = Command::new(&next.program);
     command
         .args(arguments(context, command_line, version, session, options.local.as_ref()))
@@ -53,7 +58,7 @@ fn arguments(
     context: &Context,
     command_line: &CommandLine,
     version: Option<Version>,
-    session: Option<&str>,
+    session: Option<(&str, &str)>,
     local: Option<&LocalSetup>,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
@@ -68,10 +73,16 @@ fn arguments(
         arguments.extend(local.ready.settings.clone());
         left_out.push("--settings");
     }
-    // The first try has made the session.
-    if let Some(id) = session.filter(|id| Session::exists(context, id)) {
-        arguments.extend(["--resume".into(), id.into()]);
-        left_out.extend(["--session-id", "--resume", "--continue", "--fork-session"]);
+    if let Some((option, id)) = session {
+        arguments.extend([option.into(), id.into()]);
+        left_out.extend([
+            "--session-id",
+            "--resume",
+            "--continue",
+            "--fork-session",
+            "--resume-session-at",
+            "--resume-drops-turn",
+        ]);
     }
     arguments.extend(command_line.replaced(&left_out, "--verbose", &context.args));
     arguments

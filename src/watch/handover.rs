@@ -65,7 +65,15 @@ impl Watch<'_> {
         let Watch { program, stdin, child, out, .. } = self;
         let (caught, status) = child.end(waits);
         let answered_requests = stdin.pump().map(Pump::setting_ids).unwrap_or_default();
-        let next = NextTry { program, stdin, caught: Some(caught), answered_requests, is_repeated: true, session_id };
+        let next = NextTry {
+            program,
+            stdin,
+            caught: Some(caught),
+            answered_requests,
+            is_repeated: true,
+            session_id,
+            new_session_id: None,
+        };
         (next, out, status)
     }
 }

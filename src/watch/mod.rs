@@ -143,7 +143,7 @@ impl<'a> Watch<'a> {
     ) -> Result<Watch<'a>> {
         let version = version::of(context, &next.program);
         let command = command::command(context, command_line, version, &next, &options);
-        let NextTry { program, mut stdin, caught, answered_requests, is_repeated, session_id: _ } = next;
+        let NextTry { program, mut stdin, caught, answered_requests, is_repeated, .. } = next;
         if is_repeated {
             stdin.rewind();
         }

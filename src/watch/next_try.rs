@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use crate::answer::conversation::LeftToClaudeCode;
 use crate::error::Result;
 use crate::os::signals::{Signals, Target};
 use crate::stdin::Stdin;
@@ -18,12 +19,32 @@ pub(crate) struct NextTry {
     pub(super) is_repeated: bool,
     /// The session of the try before this, if that came to something.
     pub(super) session_id: Option<String>,
+    /// The id of the session that is to begin, in the place of what the caller's options say of sessions.
+    pub(super) new_session_id: Option<String>,
 }
 
 impl NextTry {
     /// `stdin`: some of it may be read already.
     pub(crate) fn first(program: PathBuf, stdin: Stdin) -> NextTry {
-        NextTry { program, stdin, caught: None, answered_requests: HashSet::new(), is_repeated: false, session_id: None }
+        NextTry {
+            program,
+            stdin,
+            caught: None,
+            answered_requests: HashSet::new(),
+            is_repeated: false,
+            session_id: None,
+            new_session_id: None,
+        }
+    }
+
+    /// Another backend has answered so far, and leaves the conversation to the real Claude Code.
+    pub(crate) fn go_on(&mut self, left: &LeftToClaudeCode, answered_requests: HashSet<String>) {
+        self.answered_requests.extend(answered_requests);
+        (self.session_id, self.new_session_id) = (left.session_id.clone(), left.new_session_id.clone());
+        // The only prompt is given on the command line.
+        if left.prompt.is_some() {
+            self.stdin = Stdin::Read(vec![]);
+        }
     }
 
     pub(crate) fn has_session(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::answer::conversation::{Conversation, ConversationState};
 use crate::claude_code::json_schema::{Schema, max_attempts};
 use crate::claude_code::protocol::control::{self, ContextTokens, ControlReply};
 use crate::claude_code::protocol::messages;
+use crate::claude_code::transcript_entry;
 use crate::local_model::context;
 
 /// The reply to a control request, and what goes with it.
@@ -82,8 +83,9 @@ impl Conversation<'_> {
             before.push(self.rename(title));
         }
         let state = if matches!(self.state, ConversationState::Running(_)) { "running" } else { "idle" };
-        let reporter = self.shared.reporter();
-        control::initialized(&reporter.session.model, &reporter.session.permission_mode, state)
+        let mut reporter = self.shared.reporter();
+        reporter.session.customizations.add_agents(&request["agents"]);
+        control::initialized(&reporter.session, state)
     }
 
     /// Applies the prompts and the schema of `initialize`. As the real CLI does, it ignores a schema that is not valid.
@@ -108,6 +110,9 @@ impl Conversation<'_> {
     fn unqueue(&mut self, uuid: &str) -> Option<Value> {
         let at = self.queue.iter().position(|message| message.uuid.as_deref() == Some(uuid))?;
         self.queue.remove(at);
+        if let Some(pump) = &self.options.pump {
+            pump.drop_message(uuid);
+        }
         Some(messages::command_lifecycle(&self.session.id, uuid, "cancelled"))
     }
 
@@ -128,6 +133,9 @@ impl Conversation<'_> {
     /// Returns the message that reports it.
     fn rename(&mut self, title: &str) -> Value {
         self.session.rename(title);
+        if self.options.mirrors {
+            self.mirror_entry(transcript_entry::title(&self.session.id, title));
+        }
         messages::session_title(&self.session.id, title)
     }
 

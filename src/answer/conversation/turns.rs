@@ -1,19 +1,40 @@
 //! The turns of a conversation: which messages one answers, how it begins, and what its end leaves behind.
 
-use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::answer::attachments::attach;
-use crate::answer::conversation::{Conversation, ConversationState, Event, RunningTurn};
-use crate::answer::turn::{self, Question, TurnOutcome};
+use crate::answer::conversation::commands::Command;
+use crate::answer::conversation::{Conversation, ConversationState};
+use crate::answer::reporter::TurnStart;
+use crate::answer::turn::{Question, TurnOutcome};
 use crate::claude_code::prompt::is_blank;
 use crate::claude_code::protocol::input::{NO_CONTENT, Role, UserMessage};
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::Format;
+use crate::claude_code::transcript::SessionMessage;
 use crate::error::{Error, warn};
 
 const BLANK: &str = "Blank prompt — the message was only whitespace, so nothing was sent to the model.";
+
+pub(super) struct RunningTurn {
+    pub id: u64,
+    /// The messages that it answers.
+    pub messages: Vec<UserMessage>,
+    pub purpose: Purpose,
+}
+
+/// What the model is asked for.
+#[derive(Clone)]
+pub(super) enum Purpose {
+    Answer,
+    /// A summary of the conversation, by the command `/compact` with these arguments.
+    Compact {
+        arguments: String,
+        begun: Instant,
+    },
+}
 
 impl Conversation<'_> {
     /// Starts a turn for the messages that wait. Returns false if there are none.
@@ -22,7 +43,13 @@ impl Conversation<'_> {
         let mut joined = first.clone();
         let mut messages = vec![first];
         // As the real CLI does with messages that arrive while it answers.
-        while joined.wants_answer && self.queue.front().is_some_and(|next| next.wants_answer) {
+        let command = self.command(&joined);
+        if command == Some(Command::ClaudeCodes) && self.give_to_claude() {
+            self.queue.push_front(joined);
+            self.state = ConversationState::LeftToClaudeCode;
+            return true;
+        }
+        while command.is_none() && joined.wants_answer && self.is_next_joined() {
             let Some(next) = self.queue.pop_front() else { break };
             joined = joined.join(next.clone());
             messages.push(next);
@@ -32,10 +59,15 @@ impl Conversation<'_> {
         }
         self.turns += 1;
         let id = self.turns;
-        self.begin(id, &messages[..messages.len() - 1], &joined);
-        self.state = ConversationState::Running(RunningTurn { id, messages });
+        let message_id = joined.uuid.clone().unwrap_or_else(messages::uuid);
+        self.begin(id, &messages[..messages.len() - 1], &joined, &message_id, command);
+        self.state = ConversationState::Running(RunningTurn { id, messages, purpose: Purpose::Answer });
+        if let Some(command) = command {
+            self.run_command(id, command, &joined, &message_id);
+            return true;
+        }
         let text = joined.as_text();
-        if !self.needs_model(&joined, &text) {
+        if !self.needs_model(&joined, &text, &message_id) {
             return true;
         }
         let text = if text.is_empty() { NO_CONTENT.into() } else { text };
@@ -43,35 +75,36 @@ impl Conversation<'_> {
             true => attach(self.context, text, &mut |warning| warn(&self.shared.applet, &warning)),
             false => text,
         };
-        self.session.add(Role::User, &text);
-        let question = Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() };
-        if self.shared.reporter().output.format() == Format::Text {
-            // There is one question, and a signal ends the process, so no other event can come.
-            let outcome = turn::run(&self.shared, question);
-            self.end_turn(id, outcome);
-            return true;
-        }
-        let (shared, sender) = (self.shared.clone(), self.sender.clone());
-        thread::spawn(move || {
-            let outcome = turn::run(&shared, question);
-            let _ = sender.send(Event::TurnEnded(id, Box::new(outcome)));
-        });
+        self.keep(SessionMessage::new(Role::User, &text, Some(message_id)), joined.content);
+        self.ask(Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() });
         true
     }
 
+    /// Whether the next message that waits is answered in one turn with the one before it.
+    fn is_next_joined(&self) -> bool {
+        self.queue.front().is_some_and(|next| next.wants_answer && self.command(next).is_none())
+    }
+
     /// `joined` is what the turn answers: the messages `before` and the last one in one.
-    fn begin(&mut self, id: u64, before: &[UserMessage], joined: &UserMessage) {
+    fn begin(&mut self, id: u64, before: &[UserMessage], joined: &UserMessage, message_id: &str, command: Option<Command>) {
         if self.options.replays {
             for message in before.iter().filter(|message| message.uuid.is_some() && message.uuid != joined.uuid) {
                 self.send(&self.replay(message));
             }
         }
-        let replay = (self.options.replays && joined.is_replayed).then(|| {
+        let replay = (self.options.replays && joined.is_replayed && command.is_none()).then(|| {
             let mut replay = self.replay(joined);
-            messages::extend(&mut replay, json!({"timestamp": messages::timestamp()}));
+            messages::extend(&mut replay, json!({"uuid": message_id, "timestamp": messages::timestamp()}));
             replay
         });
-        self.shared.reporter().begin(id, replay, joined.uuid.clone(), self.options.schema.is_some());
+        self.shared.reporter().begin(TurnStart {
+            id,
+            replay,
+            user_uuid: joined.uuid.clone(),
+            is_persons: joined.is_persons,
+            is_whole: self.options.schema.is_some() || command.is_some(),
+            holds_init: command.is_some(),
+        });
     }
 
     pub(super) fn replay(&self, message: &UserMessage) -> Value {
@@ -79,9 +112,10 @@ impl Conversation<'_> {
     }
 
     /// Ends the turn at once if the model has nothing to answer.
-    fn needs_model(&mut self, message: &UserMessage, text: &str) -> bool {
+    fn needs_model(&mut self, message: &UserMessage, text: &str, message_id: &str) -> bool {
         if !message.wants_answer {
-            self.session.add(Role::User, text);
+            let content = message.content.clone();
+            self.keep(SessionMessage::new(Role::User, text, Some(message_id.into())), content);
             self.shared.reporter().succeed_without_model("");
         } else if message.content.is_string() && is_blank(text) {
             self.shared.reporter().succeed_without_model(BLANK);
@@ -97,10 +131,19 @@ impl Conversation<'_> {
             return;
         }
         let may_decline = self.shared.reporter().output.is_withheld();
+        let purpose = match &self.state {
+            ConversationState::Running(turn) => turn.purpose.clone(),
+            _ => Purpose::Answer,
+        };
         match outcome {
+            TurnOutcome::Failed(error) if may_decline => {
+                self.state = ConversationState::Declined(error);
+                return;
+            }
+            outcome if let Purpose::Compact { arguments, begun } = &purpose => self.end_compaction(arguments, *begun, outcome),
             TurnOutcome::Answered(success) => {
                 let text = success.structure.as_ref().map_or_else(|| success.text.clone(), Value::to_string);
-                self.session.add(Role::Assistant, &text);
+                self.keep_answer(&text);
                 let is_cut = success.is_cut_by_limit;
                 self.shared.reporter().succeed(success);
                 if is_cut && self.shared.reporter().output.format() == Format::Text {
@@ -113,29 +156,42 @@ impl Conversation<'_> {
                 self.state = ConversationState::Declined(Error::NotOfSchema { reason });
                 return;
             }
-            TurnOutcome::Failed(error) if may_decline => {
-                self.state = ConversationState::Declined(error);
-                return;
-            }
             TurnOutcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),
             TurnOutcome::Failed(error) => self.shared.reporter().fail(error),
         }
         self.close_turn("completed");
     }
 
+    fn keep_answer(&mut self, text: &str) {
+        let id = self.shared.reporter().answer_uuid();
+        self.keep(SessionMessage::new(Role::Assistant, text, id), text.into());
+        if let ConversationState::Running(turn) = &self.state {
+            let prompt = turn.messages.last().map(UserMessage::as_text).unwrap_or_default();
+            self.mirror_last_prompt(&prompt);
+        }
+    }
+
     pub(super) fn interrupt(&mut self) {
         if !matches!(self.state, ConversationState::Running(_)) {
             return;
         }
-        let partial = self.shared.reporter().interrupt().unwrap_or_default();
+        let (id, partial) = {
+            let reporter = self.shared.reporter();
+            (reporter.answer_uuid(), reporter.partial_text())
+        };
         if !partial.trim().is_empty() {
-            self.session.add(Role::Assistant, &partial);
+            self.keep(SessionMessage::new(Role::Assistant, &partial, id), partial.as_str().into());
         }
+        self.shared.reporter().interrupt();
         self.close_turn("cancelled");
     }
 
-    fn close_turn(&mut self, lifecycle: &str) {
+    pub(super) fn close_turn(&mut self, lifecycle: &str) {
         if let ConversationState::Running(turn) = std::mem::replace(&mut self.state, ConversationState::Idle) {
+            self.answered_lines += turn.messages.len();
+            if let Some(pump) = &self.options.pump {
+                pump.drop_answered(self.answered_lines);
+            }
             turn.messages.iter().for_each(|message| self.send_lifecycle(message, lifecycle));
         }
         if self.options.announces_idle {

@@ -28,7 +28,9 @@ impl Reporter {
     pub(super) fn assistant(&self, content: Value, usage: Usage) -> Value {
         let mut message = messages::message(self.message_id(), &self.session.model, json!([content]), usage);
         messages::extend(&mut message, json!({"context_management": null}));
-        messages::assistant(&self.session, message)
+        let mut line = messages::assistant(&self.session, message);
+        messages::extend(&mut line, json!({"uuid": self.answer_uuid()}));
+        line
     }
 
     pub(super) fn send_event(&mut self, event: Value) {
@@ -69,7 +71,7 @@ impl Reporter {
 
     /// Adds the id of the message that is answered, if its sender gave it one.
     pub(super) fn add_user_uuid(&self, message: &mut Value) {
-        if let Some(uuid) = self.turn.as_ref().and_then(|turn| turn.user_uuid.as_ref()) {
+        if let Some(uuid) = self.turn.as_ref().and_then(|turn| turn.start.user_uuid.as_ref()) {
             messages::extend(message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
         }
     }

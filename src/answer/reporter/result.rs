@@ -79,11 +79,16 @@ impl Reporter {
         self.end(ResultFields { subtype: "success", is_error: true, turns: 1, more, text: &text });
     }
 
-    /// Ends the turn on the caller's wish. Returns the text that had arrived.
-    pub(in crate::answer) fn interrupt(&mut self) -> Option<String> {
+    /// The text of the open turn that has come so far.
+    pub(in crate::answer) fn partial_text(&self) -> String {
+        self.turn.as_ref().map(|turn| turn.text.clone()).unwrap_or_default()
+    }
+
+    /// Ends the turn on the caller's wish.
+    pub(in crate::answer) fn interrupt(&mut self) {
         self.send_init();
         self.send_replay();
-        let text = self.turn.as_ref()?.text.clone();
+        let text = self.partial_text();
         if self.output.shows_messages() {
             if !text.is_empty() {
                 let mut message = self.assistant(json!({"type": "text", "text": text}), Usage::default());
@@ -104,7 +109,6 @@ impl Reporter {
         });
         let subtype = "error_during_execution";
         self.end(ResultFields { subtype, is_error: true, turns: 2, more, text: "Execution error" });
-        Some(text)
     }
 
     /// Ends a turn in which the model had nothing to answer. `text` says why, unless it is empty.
@@ -140,11 +144,13 @@ impl Reporter {
         self.output.release();
         let ResultFields { subtype, is_error, turns, more, text } = fields;
         let cost = turn.cost;
+        // A command's own question to the model counts for the session only.
+        let shown = if turns == 0 { Cost::default() } else { cost };
         self.total.usage += cost.usage;
         self.total.api += cost.api;
         let mut message = json!({
             "type": "result", "subtype": subtype, "is_error": is_error,
-            "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(cost.api), "num_turns": turns,
+            "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(shown.api), "num_turns": turns,
         });
         messages::extend(&mut message, more);
         if let (Some(first), false) = (turn.first_text_at, is_error) {
@@ -162,7 +168,7 @@ impl Reporter {
             &mut message,
             json!({
                 "session_id": self.session.session_id, "total_cost_usd": 0,
-                "usage": messages::turn_usage(cost.usage), "modelUsage": self.model_usage(self.total),
+                "usage": messages::turn_usage(shown.usage), "modelUsage": self.model_usage(self.total),
                 "permission_denials": [],
                 "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
                 "subagent_stats": messages::no_subagents(), "safety_stops": 0,
@@ -173,6 +179,9 @@ impl Reporter {
             messages::extend(&mut message, json!({"begun_message_ids": turn.begun_ids}));
         }
         self.add_user_uuid(&mut message);
+        if turn.start.is_persons {
+            messages::extend(&mut message, json!({"origin": {"kind": "human"}}));
+        }
         messages::extend(&mut message, json!({"queued_turn_count": 0, "result_index": self.results}));
         if matches!(self.output.format(), Format::StreamJson { .. }) {
             let since_last = self.model_usage(cost);
@@ -180,6 +189,10 @@ impl Reporter {
         }
         messages::extend(&mut message, json!({"failover": self.session.mark}));
         self.turn = None;
+        let mirrored = std::mem::take(&mut self.mirrored);
+        if matches!(self.output.format(), Format::StreamJson { .. }) {
+            mirrored.iter().for_each(|frame| self.output.message(frame));
+        }
         self.results += 1;
         self.last_failed = is_error;
         let is_shown = !is_error && self.output.has_shown();

@@ -32,6 +32,7 @@ impl Reporter {
         self.output.flush();
         if let Some(turn) = &mut self.turn {
             turn.message_id = messages::api_id("msg");
+            turn.answer_uuid = messages::uuid();
         }
     }
 

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::claude_code::protocol::messages;
+use crate::claude_code::protocol::messages::SessionInfo;
 use crate::claude_code::version::COMPATIBLE_WITH;
 
 pub(crate) enum ControlReply {
@@ -112,10 +113,11 @@ fn js_type(value: Option<&Value>) -> &'static str {
 /// The settings that some SDKs deliver here have nothing to act on without tools; saying that they were applied keeps
 /// the SDK from ending the session. Hooks are not called, and an SDK that has one whose failure is to block must know it:
 /// it ends the session.
-pub(crate) fn initialized(model: &str, permission_mode: &str, state: &str) -> ControlReply {
+pub(crate) fn initialized(session: &SessionInfo, state: &str) -> ControlReply {
+    let SessionInfo { model, permission_mode, customizations, .. } = session;
     ControlReply::done(json!({
-        "commands": [], "agents": [],
-        "output_style": "default", "available_output_styles": ["default"],
+        "commands": customizations.commands(), "agents": customizations.agents(),
+        "output_style": customizations.output_style, "available_output_styles": ["default"],
         "models": [{
             "value": "default", "resolvedModel": model, "displayName": model,
             "description": "The local model that answers while Claude does not",

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::claude_code::slash_command;
 use crate::text::replace_lone_surrogates;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +40,13 @@ pub(crate) struct UserMessage {
     pub wants_answer: bool,
     /// Whether it may be repeated to the caller.
     pub is_replayed: bool,
+    /// Whether the caller says that a person wrote it: of all origins that a message can name, 2.1.330 heeds this one only.
+    pub is_persons: bool,
 }
 
 impl UserMessage {
     pub(crate) fn text(text: String) -> UserMessage {
-        UserMessage { content: text.into(), uuid: None, wants_answer: true, is_replayed: true }
+        UserMessage { content: text.into(), uuid: None, wants_answer: true, is_replayed: true, is_persons: false }
     }
 
     /// The text, with a note for each picture or document, since the local model cannot see them.
@@ -53,6 +56,16 @@ impl UserMessage {
             Value::Array(blocks) => blocks.iter().filter_map(block_text).collect::<Vec<_>>().join("\n"),
             _ => String::new(),
         }
+    }
+
+    /// The name and the arguments of the slash command that it is, if it is one.
+    pub(crate) fn command(&self) -> Option<(&str, &str)> {
+        match &self.content {
+            Value::String(text) => slash_command::parse(text),
+            Value::Array(blocks) => slash_command::parse(blocks.last()?["text"].as_str()?),
+            _ => None,
+        }
+        .filter(|_| self.wants_answer)
     }
 
     /// The two messages as one: Claude Code joins the messages that arrive during an answer.
@@ -169,6 +182,7 @@ fn user(mut value: Value) -> Result<Input, String> {
         uuid: value["uuid"].as_str().map(str::to_string),
         wants_answer: value["shouldQuery"] != false,
         is_replayed: value["isSynthetic"] != true && !has_tool_result,
+        is_persons: value["origin"]["kind"] == "human",
     }))
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::claude_code::customizations::Customizations;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::completions::chunk::Usage;
@@ -20,6 +21,7 @@ pub(crate) struct SessionInfo {
     pub cwd: String,
     /// The permission mode, which has no effect where there are no tools.
     pub permission_mode: String,
+    pub customizations: Customizations,
     pub mark: Mark,
 }
 
@@ -46,11 +48,11 @@ pub(crate) fn init(session: &SessionInfo) -> Value {
         "tools": [], "mcp_servers": [],
         "model": session.model,
         "permissionMode": session.permission_mode,
-        "slash_commands": [], "terminal_slash_commands": [],
+        "slash_commands": session.customizations.command_names(), "terminal_slash_commands": [],
         "apiKeySource": "none",
         "claude_code_version": COMPATIBLE_WITH,
-        "output_style": "default",
-        "agents": [], "skills": [], "plugins": [],
+        "output_style": session.customizations.output_style,
+        "agents": session.customizations.agent_names(), "skills": session.customizations.skill_names(), "plugins": [],
         "capabilities": ["interrupt_receipt_v1"],
         "analytics_disabled": true, "product_feedback_disabled": true,
         "served_by_anthropic": false,

@@ -3,6 +3,7 @@
 //! A file holds only what was said here, or in the conversation that it was forked from. What the real Claude Code said in a session
 //! of the same id is read from its own transcript each time, so neither side's turns are lost however often calls go back and forth.
 
+mod claudes;
 mod store;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     messages: Vec<SessionMessage>,
     /// Those of `messages` that are not on disk yet.
     unsaved: Vec<SessionMessage>,
+    /// What the next message follows, if messages were dropped.
+    branch: Option<String>,
     /// A title that is not on disk yet.
     unsaved_title: Option<String>,
     /// Where the session is saved, if it is.
@@ -44,11 +47,15 @@ pub(crate) struct Session {
 }
 
 /// The session that a call asks for.
+#[derive(Clone, Copy)]
 pub(crate) enum SessionChoice<'a> {
     /// A new one, with this id if the caller gave one.
     New(Option<&'a str>),
     /// The one with this id or title.
     Named(&'a str),
+    /// The same, up to the message with the id `last`. If `turn` is given, nothing but the turn that begins with this message may be
+    /// dropped for that.
+    UpTo { name: &'a str, last: &'a str, turn: Option<&'a str> },
     /// The newest of this working directory, or else a new one.
     Newest,
 }
@@ -61,6 +68,10 @@ pub(crate) enum SessionNotFound {
     Title,
     /// These sessions have this title, each with the time of its last change, the newest first.
     Ambiguous(Vec<(String, Timestamp)>),
+    /// The session has no message with this id.
+    Message,
+    /// This would be dropped, too: the number and the id of a message of the user's.
+    Discarded(usize, String),
 }
 
 impl Session {
@@ -72,7 +83,7 @@ impl Session {
         let store = SessionStore::new(context).ok();
         let session = |id: String, StoredSession { messages, file }| {
             let file = store.clone().map(|store| (store, file));
-            Session { id, messages, unsaved: vec![], unsaved_title: None, file, applet: applet.into() }
+            Session { id, messages, unsaved: vec![], branch: None, unsaved_title: None, file, applet: applet.into() }
         };
         let new = |id: Option<&str>| {
             let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
@@ -83,17 +94,26 @@ impl Session {
             (SessionChoice::New(id), _) => Ok(new(id)),
             (SessionChoice::Newest, None) => Ok(new(None)),
             (SessionChoice::Newest, Some(store)) => {
-                let newest = store.newest_first().into_iter().find_map(|id| Some((id.clone(), store.read(&id)?)));
+                let newest = store.newest_first().into_iter().find_map(|id| Some((id.clone(), store.read(&id, None)?)));
                 Ok(newest.map_or_else(|| new(None), |(id, stored)| session(id, stored)))
             }
-            (SessionChoice::Named(name), None) => Err(if is_uuid(name) { SessionNotFound::Id } else { SessionNotFound::Title }),
-            (SessionChoice::Named(name), Some(store)) => {
+            (SessionChoice::Named(name) | SessionChoice::UpTo { name, .. }, None) => {
+                Err(if is_uuid(name) { SessionNotFound::Id } else { SessionNotFound::Title })
+            }
+            (SessionChoice::Named(name) | SessionChoice::UpTo { name, .. }, Some(store)) => {
                 let id = match is_uuid(name) {
                     true => name.to_string(),
                     false => store.find_by_title(name)?,
                 };
-                let stored = store.read(&id).ok_or(SessionNotFound::Id)?;
-                Ok(session(id, stored))
+                let stored = store.read(&id, None).ok_or(SessionNotFound::Id)?;
+                let SessionChoice::UpTo { last, turn, .. } = choice else { return Ok(session(id, stored)) };
+                let kept = store.read(&id, Some(last)).ok_or(SessionNotFound::Message)?;
+                let dropped = stored.messages.get(kept.messages.len()..).unwrap_or_default();
+                if let Some((at, message)) = turn.and_then(|turn| not_of_turn(dropped, turn)) {
+                    return Err(SessionNotFound::Discarded(at + 1, message.uuid.clone().unwrap_or_default()));
+                }
+                let branch = (!dropped.is_empty()).then(|| kept.messages.last()?.uuid.clone()).flatten();
+                Ok(Session { branch, ..session(id, kept) })
             }
         }
     }
@@ -103,21 +123,11 @@ impl Session {
         SessionStore::new(context).is_ok_and(|store| store.has(id))
     }
 
-    /// Whether the session with this id or title, or else the newest one of this working directory, is one that only Claude
-    /// Code has.
-    pub(crate) fn is_claudes(context: &Context, name: Option<&str>) -> bool {
-        let Ok(store) = SessionStore::new(context) else { return false };
-        let id = match name.map(str::trim) {
-            Some(id) if is_uuid(id) => Some(id.to_string()),
-            Some(title) => store.find_by_title(title).ok(),
-            None => store.newest_first().into_iter().next(),
-        };
-        id.is_some_and(|id| store.is_claudes(&id))
-    }
-
     /// Turns this into a new session that begins with the same messages. They are saved with the next one.
     pub(crate) fn fork(&mut self, id: Option<&str>) {
         self.id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
+        self.branch = None;
+        self.messages.iter_mut().for_each(|message| message.follows = None);
         self.unsaved = self.messages.clone();
         if let Some((store, file)) = &mut self.file {
             *file = store.file(&self.id);
@@ -141,14 +151,41 @@ impl Session {
     }
 
     /// Adds a message, unless it is empty.
-    pub(crate) fn add(&mut self, role: Role, text: &str) {
-        if text.is_empty() {
+    pub(crate) fn add(&mut self, message: SessionMessage) {
+        if message.text.is_empty() {
             return;
         }
-        let message = SessionMessage { role, text: text.into(), at: Timestamp::now().as_millisecond() };
+        let message = SessionMessage { follows: self.branch.take().or(message.follows), ..message };
         self.messages.push(message.clone());
         self.unsaved.push(message);
         self.save();
+    }
+
+    /// Makes this a new session, of which nothing was said yet. The one before it stays as it is.
+    pub(crate) fn clear(&mut self) {
+        self.messages.clear();
+        self.fork(None);
+    }
+
+    /// Puts `summary` in the place of all that was said.
+    pub(crate) fn compact(&mut self, summary: SessionMessage) {
+        self.messages.clear();
+        self.branch = Some(String::new());
+        self.add(summary);
+    }
+
+    /// The id of the last message.
+    pub(crate) fn last_uuid(&self) -> Option<&str> {
+        self.messages.last().and_then(|message| message.uuid.as_deref())
+    }
+
+    /// What is saved with the next message: of a fork, all that was said.
+    pub(crate) fn unsaved(&self) -> &[SessionMessage] {
+        &self.unsaved
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// Drops the last questions if they have no answer: the caller is about to ask them again.
@@ -171,7 +208,8 @@ impl Session {
         let known = overlap.or_else(|| last().map(|at| at + 1)).unwrap_or_default();
         let at = Timestamp::now().as_millisecond();
         let missing = transcript[known..].iter().filter(|(_, text)| !text.is_empty());
-        self.messages.extend(missing.map(|(role, text)| SessionMessage { role: *role, text: text.clone(), at }));
+        let message = |role, text: &String| SessionMessage { role, text: text.clone(), at, uuid: None, follows: None };
+        self.messages.extend(missing.map(|(role, text)| message(*role, text)));
     }
 
     /// The conversation for the model. Strict chat templates want the roles to alternate, so successive messages of one role are
@@ -203,6 +241,15 @@ impl Session {
     }
 }
 
+/// The first of the messages that belongs to another turn than the one that begins with the message `turn`.
+fn not_of_turn<'a>(messages: &'a [SessionMessage], turn: &str) -> Option<(usize, &'a SessionMessage)> {
+    let is_of_turn = |at: usize, message: &SessionMessage| match at {
+        0 => message.uuid.as_deref() == Some(turn),
+        _ => message.role == Role::Assistant,
+    };
+    messages.iter().enumerate().find(|(at, message)| !is_of_turn(*at, message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,9 +271,12 @@ mod tests {
             ("q0 a0", "", "q0 a0"),
         ];
         for (known, transcript, expected) in table {
-            let messages = of(known).into_iter().map(|(role, text)| SessionMessage { role, text, at: 0 }).collect();
-            let (unsaved, unsaved_title, file) = (vec![], None, None);
-            let mut session = Session { id: String::new(), messages, unsaved, unsaved_title, file, applet: String::new() };
+            let messages = of(known)
+                .into_iter()
+                .map(|(role, text)| SessionMessage { role, text, at: 0, uuid: None, follows: None })
+                .collect();
+            let (id, applet) = (String::new(), String::new());
+            let mut session = Session { id, messages, unsaved: vec![], branch: None, unsaved_title: None, file: None, applet };
             session.catch_up(&of(transcript));
             let texts: Vec<&str> = session.messages.iter().map(|message| message.text.as_str()).collect();
             assert_eq!(texts.join(" "), expected, "{known} + {transcript}");

@@ -64,22 +64,33 @@ impl SessionStore {
 
     /// A session with our turns and Claude Code's in the order of time. As the real CLI does, it looks into this working
     /// directory's folder first, then for the one other folder that has the session, where the session then goes on.
-    pub(super) fn read(&self, id: &str) -> Option<StoredSession> {
+    ///
+    /// `last`: the id of its last message, if it is not to have the later ones. `None` also if it has no such message.
+    pub(super) fn read(&self, id: &str, last: Option<&str>) -> Option<StoredSession> {
         let ours = find(&self.root, &self.folder, id);
         let theirs = find(&self.projects, &self.folder, id);
         let records = ours.as_deref().and_then(read_records);
-        let transcript = theirs.as_deref().and_then(transcript::read);
+        let transcript = theirs.as_deref().and_then(|theirs| transcript::read(theirs, None));
         if records.is_none() && transcript.is_none() {
             return None;
         }
         let beside = theirs.as_ref().and_then(|theirs| Some(self.root.join(theirs.strip_prefix(&self.projects).ok()?)));
         let file = ours.or(beside).unwrap_or_else(|| self.file(id));
-        let (_, mut own) = records.unwrap_or_default();
-        transcript::make_times_ascend(&mut own);
-        let mut messages = transcript.unwrap_or_default();
-        messages.extend(own);
-        messages.sort_by_key(|message| message.at);
+        let (_, own) = records.unwrap_or_default();
+        let mut messages = merged(transcript.unwrap_or_default(), own);
+        if let Some(last) = last {
+            match messages.iter().position(|message| message.uuid.as_deref() == Some(last)) {
+                Some(at) => messages.truncate(at + 1),
+                // It may be one without text.
+                None => messages = transcript::read(theirs.as_deref()?, Some(last))?,
+            }
+        }
         Some(StoredSession { messages, file })
+    }
+
+    /// Claude Code's transcript of the session that `file` of ours is about.
+    pub(super) fn transcript_of(&self, file: &Path) -> Option<PathBuf> {
+        Some(self.projects.join(file.strip_prefix(&self.root).ok()?))
     }
 
     /// The ids of this working directory's sessions, the last changed first.
@@ -118,19 +129,12 @@ impl SessionStore {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn append(&self, path: &Path, record: &Record) -> Result<()> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        let mut file = match file {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path)?,
-            file => file.map_err(Error::file("open", path))?,
-        };
-        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
             self.prune();
         }
-        // The first newline ends a line that a full disk has torn.
-        let mut line = b"\n".to_vec();
-        let _ = serde_json::to_writer(&mut line, record);
+        let mut line = serde_json::to_vec(record).unwrap_or_default();
         line.push(b'\n');
-        file.write_all(&line).map_err(Error::file("write", path))
+        append_lines(path, &line)
     }
 
     /// Removes files that are too old, and the oldest while all together are too large. The time of the file `pruned` says when that
@@ -197,6 +201,35 @@ fn find(root: &Path, folder: &str, id: &str) -> Option<PathBuf> {
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
     let mut found = folders.map(|folder| folder.path().join(name)).filter(|path| path.is_file());
     found.next().filter(|_| found.next().is_none())
+}
+
+/// Appends in one write. The newline before it ends a line that a full disk has torn.
+pub(super) fn append_lines(path: &Path, lines: &[u8]) -> Result<()> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let mut file = match file {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path)?,
+        file => file.map_err(Error::file("open", path))?,
+    };
+    file.write_all(&[b"\n", lines].concat()).map_err(Error::file("write", path))
+}
+
+/// The messages of both in the order of time, each once, without those that were dropped.
+fn merged(theirs: Vec<SessionMessage>, mut own: Vec<SessionMessage>) -> Vec<SessionMessage> {
+    transcript::make_times_ascend(&mut own);
+    let known: HashSet<String> = theirs.iter().filter_map(|message| message.uuid.clone()).collect();
+    own.retain(|message| message.uuid.as_ref().is_none_or(|uuid| !known.contains(uuid)));
+    let mut all = theirs;
+    all.extend(own);
+    all.sort_by_key(|message| message.at);
+    let mut messages: Vec<SessionMessage> = Vec::new();
+    for message in all {
+        if let Some(before) = &message.follows {
+            let kept = messages.iter().position(|earlier| earlier.uuid.as_ref() == Some(before)).map_or(0, |at| at + 1);
+            messages.truncate(if before.is_empty() || kept > 0 { kept } else { messages.len() });
+        }
+        messages.push(message);
+    }
+    messages
 }
 
 /// The title and the messages in a file of ours. Lines that are torn or foreign are skipped; `None` if there are no others.
