@@ -33,6 +33,7 @@ HELLO = {"text": ["Hello ", "from ", "the model."], "stop": "end_turn"}
 AGAIN = {"text": ["And ", "again."], "stop": "end_turn"}
 SEPARATORS = {"text": ["ä \u2028 ", "\u2029 \U0001f600 \"\\ \u007f\t</script>"], "stop": "end_turn"}
 NEWLINE = {"text": ["A line\n"], "stop": "end_turn"}
+GIST = {"text": ["The ", "gist."], "stop": "end_turn"}
 LONG = {"text": ["Too ", "long"], "stop": "max_tokens"}
 CUT = {"text": ["Half an ", "ans"], "then": "cut"}
 HOLD = {"text": ["The beginning"], "then": "hold"}
@@ -50,6 +51,7 @@ SCHEMA = {
 
 ID = "11111111-1111-4111-8111-111111111111"
 OTHER_ID = "22222222-2222-4222-8222-222222222222"
+THIRD_ID = "33333333-3333-4333-8333-333333333333"
 
 JSON = ["--output-format", "json"]
 STREAM = ["--output-format", "stream-json", "--verbose"]
@@ -100,6 +102,7 @@ def cases():
     yield from stream_input()
     yield from control_requests()
     yield from sessions()
+    yield from commands()
     yield from start_errors()
 
 
@@ -221,6 +224,34 @@ def sessions():
     yield "session-resume-unknown-fork", [HELLO], [step(["-p", "two", *STREAM, "--resume", ID, "--fork-session"])]
     yield "session-resume-unknown-input", [HELLO], [step([*INPUT, "--resume", ID], [user("two")])]
     yield "session-resume-without-prompt", [HELLO], [first, step(["-p", "--resume", ID])]
+
+
+def commands():
+    done = wait_for("result/success")
+
+    def between(args, command, **fields):
+        return [step(args, [user("one", uuid=ID), done, user(command, **fields), done, user("two"), done])]
+
+    for name, args in {"": INPUT, "-partials": INPUT_PARTIALS, "-replay": REPLAY}.items():
+        yield f"command-clear{name}", [HELLO, AGAIN], between(args, "/clear", uuid=OTHER_ID)
+        yield f"command-cost{name}", [HELLO, AGAIN], between(args, "/cost", uuid=OTHER_ID)
+        yield f"command-compact{name}", [HELLO, GIST, AGAIN], between(args, "/compact", uuid=OTHER_ID)
+    yield "command-reset", [HELLO, AGAIN], between(INPUT, [{"type": "text", "text": "/reset now"}])
+    yield "command-compact-with-words", [HELLO, GIST, AGAIN], between(INPUT, "/compact the names only")
+    yield "command-first", [HELLO], [step(INPUT, [user("/compact"), done, user("/cost"), done, user("/clear"), done, user("one")])]
+    yield "command-off", [HELLO, AGAIN], between([*INPUT, "--disable-slash-commands"], "/clear")
+    yield "command-path", [HELLO, AGAIN], between(INPUT, "/clear/this is a path")
+    for name, args in FORMATS.items():
+        yield f"command-prompt-{name}", [HELLO], [step(["-p", "/clear", *args])]
+    person = {"origin": {"kind": "human", "more": 1}}
+    yield "origin-human", [HELLO], [step(REPLAY, [user("one", uuid=ID, **person), done, user("/cost", **person)])]
+    yield "origin-other", [HELLO], [step(INPUT, [user("one", origin={"kind": "channel", "server": "s"})])]
+    turns = step([*INPUT, "--session-id", ID], [user("one", uuid=OTHER_ID), done, user("two", uuid=THIRD_ID), done])
+    resume = ["-p", "three", *JSON, "--resume", ID, "--resume-session-at"]
+    yield "resume-at", [HELLO], [turns, step([*resume, OTHER_ID])]
+    yield "resume-at-unknown", [HELLO], [turns, step([*resume, ID]), step(["-p", "three", *STREAM, "--resume", ID, "--resume-session-at", "x"])]
+    drops = [*resume, OTHER_ID, "--resume-drops-turn"]
+    yield "resume-at-drops-other", [HELLO], [turns, step([*drops, OTHER_ID]), step([*drops, "x"])]
 
 
 def start_errors():

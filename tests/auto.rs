@@ -4,7 +4,7 @@ mod passed;
 mod quota;
 mod refused;
 mod resumed;
-mod talks;
+pub mod talks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ pub fn claude(version: Version) -> PathBuf {
 
 /// A sandbox where the switch says `auto`, the real Claude of this version stands on PATH and asks `api`, and `local` is the
 /// local model.
-fn sandbox(version: Version, api: &Stub, local: &Stub) -> Sandbox {
+pub fn sandbox(version: Version, api: &Stub, local: &Stub) -> Sandbox {
     let mut sandbox = real_cli::sandbox(api);
     sandbox.unset("CLAUDE_BIN");
     sandbox.unset("CLAUDE_CODE_MAX_RETRIES");
@@ -101,7 +101,7 @@ fn sandbox(version: Version, api: &Stub, local: &Stub) -> Sandbox {
     sandbox
 }
 
-fn sign_in(sandbox: &mut Sandbox) {
+pub fn sign_in(sandbox: &mut Sandbox) {
     sandbox.unset("ANTHROPIC_API_KEY");
     sandbox.set("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-none");
 }
@@ -132,7 +132,7 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, seen: T) ->
 }
 
 /// Whole minutes: texts tell no seconds.
-fn in_two_hours() -> Timestamp {
+pub fn in_two_hours() -> Timestamp {
     Timestamp::from_second(start().as_second() / 60 * 60 + 2 * 3600).expect("a time")
 }
 

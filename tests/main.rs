@@ -18,6 +18,7 @@ mod golden;
 mod layers;
 mod ledger;
 mod lines;
+mod mirror;
 mod one_stream;
 mod process_state;
 mod quirks;

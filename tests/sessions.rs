@@ -743,7 +743,7 @@ fn turns_of_both_sides_stand_in_the_order_of_time() {
     }
     ask(&sandbox, "l3", &["-r", A]);
     let added = fs::read_to_string(&path).unwrap();
-    assert!(added.contains("l3") && !added.contains("c1"), "each side keeps its own: {added}");
+    assert!(added.contains("\"l3\"") && !added.contains("\"c1\""), "each side keeps its own: {added}");
 }
 
 #[test]

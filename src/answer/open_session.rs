@@ -97,11 +97,12 @@ fn not_found(name: &str, why: &SessionNotFound) -> String {
 
 /// The real CLI's text for a session that is not cut after the message `last`.
 fn not_cut(last: &str, turn: &str, why: &SessionNotFound) -> String {
-    let SessionNotFound::Discarded(at, uuid) = why else { return format!("No message found with message.uuid of: {last}") };
+    let SessionNotFound::Discarded(at, message) = why else { return format!("No message found with message.uuid of: {last}") };
     let reason = match is_uuid(turn) {
         false => format!("declared turn id is not a UUID: {turn}"),
         true => {
-            format!("range does not start with the declared turn prompt; first discarded entry {at} [type=user, uuid={uuid}]")
+            let (role, uuid) = (message.role.word(), message.uuid.as_deref().unwrap_or_default());
+            format!("range does not start with the declared turn prompt; first discarded entry {at} [type={role}, uuid={uuid}]")
         }
     };
     format!(

@@ -6,6 +6,8 @@ mod message;
 mod result;
 mod structure;
 
+pub(super) use command::UNAVAILABLE;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -25,8 +25,8 @@ pub(crate) struct Customizations {
     skills: BTreeMap<String, Described>,
     commands: BTreeMap<String, Described>,
     pub output_style: String,
-    /// `--disable-slash-commands`.
-    has_no_commands: bool,
+    /// Not with `--disable-slash-commands`.
+    pub has_commands: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -38,14 +38,14 @@ struct Described {
 impl Default for Customizations {
     fn default() -> Customizations {
         let (agents, skills, commands) = Default::default();
-        Customizations { agents, skills, commands, output_style: "default".into(), has_no_commands: false }
+        Customizations { agents, skills, commands, output_style: "default".into(), has_commands: true }
     }
 }
 
 impl Customizations {
     pub(crate) fn of_call(context: &Context, command_line: &CommandLine) -> Customizations {
         let mut found =
-            Customizations { has_no_commands: command_line.has("--disable-slash-commands"), ..Customizations::default() };
+            Customizations { has_commands: !command_line.has("--disable-slash-commands"), ..Customizations::default() };
         let sources = command_line.last("--setting-sources");
         let has = |source: &str| sources.is_none_or(|sources| sources.split(',').any(|named| named.trim() == source));
         let (cwd, home) = (context.working_dir().unwrap_or_default(), context.home().ok().cloned());
@@ -117,12 +117,12 @@ impl Customizations {
     }
 
     pub(crate) fn skill_names(&self) -> Vec<&str> {
-        if self.has_no_commands { vec![] } else { self.skills.keys().map(String::as_str).collect() }
+        if self.has_commands { self.skills.keys().map(String::as_str).collect() } else { vec![] }
     }
 
     pub(crate) fn command_names(&self) -> Vec<&str> {
         let all = self.skills.keys().chain(self.commands.keys()).map(String::as_str).chain(OWN_COMMANDS);
-        if self.has_no_commands { vec![] } else { all.collect() }
+        if self.has_commands { all.collect() } else { vec![] }
     }
 
     /// As the reply to `initialize` lists them.
@@ -140,7 +140,7 @@ impl Customizations {
 
     /// As the reply to `initialize` lists them.
     pub(crate) fn commands(&self) -> Value {
-        let own = self.skills.iter().chain(&self.commands).filter(|_| !self.has_no_commands);
+        let own = self.skills.iter().chain(&self.commands).filter(|_| self.has_commands);
         own.map(|(name, command)| json!({"name": name, "description": command.description, "argumentHint": ""})).collect()
     }
 }

@@ -95,15 +95,20 @@ fn text(value: &Value) -> &str {
 }
 
 /// A conversation in lines, as programs have it: the next is said when the last is answered.
-struct Talk {
+pub struct Talk {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Talk {
-    fn new(sandbox: &Sandbox) -> Talk {
+    pub fn new(sandbox: &Sandbox) -> Talk {
+        Talk::with(sandbox, &[])
+    }
+
+    /// With these arguments, too.
+    pub fn with(sandbox: &Sandbox, more: &[&str]) -> Talk {
         let args = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
-        let mut child = sandbox.cmd("claude").args(&args).dir(sandbox.path("work")).spawn();
+        let mut child = sandbox.cmd("claude").args(&args).args(more).dir(sandbox.path("work")).spawn();
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -111,7 +116,7 @@ impl Talk {
     }
 
     /// Says this and gives the turn's result.
-    fn say(&mut self, what: &str) -> Result<Value, String> {
+    pub fn say(&mut self, what: &str) -> Result<Value, String> {
         let message = json!({"role": "user", "content": what});
         let line = json!({"type": "user", "message": message, "parent_tool_use_id": null, "session_id": ""});
         let stdin = self.child.stdin.as_mut().ok_or("it was ended")?;
@@ -126,7 +131,7 @@ impl Talk {
     }
 
     /// Says no more, and gives the exit code and all of stderr.
-    fn end(mut self) -> Result<(Option<i32>, String), String> {
+    pub fn end(mut self) -> Result<(Option<i32>, String), String> {
         drop(self.child.stdin.take());
         let status = wait(&mut self.child, Duration::from_secs(LIMIT)).ok_or("it does not end")?;
         let stderr = std::io::read_to_string(self.child.stderr.take().expect("a pipe")).expect("text");

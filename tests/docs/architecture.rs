@@ -8,18 +8,25 @@ use super::{code, read};
 use crate::layers::{LAYERS, source_dir, sources};
 
 /// What the code joins to a folder and does not keep its own state in: other programs' places, and the work of a drill.
-const NOT_STATE: [&str; 14] = [
+const NOT_STATE: [&str; 21] = [
     ".cache/huggingface/hub",
     ".claude",
     ".claude.json",
+    ".claude/settings.json",
+    ".claude/settings.local.json",
     ".config/systemd/user",
+    ".git/HEAD",
     ".nvm/versions/node",
+    "SKILL.md",
     "bin",
     "claude",
+    "commands",
     "config.json",
     "hub",
     "package.json",
     "projects",
+    "settings.json",
+    "skills",
     "snapshots",
     "switch",
     "work",

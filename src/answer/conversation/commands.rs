@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::conversation::turns::Purpose;
 use crate::answer::conversation::{Conversation, ConversationState, Event};
+use crate::answer::reporter::UNAVAILABLE;
 use crate::answer::turn::{self, Question, TurnOutcome};
 use crate::claude_code::protocol::input::{Role, UserMessage};
 use crate::claude_code::protocol::messages;
@@ -19,13 +20,18 @@ use crate::local_model::context;
 /// What becomes of a message that is a slash command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
+    Own(OwnCommand),
+    /// The real Claude Code goes on with the conversation.
+    ClaudeCodes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnCommand {
     Clear,
     Costs,
     Compact,
     /// One of these, in a call that is to have no commands.
     Unavailable,
-    /// The real Claude Code goes on with the conversation.
-    ClaudeCodes,
 }
 
 /// What the local model is asked for a summary.
@@ -41,53 +47,64 @@ impl Conversation<'_> {
     pub(super) fn command(&self, message: &UserMessage) -> Option<Command> {
         let (name, _) = message.command()?;
         let own = match name {
-            "clear" | "reset" | "new" => Some(Command::Clear),
-            "cost" | "usage" | "stats" => Some(Command::Costs),
-            "compact" => Some(Command::Compact),
+            "clear" | "reset" | "new" => Some(OwnCommand::Clear),
+            "cost" | "usage" | "stats" => Some(OwnCommand::Costs),
+            "compact" => Some(OwnCommand::Compact),
             _ => None,
         };
         match own {
-            Some(_) if !self.options.has_commands => Some(Command::Unavailable),
-            Some(own) => Some(own),
+            Some(_) if !self.options.has_commands => Some(Command::Own(OwnCommand::Unavailable)),
+            Some(own) => Some(Command::Own(own)),
             None => (self.options.has_commands && self.options.claude_code_is_there).then_some(Command::ClaudeCodes),
         }
     }
 
     /// `message` has begun a turn of this id.
-    pub(super) fn run_command(&mut self, id: u64, command: Command, message: &UserMessage, message_id: &str) {
+    pub(super) fn run_command(&mut self, id: u64, command: OwnCommand, message: &UserMessage, message_id: &str) {
         let (name, arguments) = message.command().unwrap_or_default();
         match command {
-            Command::Clear => {
+            OwnCommand::Clear => {
                 self.session.clear();
                 self.is_cleared = true;
-                let replay = message.uuid.as_ref().filter(|_| self.options.replays).map(|_| {
-                    let tags = [("name", format!("/{name}")), ("message", name.into()), ("args", arguments.into())];
-                    let lines = tags.map(|(tag, text)| format!("<command-{tag}>{text}</command-{tag}>"));
-                    UserMessage { content: lines.join("\n            ").into(), ..message.clone() }
-                });
-                let replay = replay.map(|message| self.replay(&message));
+                let replay = self.replay_of_command("clear", arguments, message);
                 let mut reporter = self.shared.reporter();
-                reporter.reset(&self.session.id, message_id, replay);
+                reporter.reset(&self.session.id, message_id);
+                reporter.replay(replay);
                 reporter.end_command(Some(name), "");
             }
-            Command::Costs => {
+            OwnCommand::Costs => {
+                let replay = self.replay_of_command("usage", arguments, message);
                 let mut reporter = self.shared.reporter();
+                reporter.replay(replay);
                 let costs = reporter.costs(self.begun.elapsed());
                 reporter.command_output("usage", arguments, &costs, None);
                 reporter.end_command(Some(name), &costs);
             }
-            Command::Compact if self.session.is_empty() => {
+            OwnCommand::Compact if self.session.is_empty() => {
                 self.shared.reporter().not_compacted(arguments, "No messages to compact", false);
             }
-            Command::Compact => return self.ask_for_summary(id, arguments),
-            Command::Unavailable | Command::ClaudeCodes => {
+            OwnCommand::Compact => {
+                let replay = self.replay_of_command("compact", arguments, message);
+                self.shared.reporter().replay(replay);
+                return self.ask_for_summary(id, arguments);
+            }
+            OwnCommand::Unavailable => {
                 let text = format!("/{name} isn't available in this environment.");
                 let mut reporter = self.shared.reporter();
-                reporter.command_output(name, arguments, &text, Some("unavailable_headless"));
+                reporter.command_output(name, arguments, &text, Some(UNAVAILABLE));
                 reporter.end_command(None, &text);
             }
         }
         self.close_turn("completed");
+    }
+
+    /// A command is repeated to the caller only if its message has an id.
+    fn replay_of_command(&self, name: &str, arguments: &str, message: &UserMessage) -> Option<Value> {
+        message.uuid.as_ref().filter(|_| self.options.replays && message.is_replayed)?;
+        let tags = [("name", format!("/{name}")), ("message", name.into()), ("args", arguments.into())];
+        let lines = tags.map(|(tag, text)| format!("<command-{tag}>{text}</command-{tag}>"));
+        let command = UserMessage { content: lines.join("\n            ").into(), ..message.clone() };
+        Some(self.replay_now(&command))
     }
 
     fn ask_for_summary(&mut self, id: u64, arguments: &str) {

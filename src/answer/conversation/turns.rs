@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::answer::attachments::attach;
-use crate::answer::conversation::commands::Command;
+use crate::answer::conversation::commands::{Command, OwnCommand};
 use crate::answer::conversation::{Conversation, ConversationState};
 use crate::answer::reporter::TurnStart;
 use crate::answer::turn::{Question, TurnOutcome};
@@ -42,13 +42,16 @@ impl Conversation<'_> {
         let Some(first) = self.queue.pop_front() else { return false };
         let mut joined = first.clone();
         let mut messages = vec![first];
+        let command = match self.command(&joined) {
+            Some(Command::ClaudeCodes) if self.give_to_claude() => {
+                self.queue.push_front(joined);
+                self.state = ConversationState::LeftToClaudeCode;
+                return true;
+            }
+            Some(Command::ClaudeCodes) | None => None,
+            Some(Command::Own(command)) => Some(command),
+        };
         // As the real CLI does with messages that arrive while it answers.
-        let command = self.command(&joined);
-        if command == Some(Command::ClaudeCodes) && self.give_to_claude() {
-            self.queue.push_front(joined);
-            self.state = ConversationState::LeftToClaudeCode;
-            return true;
-        }
         while command.is_none() && joined.wants_answer && self.is_next_joined() {
             let Some(next) = self.queue.pop_front() else { break };
             joined = joined.join(next.clone());
@@ -86,15 +89,15 @@ impl Conversation<'_> {
     }
 
     /// `joined` is what the turn answers: the messages `before` and the last one in one.
-    fn begin(&mut self, id: u64, before: &[UserMessage], joined: &UserMessage, message_id: &str, command: Option<Command>) {
+    fn begin(&mut self, id: u64, before: &[UserMessage], joined: &UserMessage, message_id: &str, command: Option<OwnCommand>) {
         if self.options.replays {
             for message in before.iter().filter(|message| message.uuid.is_some() && message.uuid != joined.uuid) {
                 self.send(&self.replay(message));
             }
         }
         let replay = (self.options.replays && joined.is_replayed && command.is_none()).then(|| {
-            let mut replay = self.replay(joined);
-            messages::extend(&mut replay, json!({"uuid": message_id, "timestamp": messages::timestamp()}));
+            let mut replay = self.replay_now(joined);
+            messages::extend(&mut replay, json!({"uuid": message_id}));
             replay
         });
         self.shared.reporter().begin(TurnStart {
@@ -109,6 +112,16 @@ impl Conversation<'_> {
 
     pub(super) fn replay(&self, message: &UserMessage) -> Value {
         messages::replay(&self.session.id, &message.content, message.uuid.clone())
+    }
+
+    /// The same for the message that the turn is about.
+    pub(super) fn replay_now(&self, message: &UserMessage) -> Value {
+        let mut replay = self.replay(message);
+        messages::extend(&mut replay, json!({"timestamp": messages::timestamp()}));
+        if message.is_persons {
+            messages::extend(&mut replay, json!({"origin": {"kind": "human"}}));
+        }
+        replay
     }
 
     /// Ends the turn at once if the model has nothing to answer.

@@ -7,21 +7,28 @@ use serde_json::{Value, json};
 use crate::answer::reporter::result::ResultFields;
 use crate::answer::reporter::{Cost, Reporter};
 use crate::claude_code::protocol::messages;
+use crate::claude_code::protocol::output::Format;
 
 impl Reporter {
-    /// Reports that the conversation begins anew, as the session `new_id`. `replay` repeats the command to the caller.
-    pub(in crate::answer) fn reset(&mut self, new_id: &str, user_uuid: &str, replay: Option<Value>) {
-        let (uuid, session_id) = (messages::uuid(), &self.session.session_id);
-        self.output.message(&json!({
-            "type": "conversation_reset", "new_conversation_id": uuid, "uuid": uuid, "trigger": "clear",
-            "user_message_uuid": user_uuid, "timestamp": messages::timestamp(), "session_id": session_id,
-        }));
-        self.output.message(&json!({
-            "type": "system", "subtype": "background_tasks_changed", "tasks": [],
-            "uuid": messages::uuid(), "session_id": session_id,
-        }));
+    /// Sets the message that repeats the command to the caller.
+    pub(in crate::answer) fn replay(&mut self, replay: Option<Value>) {
         if let Some(turn) = &mut self.turn {
             turn.start.replay = replay;
+        }
+    }
+
+    /// Reports that the conversation begins anew, as the session `new_id`.
+    pub(in crate::answer) fn reset(&mut self, new_id: &str, user_uuid: &str) {
+        let (uuid, session_id) = (messages::uuid(), &self.session.session_id);
+        if matches!(self.output.format(), Format::StreamJson { .. }) {
+            self.output.message(&json!({
+                "type": "conversation_reset", "new_conversation_id": uuid, "uuid": uuid, "trigger": "clear",
+                "user_message_uuid": user_uuid, "timestamp": messages::timestamp(), "session_id": session_id,
+            }));
+            self.output.message(&json!({
+                "type": "system", "subtype": "background_tasks_changed", "tasks": [],
+                "uuid": messages::uuid(), "session_id": session_id,
+            }));
         }
         self.session.session_id = new_id.into();
         self.total = Cost::default();
@@ -38,17 +45,13 @@ impl Reporter {
         messages::extend(&mut message, json!({"stop_reason": "end_turn", "stop_sequence": null}));
         let mut line = messages::assistant(&self.session, message);
         let stream = if outcome == Some(FAILED) { "local-command-stderr" } else { "local-command-stdout" };
-        messages::extend(
-            &mut line,
-            json!({
-                "local_command_source": format!("<{stream}>{text}</{stream}>"),
-                "local_command_run": {"command": command, "args": arguments},
-            }),
-        );
+        messages::extend(&mut line, json!({"local_command_source": format!("<{stream}>{text}</{stream}>")}));
+        if outcome != Some(UNAVAILABLE) {
+            messages::extend(&mut line, json!({"local_command_run": {"command": command, "args": arguments}}));
+        }
         if let Some(outcome) = outcome {
             messages::extend(&mut line, json!({"local_command_outcome": {"kind": outcome}}));
         }
-        self.add_user_uuid(&mut line);
         self.output.message(&line);
     }
 
@@ -129,6 +132,9 @@ impl Reporter {
 
 /// How Claude Code calls the outcome of a command that could not be carried out.
 const FAILED: &str = "failed";
+
+/// The same of one that is not there.
+pub(in crate::answer) const UNAVAILABLE: &str = "unavailable_headless";
 
 fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();

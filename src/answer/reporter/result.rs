@@ -153,7 +153,7 @@ impl Reporter {
             "duration_ms": millis(turn.begun.elapsed()), "duration_api_ms": millis(shown.api), "num_turns": turns,
         });
         messages::extend(&mut message, more);
-        if let (Some(first), false) = (turn.first_text_at, is_error) {
+        if let (Some(first), false) = (turn.first_text_at, is_error || turns == 0) {
             let since = |at: Instant| millis(at - turn.begun);
             let first = since(first);
             messages::extend(
@@ -175,7 +175,7 @@ impl Reporter {
                 "uuid": messages::uuid(),
             }),
         );
-        if self.output.shows_partials() {
+        if self.output.shows_partials() && turns > 0 {
             messages::extend(&mut message, json!({"begun_message_ids": turn.begun_ids}));
         }
         self.add_user_uuid(&mut message);

@@ -15,6 +15,15 @@ pub(crate) enum Role {
     Assistant,
 }
 
+impl Role {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
 /// A line of the input.
 #[derive(Debug)]
 pub(crate) enum Input {

@@ -41,14 +41,14 @@ pub(crate) fn timestamp() -> String {
 
 /// `system/init`, which begins each turn. A plain answer has no tools, and the message says so.
 pub(crate) fn init(session: &SessionInfo) -> Value {
-    json!({
+    let mut message = json!({
         "type": "system", "subtype": "init",
         "cwd": session.cwd,
         "session_id": session.session_id,
         "tools": [], "mcp_servers": [],
         "model": session.model,
         "permissionMode": session.permission_mode,
-        "slash_commands": session.customizations.command_names(), "terminal_slash_commands": [],
+        "slash_commands": session.customizations.command_names(),
         "apiKeySource": "none",
         "claude_code_version": COMPATIBLE_WITH,
         "output_style": session.customizations.output_style,
@@ -63,7 +63,11 @@ pub(crate) fn init(session: &SessionInfo) -> Value {
         "fast_mode_state": "off", "fast_mode_disabled_reason": "sdk_opt_in_required",
         "per_turn_effort_active": false, "ultrathink_available": false, "ultrathink_typed_raises": false,
         "view_mode": "default",
-    })
+    });
+    if session.customizations.has_commands {
+        extend(&mut message, json!({"terminal_slash_commands": []}));
+    }
+    message
 }
 
 /// `system/status`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::transcript;
-use crate::claude_code::transcript_entry::EntryWriter;
+use crate::claude_code::transcript_entry::{self, EntryWriter};
 use crate::context::Context;
 use crate::error::{Result, warn};
 use crate::state::sessions::store::{self, SessionStore};
@@ -46,26 +46,40 @@ impl Session {
         store.transcript_of(file)
     }
 
-    /// Adds to Claude Code's transcript what was said here since, so that it can go on with the session. Returns false for a session
-    /// that is not saved.
+    /// Adds to Claude Code's transcript what was said here since, so that it can go on with the session, which is its own from then on.
+    /// Returns false for a session that is not saved.
     ///
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn give_to_claude(&self, writer: &EntryWriter) -> Result<bool> {
-        let Some(transcript) = self.transcript() else { return Ok(false) };
+        let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) else { return Ok(false) };
         let last = transcript::last(&transcript);
         let since = last.as_ref().map_or(i64::MIN, |(_, at)| *at);
         let mut parent = last.map(|(uuid, _)| uuid);
         let mut lines = Vec::new();
-        // What is older would stand in the wrong place.
-        for message in self.messages.iter().filter(|message| message.at > since) {
-            let Some(uuid) = &message.uuid else { continue };
+        if let Some(title) = store.title(file) {
+            lines.extend_from_slice(format!("{}\n", transcript_entry::title(&self.id, &title)).as_bytes());
+        }
+        let mut has_all = true;
+        let known = store.ids(&transcript);
+        for message in self.messages.iter().filter(|message| message.uuid.as_ref().is_none_or(|uuid| !known.contains(uuid))) {
+            // What is older than the end of the transcript would stand in the wrong place.
+            let Some(uuid) = message.uuid.as_ref().filter(|_| message.at > since) else {
+                has_all = false;
+                continue;
+            };
+            if let Some(before) = &message.follows {
+                parent = Some(before.clone()).filter(|before| !before.is_empty());
+            }
             let entry = writer.message(&self.id, parent.as_deref(), message, message.text.as_str().into());
             lines.extend_from_slice(format!("{entry}\n").as_bytes());
             parent = Some(uuid.clone());
         }
         if !lines.is_empty() {
             store::append_lines(&transcript, &lines)?;
+        }
+        if has_all {
+            store.remove(file);
         }
         Ok(true)
     }

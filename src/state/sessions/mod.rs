@@ -70,8 +70,8 @@ pub(crate) enum SessionNotFound {
     Ambiguous(Vec<(String, Timestamp)>),
     /// The session has no message with this id.
     Message,
-    /// This would be dropped, too: the number and the id of a message of the user's.
-    Discarded(usize, String),
+    /// This would be dropped, too: the message of this number.
+    Discarded(usize, SessionMessage),
 }
 
 impl Session {
@@ -110,7 +110,7 @@ impl Session {
                 let kept = store.read(&id, Some(last)).ok_or(SessionNotFound::Message)?;
                 let dropped = stored.messages.get(kept.messages.len()..).unwrap_or_default();
                 if let Some((at, message)) = turn.and_then(|turn| not_of_turn(dropped, turn)) {
-                    return Err(SessionNotFound::Discarded(at + 1, message.uuid.clone().unwrap_or_default()));
+                    return Err(SessionNotFound::Discarded(at + 1, message.clone()));
                 }
                 let branch = (!dropped.is_empty()).then(|| kept.messages.last()?.uuid.clone()).flatten();
                 Ok(Session { branch, ..session(id, kept) })
@@ -217,10 +217,7 @@ impl Session {
     pub(crate) fn messages(&self) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
         for message in &self.messages {
-            let role = match message.role {
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            };
+            let role = message.role.word();
             match messages.last_mut().filter(|last| last.role == role) {
                 Some(last) if last.content == message.text => {}
                 Some(last) => last.content.extend(["\n\n", &message.text]),

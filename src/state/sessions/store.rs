@@ -88,6 +88,23 @@ impl SessionStore {
         Some(StoredSession { messages, file })
     }
 
+    /// The title in a file of ours.
+    pub(super) fn title(&self, file: &Path) -> Option<String> {
+        read_records(file)?.0
+    }
+
+    /// The ids of the newest messages in a transcript of Claude Code's.
+    pub(super) fn ids(&self, transcript: &Path) -> HashSet<String> {
+        transcript::read(transcript, None).into_iter().flatten().filter_map(|message| message.uuid).collect()
+    }
+
+    /// Removes a file of ours.
+    pub(super) fn remove(&self, file: &Path) {
+        let _ = fs::remove_file(file);
+        // A folder that is not empty stays.
+        let _ = file.parent().map(fs::remove_dir);
+    }
+
     /// Claude Code's transcript of the session that `file` of ours is about.
     pub(super) fn transcript_of(&self, file: &Path) -> Option<PathBuf> {
         Some(self.projects.join(file.strip_prefix(&self.root).ok()?))
@@ -160,9 +177,7 @@ impl SessionStore {
         for (changed, size, path) in known {
             total += size;
             if total > MAX_SIZE || age(changed) > MAX_AGE {
-                let _ = fs::remove_file(&path);
-                // A folder that is not empty stays.
-                let _ = path.parent().map(fs::remove_dir);
+                self.remove(&path);
             }
         }
         let _ = open_private(&stamp).and_then(|file| file.set_modified(now).map_err(Error::file("write", stamp)));
