@@ -41,5 +41,6 @@ mod with_deps {
     pub mod real_engines;
     pub mod schema_errors;
     pub mod sdk;
+    pub mod sdk_sessions;
 }
 use with_deps::{auto, real_cli, real_engines};
