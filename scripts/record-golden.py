@@ -36,6 +36,7 @@ NEWLINE = {"text": ["A line\n"], "stop": "end_turn"}
 LONG = {"text": ["Too ", "long"], "stop": "max_tokens"}
 CUT = {"text": ["Half an ", "ans"], "then": "cut"}
 HOLD = {"text": ["The beginning"], "then": "hold"}
+SUMMARY = {"text": ["<analysis>thoughts</analysis>\n", "<summary>What was said.</summary>"], "stop": "end_turn"}
 REFUSED = {"status": 400, "message": "refused"}
 FORBIDDEN = {"status": 403, "message": "refused"}
 FITTING = {"structured": {"answer": "forty two", "n": 42}}
@@ -50,6 +51,7 @@ SCHEMA = {
 
 ID = "11111111-1111-4111-8111-111111111111"
 OTHER_ID = "22222222-2222-4222-8222-222222222222"
+UNKNOWN_ID = "33333333-3333-4333-8333-333333333333"
 
 JSON = ["--output-format", "json"]
 STREAM = ["--output-format", "stream-json", "--verbose"]
@@ -100,6 +102,9 @@ def cases():
     yield from stream_input()
     yield from control_requests()
     yield from sessions()
+    yield from commands()
+    yield from origins()
+    yield from resumed_at()
     yield from start_errors()
 
 
@@ -221,6 +226,50 @@ def sessions():
     yield "session-resume-unknown-fork", [HELLO], [step(["-p", "two", *STREAM, "--resume", ID, "--fork-session"])]
     yield "session-resume-unknown-input", [HELLO], [step([*INPUT, "--resume", ID], [user("two")])]
     yield "session-resume-without-prompt", [HELLO], [first, step(["-p", "--resume", ID])]
+
+
+def commands():
+    done = wait_for("result/success")
+    turns = [user("one"), done, user("/clear", uuid=ID), done, user("two")]
+    yield "command-clear", [HELLO, AGAIN], [step(INPUT, turns)]
+    yield "command-clear-partials", [HELLO, AGAIN], [step(INPUT_PARTIALS, turns)]
+    yield "command-clear-replay", [HELLO, AGAIN], [step(REPLAY, turns)]
+    yield "command-clear-first", [HELLO], [step(INPUT, [user("/clear"), done, user("one")])]
+    yield "command-clear-words", [HELLO], [step(INPUT, [user("one"), done, user("/new and words")])]
+    yield "command-compact", [HELLO, SUMMARY, AGAIN], [step(INPUT, [user("one"), done, user("/compact"), done, user("two")])]
+    yield "command-compact-first", [HELLO], [step(INPUT, [user("/compact"), done, user("one")])]
+    disabled = [*INPUT, "--disable-slash-commands"]
+    yield "command-disabled", [HELLO], [step(disabled, [user("/clear"), done, user("/cost"), done, user("/compact")])]
+    for name in ("text", "json", "stream-json"):
+        yield f"command-clear-{name}", [HELLO], [step(["-p", "/clear", *FORMATS[name]])]
+        yield f"command-cost-{name}", [HELLO], [step(["-p", "/cost", *FORMATS[name]])]
+
+
+def origins():
+    done = wait_for("result/success")
+    human = {"origin": {"kind": "human", "more": 1}}
+    yield "origin", [HELLO, AGAIN], [step(INPUT, [user("one", **human), done, user("two")])]
+    yield "origin-replay", [HELLO, AGAIN], [step(REPLAY, [user("one", uuid=ID, **human), done, user("two", uuid=OTHER_ID)])]
+    yield "origin-command", [HELLO], [step(INPUT, [user("/clear", **human)])]
+    yield "origin-other", [HELLO], [step(INPUT, [user("one", origin={"kind": "task-notification"})])]
+
+
+def resumed_at():
+    done = wait_for("result/success")
+    # The second prompt has a known id.
+    two = step([*INPUT, "--session-id", ID], [user("one"), done, user("two", uuid=OTHER_ID), done])
+    at = ["--resume", ID, "--resume-session-at"]
+    unfit = [*at, OTHER_ID, "--resume-drops-turn", OTHER_ID]
+    last = step(["-p", "four", *JSON, "--resume", ID])
+    yield "resumed-at", [HELLO, AGAIN, HELLO], [two, step(["-p", "three", *STREAM, *at, OTHER_ID]), last]
+    yield "resumed-at-fork", [HELLO, AGAIN, HELLO], [two, step(["-p", "three", *JSON, *at, OTHER_ID, "--fork-session"]), last]
+    for name in ("text", "json", "stream-json"):
+        yield f"resumed-at-unknown-{name}", [HELLO, AGAIN], [two, step(["-p", "three", *FORMATS[name], *at, UNKNOWN_ID])]
+        yield f"resumed-at-unfit-{name}", [HELLO, AGAIN], [two, step(["-p", "three", *FORMATS[name], *unfit])]
+        alone = ["-p", "three", *FORMATS[name], "--resume", ID, "--resume-drops-turn", OTHER_ID]
+        yield f"resumed-at-nothing-{name}", [HELLO, AGAIN], [two, step(alone)]
+    no_id = step(["-p", "three", *STREAM, *at, OTHER_ID, "--resume-drops-turn", "nonsense"])
+    yield "resumed-at-no-id", [HELLO, AGAIN], [two, no_id]
 
 
 def start_errors():
@@ -506,6 +555,7 @@ SHORTENED = {
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 API_ID = re.compile(r"\b(msg|req|toolu)_\w+")
 SOCKET = re.compile(r"/\d+\.sock")
+WALL_TIME = re.compile(r"(\(wall\): +)\w+")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -524,7 +574,7 @@ class Masks:
         for path in (os.path.realpath(self.home), self.home):
             text = text.replace(path, "[HOME]").replace(re.sub(r"[^A-Za-z0-9]", "-", path), "[HOME]")
         text = API_ID.sub(self.numbered, SOCKET.sub("/[pid].sock", text))
-        text = text.replace(f"127.0.0.1:{self.port}", "127.0.0.1:[port]")
+        text = WALL_TIME.sub(r"\1[time]", text.replace(f"127.0.0.1:{self.port}", "127.0.0.1:[port]"))
         return UUID.sub(lambda found: found[0] if found[0] in self.named else "[uuid]", TIME.sub("[time]", text))
 
     def numbered(self, found):

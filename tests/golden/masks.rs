@@ -36,7 +36,7 @@ impl Masks {
             text = text.replace(home, "[HOME]").replace(&flat, "[HOME]");
         }
         text = text.replace(&format!("127.0.0.1:{}", self.port), "127.0.0.1:[port]");
-        self.without_ids(&text)
+        self.without_ids(&without_wall_time(&text))
     }
 
     /// A JSON value, which stands under this key.
@@ -81,6 +81,22 @@ impl Masks {
         }
         masked
     }
+}
+
+/// What `/cost` tells of it.
+fn without_wall_time(text: &str) -> String {
+    let mut masked = String::new();
+    for line in text.split_inclusive('\n') {
+        match line.split_once("(wall): ") {
+            Some((head, time)) => {
+                let spaces = &time[..time.len() - time.trim_start().len()];
+                let end = time.trim_start().trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+                masked.extend([head, "(wall): ", spaces, "[time]", end]);
+            }
+            None => masked.push_str(line),
+        }
+    }
+    masked
 }
 
 fn number(known: &mut Vec<String>, id: &str) -> usize {
