@@ -37,6 +37,7 @@ mod with_deps {
     pub mod agent;
     pub mod auto;
     pub mod drill;
+    pub mod mirror;
     pub mod real_cli;
     pub mod real_engines;
     pub mod schema_errors;
