@@ -38,9 +38,11 @@ mod with_deps {
     pub mod agent;
     pub mod auto;
     pub mod drill;
+    pub mod mirror_frames;
     pub mod real_cli;
     pub mod real_engines;
     pub mod schema_errors;
     pub mod sdk;
+    pub mod sdk_sessions;
 }
 use with_deps::{auto, real_cli, real_engines};

@@ -44,7 +44,7 @@ fn shown(entries: &[(String, Value)]) -> Vec<String> {
             parent => ids.iter().position(|id| *id == parent).map_or("?".into(), |at| at.to_string()),
         };
         let content = &entry["message"]["content"];
-        let text = content.as_str().or_else(|| content[0]["text"].as_str()).or_else(|| entry["lastPrompt"].as_str());
+        let text = content.as_str().or_else(|| content[0]["text"].as_str());
         format!("{} {}: {}", follows, kind(entry), text.unwrap_or("none"))
     };
     entries.iter().map(shown).collect()
@@ -56,9 +56,9 @@ fn a_store_gets_every_turn_before_its_result() {
     let sandbox = local(&stub.url());
     let messages = talk(&sandbox, &["--session-mirror", "--session-id", A], &[user("one")]);
     let kinds: Vec<&str> = messages.iter().map(|message| message["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["system", "assistant", "transcript_mirror", "transcript_mirror", "transcript_mirror", "result"]);
+    assert_eq!(kinds, ["system", "assistant", "transcript_mirror", "transcript_mirror", "result"]);
     let all = entries(&messages);
-    assert_eq!(shown(&all), ["- user: one", "0 assistant: an answer", "- last-prompt: one"]);
+    assert_eq!(shown(&all), ["- user: one", "0 assistant: an answer"]);
     let home = fs::canonicalize(sandbox.home()).unwrap();
     let slug = home.to_str().unwrap().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let file = format!(".claude/projects/{slug}/{A}.jsonl");
@@ -75,7 +75,7 @@ fn a_store_gets_every_turn_before_its_result() {
         &[json!({"type": "user", "uuid": USER, "message": {"role": "user", "content": "two"}})],
     );
     let more = entries(&more);
-    assert_eq!(shown(&more), ["? user: two", "0 assistant: an answer", "- last-prompt: two"]);
+    assert_eq!(shown(&more), ["? user: two", "0 assistant: an answer"]);
     assert_eq!((&more[0].1["uuid"], &more[0].1["parentUuid"]), (&USER.into(), &all[1].1["uuid"]));
     let fork = entries(&talk(&sandbox, &["--session-mirror", "--resume", A, "--fork-session"], &[user("three")]));
     let expected = [
@@ -123,21 +123,18 @@ fn a_store_is_told_of_a_summary_and_of_a_new_beginning() {
     let expected = [
         "- user: one",
         "0 assistant: an answer",
-        "- last-prompt: one",
         "- system: none",
-        &format!("3 user: {summary}"),
-        "4 user: two",
-        "5 assistant: an answer",
-        "- last-prompt: two",
+        &format!("2 user: {summary}"),
+        "3 user: two",
+        "4 assistant: an answer",
         "- user: three",
-        "8 assistant: an answer",
-        "- last-prompt: three",
+        "6 assistant: an answer",
     ];
     assert_eq!(shown, expected);
-    assert_eq!((&all[3].1["subtype"], &all[3].1["logicalParentUuid"]), (&"compact_boundary".into(), &all[1].1["uuid"]));
+    assert_eq!((&all[2].1["subtype"], &all[2].1["logicalParentUuid"]), (&"compact_boundary".into(), &all[1].1["uuid"]));
     let files: std::collections::BTreeSet<&String> = all.iter().map(|(file, _)| file).collect();
     assert_eq!(files.len(), 2);
-    assert!(all[7].0 == all[0].0 && all[8].0 != all[0].0);
+    assert!(all[5].0 == all[0].0 && all[6].0 != all[0].0);
     // The summary stands for what it sums up, and after the new beginning nothing does.
     let asked = |text: &str| {
         let question =

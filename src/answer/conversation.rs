@@ -11,6 +11,7 @@ mod outcome;
 mod turns;
 
 pub(crate) use outcome::{Answered, LeftToClaudeCode, Outcome};
+pub(in crate::answer) use turns::INTERRUPTED;
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead, BufReader};
@@ -26,6 +27,7 @@ use crate::answer::conversation::turns::RunningTurn;
 use crate::answer::turn::{Shared, TurnOutcome};
 use crate::claude_code::json_schema::Schema;
 use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
+use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::Format;
 use crate::claude_code::transcript::SessionMessage;
 use crate::completions::chat::Message;
@@ -96,6 +98,8 @@ pub(super) struct ConversationOptions {
     pub pump: Option<Pump>,
     /// The caller keeps sessions in a store of its own.
     pub mirrors: bool,
+    /// The title that the options give the session.
+    pub title: Option<String>,
 }
 
 enum Event {
@@ -202,6 +206,10 @@ impl<'a> Conversation<'a> {
 
     fn run(mut self) -> Result<Outcome> {
         self.mirror_fork();
+        if let Some(title) = self.options.title.take() {
+            self.mirror_title(&title);
+            self.send(&messages::session_title(&self.session.id, &title));
+        }
         let mut is_interrupted = false;
         loop {
             // Some turns end as soon as they begin.

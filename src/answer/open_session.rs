@@ -35,15 +35,26 @@ pub(super) fn stated_id(command_line: &CommandLine) -> Option<&str> {
     resumed.or(command_line.last("--session-id"))
 }
 
-fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Result<Session> {
-    let refuse = |text: String| Err(Error::AsClaude { text });
+/// # Errors
+/// The real CLI's text for an option without the one that it needs.
+pub(super) fn check_options(command_line: &CommandLine) -> Result<()> {
     for (option, needed) in
         [("--resume-session-at", "--resume"), ("--resume-drops-turn", "--resume-session-at"), ("--rewind-files", "--resume")]
     {
         if command_line.has(option) && !command_line.has(needed) {
-            return refuse(format!("Error: {option} requires {needed}"));
+            return Err(Error::AsClaude { text: format!("Error: {option} requires {needed}") });
         }
     }
+    Ok(())
+}
+
+/// The title that the options give the session.
+pub(super) fn session_title(command_line: &CommandLine) -> Option<&str> {
+    command_line.last("--name").map(str::trim).filter(|title| !title.is_empty())
+}
+
+fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Result<Session> {
+    let refuse = |text: String| Err(Error::AsClaude { text });
     let continues = command_line.has("--continue");
     let name = command_line.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
     let id = command_line.last("--session-id");
@@ -70,8 +81,8 @@ fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Re
     if command_line.has("--fork-session") && (name.is_some() || continues) {
         session.fork(id);
     }
-    if let Some(title) = command_line.last("--name").filter(|title| !title.trim().is_empty()) {
-        session.set_title(title.trim());
+    if let Some(title) = session_title(command_line) {
+        session.set_title(title);
     }
     Ok(session)
 }

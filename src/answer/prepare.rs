@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::answer::conversation::{Conversation, ConversationOptions};
 use crate::answer::format;
-use crate::answer::open_session::{open_session, stated_id};
+use crate::answer::open_session::{check_options, open_session, session_title, stated_id};
 use crate::answer::reporter::Reporter;
 use crate::answer::request::{AnswerRequest, InputSource};
 use crate::answer::turn::Shared;
@@ -56,6 +56,7 @@ pub(super) fn prepare<'a>(
     };
     let schema = command_line.last("--json-schema").filter(|text| !text.is_empty()).map(Schema::parse).transpose()?;
     call_check::permissions(context, command_line)?;
+    check_options(command_line)?;
     let mut output = Output::new(format(command_line), context.stdout_is_terminal());
     if may_decline {
         output.withhold(on_answer);
@@ -72,18 +73,20 @@ pub(super) fn prepare<'a>(
         FirstInput::Lines(_) => {}
     }
     call_check::verbose_stream(command_line)?;
+    let is_stream = matches!(format(command_line), Format::StreamJson { .. });
     let options = ConversationOptions {
         system,
         schema: schema.map(|schema| (Arc::new(schema), max_attempts(context))),
         expands_mentions: !command_line.has("--bare"),
         replays: command_line.has("--replay-user-messages"),
         may_bypass_permissions: call_check::may_bypass_permissions(command_line),
-        announces_idle: handover.is_some_and(|handover| handover.is_running),
+        announces_idle: handover.as_ref().is_some_and(|handover| handover.is_running),
         answered_requests,
         has_commands: !command_line.has("--disable-slash-commands"),
         claude_code_is_there: request.claude_code_is_there,
         pump: request.pump,
         mirrors: command_line.has("--session-mirror"),
+        title: session_title(command_line).filter(|_| is_stream && handover.is_none()).map(str::to_string),
     };
     let shared = Shared {
         applet: applet.into(),

@@ -166,6 +166,11 @@ impl Reporter {
         self.turn.as_ref().map(|turn| turn.answer_uuid.clone())
     }
 
+    /// The id of the message that holds the open turn's answer.
+    pub(super) fn message_id(&self) -> Option<&str> {
+        self.turn.as_ref().map(|turn| turn.message_id.as_str())
+    }
+
     /// Gives entries of a transcript to the caller, who keeps sessions in a store of its own.
     pub(super) fn mirror(&mut self, transcript: &Path, entries: Vec<Value>) {
         self.mirrored.push(json!({"type": "transcript_mirror", "filePath": transcript, "entries": entries}));

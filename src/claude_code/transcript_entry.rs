@@ -79,13 +79,13 @@ impl EntryWriter {
     }
 }
 
-/// What Claude Code reads to list a session: the prompt that it ended with.
-pub(crate) fn last_prompt(session_id: &str, prompt: &str, leaf: Option<&str>) -> Value {
-    json!({"type": "last-prompt", "lastPrompt": prompt, "leafUuid": leaf, "sessionId": session_id})
-}
-
 pub(crate) fn title(session_id: &str, title: &str) -> Value {
     json!({"type": "custom-title", "customTitle": title, "sessionId": session_id})
+}
+
+/// What a session is called where it works with others.
+pub(crate) fn agent_name(session_id: &str, name: &str) -> Value {
+    json!({"type": "agent-name", "agentName": name, "sessionId": session_id})
 }
 
 fn timestamp(at: i64) -> String {

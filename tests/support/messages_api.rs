@@ -1,5 +1,6 @@
 //! A fake of Anthropic's Messages API, as much of it as the real Claude Code needs: answers in plain text, tools, refusals.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -112,8 +113,12 @@ fn answer(request: &Request, stream: &mut TcpStream, reply: &impl Fn(&Value) -> 
         reply => (reply, String::new()),
     };
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
-    // Messages of the same name are one to Claude Code.
-    let id = format!("msg_{}", question["messages"].as_array().map_or(0, Vec::len));
+    // Messages of the same name are one to Claude Code, on whatever branch of a conversation they are. What it tells of
+    // the environment differs from home to home.
+    let mut hasher = DefaultHasher::new();
+    let messages = question["messages"].as_array().into_iter().flatten();
+    messages.filter(|message| message["role"] != "system").for_each(|message| message.to_string().hash(&mut hasher));
+    let id = format!("msg_{:x}", hasher.finish());
     let message = |content: Value, stop: Value| {
         json!({"id": id, "type": "message", "role": "assistant", "model": question["model"], "content": content,
                "stop_reason": stop, "stop_sequence": null, "usage": usage})

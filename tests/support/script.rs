@@ -157,6 +157,19 @@ fn about(request: &Request, n_ctx: u32) -> Value {
     }
 }
 
+/// A server that replies to each question as `reply` says, to asides too.
+pub fn replying(manner: Manner, n_ctx: u32, reply: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Stub {
+    Stub::new(move |request, stream| {
+        let _ = match request.is_chat() {
+            true => {
+                let question = request.json();
+                tell(stream, manner, &question, reply(&question))
+            }
+            false => stream.write_all(json_answer(200, &about(request, n_ctx).to_string()).as_bytes()),
+        };
+    })
+}
+
 fn tell(stream: &mut TcpStream, manner: Manner, question: &Value, reply: Reply) -> io::Result<()> {
     match reply {
         Reply::Computed(reply) => tell(stream, manner, question, reply(question)),

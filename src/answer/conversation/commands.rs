@@ -42,6 +42,13 @@ const SUMMARIZE: &str = "Write a summary of this conversation, to be read in its
 const SUMMARY: &str = "This session is being continued from a previous conversation that ran out of context. The summary below covers \
                        the earlier portion of the conversation.\n\nSummary:\n";
 
+/// The summary in an answer, which a model may have put as Claude Code asks Claude for it: after an analysis, in tags.
+fn summary_in(answer: &str) -> &str {
+    let after = answer.rsplit_once("</analysis>").map_or(answer, |(_, after)| after);
+    let tagged = after.split_once("<summary>").map_or(after, |(_, tagged)| tagged);
+    tagged.split_once("</summary>").map_or(tagged, |(summary, _)| summary).trim()
+}
+
 impl Conversation<'_> {
     /// None for a message that the model answers.
     pub(super) fn command(&self, message: &UserMessage) -> Option<Command> {
@@ -135,8 +142,8 @@ impl Conversation<'_> {
 
     pub(super) fn end_compaction(&mut self, arguments: &str, begun: Instant, outcome: TurnOutcome) {
         let failure = match outcome {
-            TurnOutcome::Answered(success) if !success.text.trim().is_empty() => {
-                self.compact(success.text.trim(), begun);
+            TurnOutcome::Answered(success) if !summary_in(&success.text).is_empty() => {
+                self.compact(summary_in(&success.text), begun);
                 self.shared.reporter().end_command(Some("compact"), "");
                 return;
             }

@@ -8,7 +8,6 @@ use crate::answer::conversation::{Conversation, ConversationState};
 use crate::claude_code::json_schema::{Schema, max_attempts};
 use crate::claude_code::protocol::control::{self, ContextTokens, ControlReply};
 use crate::claude_code::protocol::messages;
-use crate::claude_code::transcript_entry;
 use crate::local_model::context;
 
 /// The reply to a control request, and what goes with it.
@@ -133,9 +132,7 @@ impl Conversation<'_> {
     /// Returns the message that reports it.
     fn rename(&mut self, title: &str) -> Value {
         self.session.rename(title);
-        if self.options.mirrors {
-            self.mirror_entry(transcript_entry::title(&self.session.id, title));
-        }
+        self.mirror_title(title);
         messages::session_title(&self.session.id, title)
     }
 

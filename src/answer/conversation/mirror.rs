@@ -1,10 +1,12 @@
 //! `--session-mirror`: the entries of Claude Code's transcript, for an SDK that keeps sessions in a store of its own.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::conversation::Conversation;
+use crate::claude_code::protocol::input::Role;
+use crate::claude_code::protocol::messages;
 use crate::claude_code::transcript::SessionMessage;
-use crate::claude_code::transcript_entry::{EntryWriter, last_prompt};
+use crate::claude_code::transcript_entry::{self, EntryWriter};
 
 impl Conversation<'_> {
     /// What writes the entries, if the caller asks for them. A session that is not kept has none.
@@ -35,15 +37,29 @@ impl Conversation<'_> {
 
     /// Adds a message to the session, with this content for the caller's store.
     pub(super) fn keep(&mut self, message: SessionMessage, content: Value) {
+        self.keep_with(message, content, false);
+    }
+
+    /// The same, and whether the caller says that a person wrote it.
+    pub(super) fn keep_with(&mut self, message: SessionMessage, content: Value, is_persons: bool) {
         if let Some(writer) = self.mirror().filter(|_| !message.text.is_empty()) {
-            self.mirror_entry(writer.message(&self.session.id, self.session.last_uuid(), &message, content));
+            let mut entry = writer.message(&self.session.id, self.session.last_uuid(), &message, content);
+            if let (Role::Assistant, Some(id)) = (message.role, self.shared.reporter().message_id()) {
+                entry["message"]["id"] = id.into();
+            }
+            if is_persons {
+                messages::extend(&mut entry, json!({"origin": {"kind": "human"}, "turnOrigin": "human"}));
+            }
+            self.mirror_entry(entry);
         }
         self.session.add(message);
     }
 
-    pub(super) fn mirror_last_prompt(&self, prompt: &str) {
+    /// The title that the caller has given.
+    pub(super) fn mirror_title(&self, title: &str) {
         if self.options.mirrors {
-            self.mirror_entry(last_prompt(&self.session.id, prompt, self.session.last_uuid()));
+            self.mirror_entry(transcript_entry::title(&self.session.id, title));
+            self.mirror_entry(transcript_entry::agent_name(&self.session.id, title));
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::claude_code::protocol::output::Format;
 use crate::claude_code::transcript::SessionMessage;
 use crate::error::{Error, warn};
 
+/// What the real CLI adds to a conversation that was interrupted.
+pub(in crate::answer) const INTERRUPTED: &str = "[Request interrupted by user]";
+
 const BLANK: &str = "Blank prompt — the message was only whitespace, so nothing was sent to the model.";
 
 pub(super) struct RunningTurn {
@@ -78,7 +81,7 @@ impl Conversation<'_> {
             true => attach(self.context, text, &mut |warning| warn(&self.shared.applet, &warning)),
             false => text,
         };
-        self.keep(SessionMessage::new(Role::User, &text, Some(message_id)), joined.content);
+        self.keep_with(SessionMessage::new(Role::User, &text, Some(message_id)), joined.content, joined.is_persons);
         self.ask(Question { turn: id, messages: self.messages(), schema: self.options.schema.clone() });
         true
     }
@@ -178,10 +181,6 @@ impl Conversation<'_> {
     fn keep_answer(&mut self, text: &str) {
         let id = self.shared.reporter().answer_uuid();
         self.keep(SessionMessage::new(Role::Assistant, text, id), text.into());
-        if let ConversationState::Running(turn) = &self.state {
-            let prompt = turn.messages.last().map(UserMessage::as_text).unwrap_or_default();
-            self.mirror_last_prompt(&prompt);
-        }
     }
 
     pub(super) fn interrupt(&mut self) {
@@ -195,7 +194,11 @@ impl Conversation<'_> {
         if !partial.trim().is_empty() {
             self.keep(SessionMessage::new(Role::Assistant, &partial, id), partial.as_str().into());
         }
-        self.shared.reporter().interrupt();
+        let said = json!([{"type": "text", "text": INTERRUPTED}]);
+        let message = SessionMessage::new(Role::User, INTERRUPTED, None);
+        let id = message.uuid.clone();
+        self.keep(message, said);
+        self.shared.reporter().interrupt(id);
         self.close_turn("cancelled");
     }
 

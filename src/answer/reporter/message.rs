@@ -26,7 +26,7 @@ impl Reporter {
     }
 
     pub(super) fn assistant(&self, content: Value, usage: Usage) -> Value {
-        let mut message = messages::message(self.message_id(), &self.session.model, json!([content]), usage);
+        let mut message = messages::message(self.message_id().unwrap_or_default(), &self.session.model, json!([content]), usage);
         messages::extend(&mut message, json!({"context_management": null}));
         let mut line = messages::assistant(&self.session, message);
         messages::extend(&mut line, json!({"uuid": self.answer_uuid()}));
@@ -34,7 +34,7 @@ impl Reporter {
     }
 
     pub(super) fn send_event(&mut self, event: Value) {
-        let event = messages::stream_event(&self.session, self.message_id(), event);
+        let event = messages::stream_event(&self.session, self.message_id().unwrap_or_default(), event);
         self.output.message(&event);
     }
 
@@ -62,7 +62,7 @@ impl Reporter {
 
     /// Sends the last of those events for a message of which only so many blocks count.
     pub(super) fn stop_after(&mut self, blocks: u32) {
-        let id = self.message_id();
+        let id = self.message_id().unwrap_or_default();
         let mut stop = messages::stream_event(&self.session, id, json!({"type": "message_stop"}));
         let abandoned = json!({"api_message_id": id, "from_block_index": blocks});
         messages::extend(&mut stop, json!({"abandoned_blocks": abandoned}));
@@ -74,9 +74,5 @@ impl Reporter {
         if let Some(uuid) = self.turn.as_ref().and_then(|turn| turn.start.user_uuid.as_ref()) {
             messages::extend(message, json!({"user_message_uuid": uuid, "user_message_uuids": [uuid]}));
         }
-    }
-
-    fn message_id(&self) -> &str {
-        self.turn.as_ref().map_or("", |turn| &turn.message_id)
     }
 }

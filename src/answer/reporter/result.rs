@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::answer::conversation::INTERRUPTED;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::protocol::api_error::ApiError;
 use crate::claude_code::protocol::messages;
@@ -84,8 +85,8 @@ impl Reporter {
         self.turn.as_ref().map(|turn| turn.text.clone()).unwrap_or_default()
     }
 
-    /// Ends the turn on the caller's wish.
-    pub(in crate::answer) fn interrupt(&mut self) {
+    /// Ends the turn on the caller's wish, of which a line with the id `uuid` tells.
+    pub(in crate::answer) fn interrupt(&mut self, uuid: Option<String>) {
         self.send_init();
         self.send_replay();
         let text = self.partial_text();
@@ -96,8 +97,10 @@ impl Reporter {
                 self.add_user_uuid(&mut message);
                 self.output.message(&message);
             }
-            let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
-            self.output.message(&messages::user(&self.session, content));
+            let content = json!([{"type": "text", "text": INTERRUPTED}]);
+            let mut line = messages::user(&self.session, content);
+            messages::extend(&mut line, json!({"uuid": uuid}));
+            self.output.message(&line);
             if self.close_block() {
                 self.send_event(messages::message_delta(Value::Null, Usage::default()));
                 self.stop_after(1);
