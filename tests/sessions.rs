@@ -336,6 +336,8 @@ fn without_persistence_nothing_is_kept() {
 fn an_id_is_found_from_another_working_directory_and_goes_on_where_it_is() {
     let stub = echo();
     let sandbox = local(&stub.url());
+    // Claude Code has been here.
+    fs::create_dir(sandbox.path(".claude")).unwrap();
     let (first, second, third) = (sandbox.path("first"), sandbox.path("second"), sandbox.path("third"));
     let call = |dir: &Path, prompt: &str, args: &[&str]| {
         fs::create_dir_all(dir).unwrap();

@@ -30,6 +30,7 @@ use crate::claude_code::protocol::input::{self, Input, Role, UserMessage};
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::Format;
 use crate::claude_code::transcript::SessionMessage;
+use crate::claude_code::transcript_entry::EntryWriter;
 use crate::completions::chat::Message;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -96,6 +97,8 @@ pub(super) struct ConversationOptions {
     pub claude_code_is_there: bool,
     /// What reads stdin, and keeps what has no answer.
     pub pump: Option<Pump>,
+    /// What was said goes into Claude Code's transcript in the end.
+    pub writes_transcript: bool,
     /// The caller keeps sessions in a store of its own.
     pub mirrors: bool,
     /// The title that the options give the session.
@@ -264,6 +267,8 @@ impl<'a> Conversation<'a> {
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
             marks: self.shared.marks().clone(),
+            writer: self.options.writes_transcript.then(|| EntryWriter::new(self.context, &reporter.session.model)),
+            session: self.session,
             left_to_claude_code,
         }))
     }

@@ -13,6 +13,7 @@ use crate::answer::turn::Shared;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::customizations::Customizations;
 use crate::claude_code::json_schema::{Schema, max_attempts};
+use crate::claude_code::projects::config_dir;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::messages::SessionInfo;
@@ -85,6 +86,7 @@ pub(super) fn prepare<'a>(
         has_commands: !command_line.has("--disable-slash-commands"),
         claude_code_is_there: request.claude_code_is_there,
         pump: request.pump,
+        writes_transcript: request.claude_code_is_there || config_dir(context).is_ok_and(|folder| folder.is_dir()),
         mirrors: command_line.has("--session-mirror"),
         title: session_title(command_line).filter(|_| is_stream && handover.is_none()).map(str::to_string),
     };

@@ -79,6 +79,12 @@ impl EntryWriter {
     }
 }
 
+/// The end of the conversation, which Claude Code takes for it wherever it stands in the file: the last prompt, and the id of the last
+/// message.
+pub(crate) fn last_prompt(session_id: &str, prompt: &str, leaf: &str) -> Value {
+    json!({"type": "last-prompt", "lastPrompt": prompt, "leafUuid": leaf, "sessionId": session_id})
+}
+
 pub(crate) fn title(session_id: &str, title: &str) -> Value {
     json!({"type": "custom-title", "customTitle": title, "sessionId": session_id})
 }

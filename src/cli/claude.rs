@@ -133,7 +133,10 @@ fn answer_or_leave(call: &Call, command_line: &CommandLine, mut next: NextTry) -
 /// Returns none if that was not possible, and the caller has been told.
 fn ask_local_model(call: &Call, command_line: &CommandLine, request: AnswerRequest) -> Result<Option<Answered>> {
     match answer::run(call.applet, call.context, command_line, request) {
-        Ok(Outcome::Answered(answered)) => Ok(Some(answered)),
+        Ok(Outcome::Answered(answered)) => {
+            answered.tell_claude(call.applet);
+            Ok(Some(answered))
+        }
         // Not reached: this request may not be declined.
         Ok(Outcome::Declined(error)) => Err(error),
         Err(error) => {

@@ -55,6 +55,7 @@ impl Failover<'_> {
 
     /// The real Claude Code goes on with a conversation in which a command came that only it has.
     pub(super) fn leave_to_claude_code(&self, refusal: &Refusal, mut next: NextTry, mut answered: Answered) -> ExitCode {
+        answered.tell_claude(self.applet);
         let Some(left) = answered.left_to_claude_code.take() else { return answered.exit_code() };
         if left.has_answered {
             self.record_local(RouteName::Answer, refusal, Some(answered));

@@ -26,6 +26,7 @@ impl Failover<'_> {
     /// Returns the exit code. `answered` is none if stdout is closed.
     pub(super) fn record_local(&self, route: RouteName, refusal: &Refusal, answered: Option<Answered>) -> ExitCode {
         let Some(answered) = answered else { return ExitCode::FAILURE };
+        answered.tell_claude(self.applet);
         let entry = Entry { until: refusal.until, ..self.entry(route, AnsweredBy::Local) };
         answered.record(refusal.cause.word(), entry).append(self.context);
         answered.exit_code()

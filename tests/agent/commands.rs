@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Home, SAID, VERSIONS, stderr};
 use crate::auto::talks::Talk;
 use crate::auto::{LIMIT, TODAY, Version, each, in_two_hours, same, sandbox, sign_in};
-use crate::support::messages_api::{self, is_of_the_call, limit, replying};
+use crate::support::messages_api::{self, is_of_the_call, limit, questions_of_the_call, replying};
 use crate::support::script::{Manner, Script, says, text};
 use crate::support::stub::Stub;
 
@@ -164,5 +164,34 @@ fn a_session_of_ours_goes_on_with_tools() {
         let third = home.ask("the third", &["--continue", "--allowedTools", "Bash"]).run();
         same("the third", (0, "answer 2\n".into()), (third.code(), third.out()))?;
         holds(&model, &["the first", "aside", "the second", "answer 1", "the third"])
+    });
+}
+
+/// The way back: what the local model has said is not lost to Claude.
+#[test]
+fn claude_knows_what_was_said_here() {
+    each(&VERSIONS[1..], |&version| {
+        let api = replying(|_| messages_api::Reply::Text("from Claude".into()));
+        let mut home = Home::with(version, api);
+        let _model = home.plays(Manner::Pieces, []);
+        let id = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa1";
+        let say = |home: &Home, switch: &str, prompt: &str, session: &str| {
+            home.sandbox.switch(switch);
+            let output = home.ask(prompt, &[session, id]).run();
+            same(prompt, 0, output.code())
+                .map(|()| output.out())
+                .map_err(|fault| format!("{fault}: {} {}", output.out(), output.err()))
+        };
+        same("the first", "aside\n".into(), say(&home, "local", "Of apples.", "--session-id")?)?;
+        same("the second", "from Claude\n".into(), say(&home, "claude", "Of pears.", "--resume")?)?;
+        same("the third", "aside\n".into(), say(&home, "local", "Of plums.", "--resume")?)?;
+        same("the fourth", "from Claude\n".into(), say(&home, "claude", "Of figs.", "--resume")?)?;
+        let asked = questions_of_the_call(&home.net).pop().ok_or("Claude was not asked")?["messages"].to_string();
+        let mut rest = asked.as_str();
+        for said in ["Of apples.", "aside", "Of pears.", "from Claude", "Of plums.", "aside", "Of figs."] {
+            let at = rest.find(said).ok_or_else(|| format!("no {said:?} in {rest:?} of {asked:?}"))?;
+            rest = &rest[at + said.len()..];
+        }
+        same("said once", 1, asked.matches("Of plums.").count())
     });
 }

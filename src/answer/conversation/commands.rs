@@ -12,9 +12,8 @@ use crate::claude_code::protocol::input::{Role, UserMessage};
 use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::Format;
 use crate::claude_code::transcript::SessionMessage;
-use crate::claude_code::transcript_entry::EntryWriter;
 use crate::completions::chat::Message;
-use crate::error::{Error, warn};
+use crate::error::Error;
 use crate::local_model::context;
 
 /// What becomes of a message that is a slash command.
@@ -173,26 +172,14 @@ impl Conversation<'_> {
         let after = context::tokens(&summary.text);
         let mut line = messages::user(&self.shared.reporter().session, summary.text.as_str().into());
         messages::extend(&mut line, json!({"uuid": summary.uuid, "isReplay": false, "isSynthetic": true}));
-        if let Some(writer) = self.mirror() {
-            let entry = writer.compact_boundary(&self.session.id, &boundary, last.as_deref(), &metadata(true, after));
-            self.mirror_entry(entry);
-        }
-        self.session.compact(summary.clone());
-        if let Some(writer) = self.mirror() {
+        if self.options.mirrors {
+            let writer = self.entry_writer();
             let mut entry = writer.message(&self.session.id, Some(&boundary), &summary, summary.text.as_str().into());
             messages::extend(&mut entry, json!({"isVisibleInTranscriptOnly": true, "isCompactSummary": true}));
-            self.mirror_entry(entry);
+            let boundary = writer.compact_boundary(&self.session.id, &boundary, last.as_deref(), &metadata(true, after));
+            self.mirror_entries(vec![boundary, entry]);
         }
+        self.session.compact(summary);
         self.shared.reporter().compacted(&boundary, last.as_deref(), &metadata(false, after), line);
-    }
-
-    /// Makes the session one that Claude Code can go on with. Returns false if it cannot.
-    pub(super) fn give_to_claude(&self) -> bool {
-        let model = self.shared.reporter().session.model.clone();
-        self.session.is_empty()
-            || self.session.give_to_claude(&EntryWriter::new(self.context, &model)).unwrap_or_else(|error| {
-                warn(&self.shared.applet, &format!("Claude Code cannot go on with this conversation: {error}"));
-                false
-            })
     }
 }

@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use crate::answer::turn::Marks;
+use crate::claude_code::transcript_entry::EntryWriter;
 use crate::completions::chunk::Usage;
-use crate::error::Error;
+use crate::error::{Error, warn};
 use crate::state::ledger::Entry;
+use crate::state::sessions::Session;
 
 /// How a conversation ended.
 pub(crate) enum Outcome {
@@ -23,13 +25,16 @@ pub(crate) struct Answered {
     /// The tokens of all turns.
     pub usage: Usage,
     pub marks: Marks,
+    pub(super) session: Session,
+    /// Set if Claude Code is to know what was said.
+    pub(super) writer: Option<EntryWriter>,
     /// Set if the conversation is not over: the real Claude Code is to go on with it.
     pub left_to_claude_code: Option<LeftToClaudeCode>,
 }
 
 /// A conversation in which a command came that only Claude Code has.
 pub(crate) struct LeftToClaudeCode {
-    /// The session, if anything was said in it. Claude Code's transcript has all of it.
+    /// The session, if anything was said in it.
     pub session_id: Option<String>,
     /// The id of the session that is to begin, if it is another one than the options name.
     pub new_session_id: Option<String>,
@@ -40,6 +45,19 @@ pub(crate) struct LeftToClaudeCode {
 }
 
 impl Answered {
+    /// Lets Claude Code know what was said. To be called once no Claude Code of this call runs any more, since each writes the end of
+    /// its transcript when it ends.
+    pub(crate) fn tell_claude(&self, applet: &str) {
+        let Some(writer) = &self.writer else { return };
+        let told = match self.left_to_claude_code {
+            Some(_) => self.session.give_to_claude(writer),
+            None => self.session.write_transcript(writer),
+        };
+        if let Err(error) = told {
+            warn(applet, &format!("Claude Code does not know what the local model has said in this conversation: {error}"));
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

@@ -46,7 +46,7 @@ impl Conversation<'_> {
         let mut joined = first.clone();
         let mut messages = vec![first];
         let command = match self.command(&joined) {
-            Some(Command::ClaudeCodes) if self.give_to_claude() => {
+            Some(Command::ClaudeCodes) if self.session.is_empty() || self.session.transcript().is_some() => {
                 self.queue.push_front(joined);
                 self.state = ConversationState::LeftToClaudeCode;
                 return true;

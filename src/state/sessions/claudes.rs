@@ -1,10 +1,15 @@
 //! Sessions that Claude Code has, too, or is to have.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::protocol::input::Role;
 use crate::claude_code::transcript;
+use crate::claude_code::transcript::SessionMessage;
 use crate::claude_code::transcript_entry::{self, EntryWriter};
 use crate::context::Context;
 use crate::error::{Result, warn};
@@ -46,41 +51,71 @@ impl Session {
         store.transcript_of(file)
     }
 
-    /// Adds to Claude Code's transcript what was said here since, so that it can go on with the session, which is its own from then on.
-    /// Returns false for a session that is not saved.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub(crate) fn give_to_claude(&self, writer: &EntryWriter) -> Result<bool> {
-        let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) else { return Ok(false) };
-        let last = transcript::last(&transcript);
-        let since = last.as_ref().map_or(i64::MIN, |(_, at)| *at);
-        let mut parent = last.map(|(uuid, _)| uuid);
-        let mut lines = Vec::new();
-        if let Some(title) = store.title(file) {
-            lines.extend_from_slice(format!("{}\n", transcript_entry::title(&self.id, &title)).as_bytes());
-        }
-        let mut has_all = true;
-        let known = store.ids(&transcript);
-        for message in self.messages.iter().filter(|message| message.uuid.as_ref().is_none_or(|uuid| !known.contains(uuid))) {
-            // What is older than the end of the transcript would stand in the wrong place.
-            let Some(uuid) = message.uuid.as_ref().filter(|_| message.at > since) else {
-                has_all = false;
-                continue;
-            };
+    /// The entries of these messages, of which the first follows `parent`.
+    pub(crate) fn entries(&self, writer: &EntryWriter, messages: &[SessionMessage], parent: Option<String>) -> Vec<Value> {
+        let mut parent = parent;
+        let entry = |message: &SessionMessage| {
             if let Some(before) = &message.follows {
                 parent = Some(before.clone()).filter(|before| !before.is_empty());
             }
             let entry = writer.message(&self.id, parent.as_deref(), message, message.text.as_str().into());
-            lines.extend_from_slice(format!("{entry}\n").as_bytes());
-            parent = Some(uuid.clone());
+            parent.clone_from(&message.uuid);
+            entry
+        };
+        messages.iter().map(entry).collect()
+    }
+
+    /// Adds to Claude Code's transcript what was said here since its end, so that Claude Code can go on with the session. No Claude
+    /// Code may be at work on the session. Returns false for a session that is not saved.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write_transcript(&self, writer: &EntryWriter) -> Result<bool> {
+        let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) else { return Ok(false) };
+        let entries = self.missing_entries(writer, &transcript);
+        if entries.is_empty() {
+            return Ok(true);
         }
-        if !lines.is_empty() {
-            store::append_lines(&transcript, &lines)?;
+        let title = store.title(file).map(|title| transcript_entry::title(&self.id, &title));
+        let prompt = self.messages.iter().rfind(|message| message.role == Role::User);
+        let end = prompt.zip(self.last_uuid()).map(|(prompt, leaf)| transcript_entry::last_prompt(&self.id, &prompt.text, leaf));
+        let lines: String = entries.into_iter().chain(title).chain(end).map(|entry| format!("{entry}\n")).collect();
+        store::append_lines(&transcript, lines.as_bytes()).map(|()| true)
+    }
+
+    /// Leaves the session to Claude Code, as one of its own.
+    ///
+    /// # Errors
+    /// If its transcript cannot be written.
+    pub(crate) fn give_to_claude(&self, writer: &EntryWriter) -> Result<bool> {
+        let is_written = self.write_transcript(writer)?;
+        if let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) {
+            let known = store.ids(&transcript);
+            if self.messages.iter().all(|message| message.uuid.as_ref().is_some_and(|uuid| known.contains(uuid))) {
+                store.remove(file);
+            }
         }
-        if has_all {
-            store.remove(file);
+        Ok(is_written)
+    }
+
+    /// What is older than the end of the transcript would stand in the wrong place there.
+    fn missing_entries(&self, writer: &EntryWriter, transcript: &Path) -> Vec<Value> {
+        let mut theirs = transcript::read(transcript, None).unwrap_or_default();
+        let known: HashSet<String> = theirs.iter().filter_map(|message| message.uuid.clone()).collect();
+        let last = transcript::last(transcript);
+        let since = last.as_ref().map_or(i64::MIN, |(_, at)| *at);
+        let is_missing =
+            |message: &&SessionMessage| message.at >= since && message.uuid.as_ref().is_some_and(|uuid| !known.contains(uuid));
+        let missing: Vec<SessionMessage> = self.messages.iter().filter(is_missing).cloned().collect();
+        let mut parent = last.map(|(uuid, _)| uuid);
+        // A question that Claude has refused stands there already, and once is enough.
+        let is_again = |theirs: &SessionMessage| {
+            theirs.role == Role::User && missing.first().is_some_and(|first| first.text.trim() == theirs.text.trim())
+        };
+        if theirs.last().is_some_and(is_again) {
+            theirs.pop();
+            parent = theirs.pop().and_then(|before| before.uuid);
         }
-        Ok(true)
+        self.entries(writer, &missing, parent)
     }
 }

@@ -174,9 +174,9 @@ impl Session {
         self.add(summary);
     }
 
-    /// The id of the last message.
+    /// The id of the last message that has one.
     pub(crate) fn last_uuid(&self) -> Option<&str> {
-        self.messages.last().and_then(|message| message.uuid.as_deref())
+        self.messages.iter().rev().find_map(|message| message.uuid.as_deref())
     }
 
     /// What is saved with the next message: of a fork, all that was said.

@@ -1,7 +1,7 @@
 //! The files of sessions: ours, and beside them Claude Code's transcripts.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -231,10 +231,15 @@ pub(super) fn append_lines(path: &Path, lines: &[u8]) -> Result<()> {
 /// The messages of both in the order of time, each once, without those that were dropped.
 fn merged(theirs: Vec<SessionMessage>, mut own: Vec<SessionMessage>) -> Vec<SessionMessage> {
     transcript::make_times_ascend(&mut own);
-    let known: HashSet<String> = theirs.iter().filter_map(|message| message.uuid.clone()).collect();
-    own.retain(|message| message.uuid.as_ref().is_none_or(|uuid| !known.contains(uuid)));
     let mut all = theirs;
-    all.extend(own);
+    let known: HashMap<String, usize> =
+        all.iter().enumerate().filter_map(|(at, message)| Some((message.uuid.clone()?, at))).collect();
+    for message in own {
+        match message.uuid.as_ref().and_then(|uuid| known.get(uuid)) {
+            Some(at) => all[*at].follows = message.follows,
+            None => all.push(message),
+        }
+    }
     all.sort_by_key(|message| message.at);
     let mut messages: Vec<SessionMessage> = Vec::new();
     for message in all {
