@@ -262,7 +262,7 @@ impl<'a> Conversation<'a> {
             reporter.output.flush();
         }
         reporter.output.check_stdout()?;
-        Ok(Outcome::Answered(Answered {
+        Ok(Outcome::Answered(Box::new(Answered {
             has_failed: reporter.last_failed() && !is_interrupted,
             model: reporter.session.model.clone(),
             usage: reporter.usage(),
@@ -270,7 +270,7 @@ impl<'a> Conversation<'a> {
             writer: self.options.writes_transcript.then(|| EntryWriter::new(self.context, &reporter.session.model)),
             session: self.session,
             left_to_claude_code,
-        }))
+        })))
     }
 
     fn enqueue(&mut self, message: UserMessage) {

@@ -135,7 +135,7 @@ fn ask_local_model(call: &Call, command_line: &CommandLine, request: AnswerReque
     match answer::run(call.applet, call.context, command_line, request) {
         Ok(Outcome::Answered(answered)) => {
             answered.tell_claude(call.applet);
-            Ok(Some(answered))
+            Ok(Some(*answered))
         }
         // Not reached: this request may not be declined.
         Ok(Outcome::Declined(error)) => Err(error),

@@ -139,7 +139,7 @@ impl Failover<'_> {
         match answer::run(self.applet, self.context, &self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
                 unload::when_idle(self.context);
-                Ok(Some(answered))
+                Ok(Some(*answered))
             }
             Ok(Outcome::Declined(error)) => Err(error),
             Err(error) if has_answered.load(SeqCst) => {

@@ -11,7 +11,7 @@ use crate::state::sessions::Session;
 
 /// How a conversation ended.
 pub(crate) enum Outcome {
-    Answered(Answered),
+    Answered(Box<Answered>),
     /// Nothing was printed, for this reason.
     Declined(Error),
 }
