@@ -24,7 +24,8 @@ pub(crate) fn run(
     stdin: Stdin,
 ) -> std::result::Result<Exit, (Error, Stdin)> {
     let begun = Timestamp::now();
-    let found = locate::announce(applet, context).and_then(|program| Ok((program, prepare(context, command_line, true)?)));
+    let found = locate::announce(applet, context)
+        .and_then(|program| prepare(context, command_line, true, &program).map(|ready| (program, ready)));
     let (program, ready) = match found {
         Ok(found) => found,
         Err(error) => return Err((error, stdin)),
