@@ -59,6 +59,22 @@ impl Upstream {
         if is_lean || self.prompt == AgentPrompt::Auto && was_lean() { Size::Lean } else { Size::Full }
     }
 
+    /// A smaller request in the place of one that does not fit. A conversation of Claude Code that goes on is not changed for that:
+    /// the server would read all of it anew, and Claude Code can compact.
+    pub(super) fn next_smaller(&self, question: &Question) -> Option<(Size, MessagesRequest)> {
+        let window = self.link(question).models.at_hand().and_then(|model| model.window).or(question.window);
+        let request = question.whole_request();
+        if self.first_size(question, window) > question.size {
+            return question.next_smaller(window, &self.appended);
+        }
+        let goes_on =
+            self.count(question, request).is_measured && request.messages.iter().any(|message| message["role"] == "assistant");
+        if goes_on && shrink::is_too_much(request, 0) {
+            return None;
+        }
+        question.next_smaller(window, &self.appended)
+    }
+
     /// What the server of the question's link will count of a request.
     fn count(&self, question: &Question, request: &MessagesRequest) -> Count {
         self.counters[question.way.current()].lock().unwrap_or_else(PoisonError::into_inner).foretell(request)

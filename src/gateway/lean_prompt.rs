@@ -45,9 +45,9 @@ const OUTPUT_STYLE: &str = "# Output Style:";
 
 const GIT_STATUS: &str = "gitStatus:";
 
-/// The longest state of git, and the longest line about a skill, in bytes.
+/// The longest state of git, and the longest line about a skill or an agent, in bytes.
 const LONGEST_GIT_STATUS: usize = 1200;
-const LONGEST_SKILL: usize = 100;
+const LONGEST_ENTRY: usize = 100;
 
 /// Whether Claude Code asks: by what it says of itself.
 pub(super) fn is_claude_codes(system: &[String]) -> bool {
@@ -131,15 +131,18 @@ enum Rule {
     With([&'static str; 2]),
     /// The same, in short lines.
     ShortWith([&'static str; 2]),
+    /// Without what is explained in brackets on the first line.
+    Brief,
     Keep,
 }
 
-const REMINDERS: [(&str, Rule); 7] = [
+const REMINDERS: [(&str, Rule); 8] = [
+    ("Attribution for git commits", Rule::Brief),
     ("# Environment", Rule::Facts),
     ("You are powered by", Rule::Drop),
     ("The following deferred tools are now available", Rule::With(["ToolSearch", ""])),
-    ("Available agent types", Rule::With(["Agent", "Task"])),
-    ("When you launch multiple agents", Rule::With(["Agent", "Task"])),
+    ("Available agent types", Rule::ShortWith(["Agent", "Task"])),
+    ("When you launch multiple agents", Rule::Drop),
     ("The following skills are available", Rule::ShortWith(["Skill", ""])),
     ("The TodoWrite tool hasn't been used", Rule::With(["TodoWrite", ""])),
 ];
@@ -167,8 +170,12 @@ pub(super) fn reminder(text: &str, tools: &[Tool]) -> String {
             Rule::Facts => facts(paragraph),
             Rule::With(names) if has(names) => paragraph.into(),
             Rule::ShortWith(names) if has(names) => {
-                let lines = paragraph.lines().filter(|line| line.starts_with("- ") || line.starts_with("The "));
-                lines.map(|line| first_sentences(line, LONGEST_SKILL)).collect::<Vec<_>>().join("\n")
+                let lines = paragraph.lines().filter(|line| line.starts_with("- ") || line.ends_with(':'));
+                lines.map(|line| first_sentences(line, LONGEST_ENTRY)).collect::<Vec<_>>().join("\n")
+            }
+            Rule::Brief => {
+                let (first, rest) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
+                format!("{}:\n{rest}", first.split(" (").next().unwrap_or(first).trim_end_matches(':'))
             }
             Rule::Drop | Rule::With(_) | Rule::ShortWith(_) => String::new(),
         });

@@ -83,23 +83,40 @@ pub(super) fn are_claude_codes(tools: &[Tool]) -> bool {
     tools.iter().any(|tool| core(&tool.name).is_some())
 }
 
-/// The tools that stay, in the order in which they were. `wanted`: those that must. `budget`: what all others may take, in tokens.
-/// `keeps_mcp`: the user's own tools may stay.
-pub(super) fn kept(tools: &[Tool], wanted: &[&str], budget: usize, keeps_mcp: bool) -> Vec<Tool> {
+/// What tools beside the core may take, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Budget {
+    /// The user's own, from MCP servers.
+    pub own: usize,
+    /// Claude Code's others.
+    pub others: usize,
+}
+
+impl Budget {
+    /// For a context of so many tokens. The smallest ones, and the models that have them, are better off with the core alone.
+    pub(super) fn of(window: usize) -> Budget {
+        const CORE_ONLY: usize = 8192;
+        Budget { own: window / 16, others: window.saturating_sub(CORE_ONLY) / 12 }
+    }
+}
+
+/// The tools that stay, in the order in which they were. `wanted`: those that must.
+pub(super) fn kept(tools: &[Tool], wanted: &[&str], budget: Budget) -> Vec<Tool> {
     let rank = |tool: &Tool| match tool.name.as_str() {
         name if core(name).is_some() => Some(0),
-        name if name.starts_with(MCP) => keeps_mcp.then_some(1),
+        name if name.starts_with(MCP) => Some(1),
         name => MORE.iter().position(|known| *known == name).map(|at| at + 2),
     };
     let ranks: Vec<Option<usize>> = tools.iter().map(rank).collect();
     let mut order: Vec<usize> = (0..tools.len()).filter(|at| ranks[*at].is_some()).collect();
     order.sort_by_key(|at| ranks[*at]);
-    let mut left = budget;
+    let mut left = [usize::MAX, budget.own, budget.others];
     let mut is_kept = vec![false; tools.len()];
     for at in order {
-        let length = if ranks[at] == Some(0) { 0 } else { tokens(&shortened(&tools[at]).in_chat().to_string()) };
-        if length <= left {
-            left -= length;
+        let length = tokens(&shortened(&tools[at]).in_chat().to_string());
+        let left = &mut left[ranks[at].unwrap_or_default().min(2)];
+        if length <= *left {
+            *left -= length;
             is_kept[at] = true;
         }
     }
@@ -171,23 +188,23 @@ mod tests {
     fn a_larger_budget_brings_more_tools_in_the_order_of_their_use() {
         let offered = ["Agent", "Bash", "CronCreate", "Edit", "mcp__own__find", "Read", "TodoWrite", "WebFetch", "Write"];
         let offered = offered.map(tool);
-        let one = tokens(&shortened(&offered[0]).in_chat().to_string()) + 5;
+        let one = tokens(&shortened(&offered[4]).in_chat().to_string()) + 5;
         let core = ["Bash", "Edit", "Read", "Write"];
-        let table: [(usize, bool, &[&str], &[&str]); 7] = [
-            (0, true, &[], &[]),
-            (one, true, &[], &["mcp__own__find"]),
-            (one, false, &[], &["WebFetch"]),
-            (2 * one, true, &[], &["mcp__own__find", "WebFetch"]),
-            (3 * one, true, &[], &["mcp__own__find", "TodoWrite", "WebFetch"]),
-            (100 * one, true, &[], &["Agent", "mcp__own__find", "TodoWrite", "WebFetch"]),
-            (0, false, &["CronCreate", "mcp__own__find"], &["CronCreate", "mcp__own__find"]),
+        let table: [(usize, usize, &[&str], &[&str]); 7] = [
+            (0, 0, &[], &[]),
+            (one, 0, &[], &["mcp__own__find"]),
+            (0, one, &[], &["WebFetch"]),
+            (one, 2 * one, &[], &["mcp__own__find", "TodoWrite", "WebFetch"]),
+            (0, 100 * one, &[], &["Agent", "TodoWrite", "WebFetch"]),
+            (0, one, &["WebFetch"], &["WebFetch"]),
+            (0, 0, &["CronCreate", "mcp__own__find"], &["CronCreate", "mcp__own__find"]),
         ];
-        for (budget, keeps_mcp, wanted, more) in table {
-            let kept = kept(&offered, wanted, budget, keeps_mcp);
+        for (own, others, wanted, more) in table {
+            let kept = kept(&offered, wanted, Budget { own, others });
             let names: Vec<&str> = kept.iter().map(|tool| tool.name.as_str()).collect();
             let is_expected = |name: &str| core.contains(&name) || more.contains(&name);
             let expected = offered.iter().map(|tool| tool.name.as_str()).filter(|name| is_expected(name));
-            assert_eq!(names, expected.collect::<Vec<_>>(), "{budget} {keeps_mcp} {wanted:?}");
+            assert_eq!(names, expected.collect::<Vec<_>>(), "{own} {others} {wanted:?}");
         }
     }
 

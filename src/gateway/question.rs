@@ -85,8 +85,8 @@ impl Question {
         }
     }
 
-    pub(super) fn next_smaller(&self, appended: &str) -> Option<(Size, MessagesRequest)> {
-        shrink::next_smaller(&self.request, self.size, Room { window: self.window, appended })
+    pub(super) fn next_smaller(&self, window: Option<u32>, appended: &str) -> Option<(Size, MessagesRequest)> {
+        shrink::next_smaller(&self.request, self.size, Room { window, appended })
     }
 
     /// Sends so much of the request.

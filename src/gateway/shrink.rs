@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::gateway::lean_tools::Budget;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::{lean_prompt, lean_tools, summary};
 use crate::local_model::context::tokens;
@@ -60,8 +61,8 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
         let called = called(&request.messages);
         let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
         let wanted: Vec<&str> = called.into_iter().chain(wanted).collect();
-        let budget = if size == Size::Lean { room.window() / 12 } else { 0 };
-        request.tools = lean_tools::kept(&request.tools, &wanted, budget, size == Size::Lean);
+        let budget = if size == Size::Lean { Budget::of(room.window()) } else { Budget::default() };
+        request.tools = lean_tools::kept(&request.tools, &wanted, budget);
     } else {
         // A program other than Claude Code needs all of its tools.
         request.tools = request.tools.iter().map(lean_tools::shortened).collect();

@@ -137,7 +137,7 @@ impl Upstream {
         let smaller = match failure {
             CompletionError::TooLong { window, .. } | CompletionError::AnswerTooLong { window, .. } => {
                 self.told_window.store(window.unwrap_or_default(), Relaxed);
-                question.next_smaller(&self.appended)
+                self.next_smaller(question)
             }
             _ => None,
         };
