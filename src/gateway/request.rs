@@ -8,6 +8,7 @@ use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
 use crate::gateway::offered_tools::OfferedTools;
 use crate::gateway::server_tools::{FailedCall, note};
+use crate::gateway::summary;
 use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
@@ -16,6 +17,8 @@ pub(crate) struct MessagesRequest {
     /// The model's name as the caller gives it; answers repeat it.
     pub model: String,
     pub system: Vec<String>,
+    /// How many of these are the caller's system prompt. The others were told before the first answer.
+    pub own_system: usize,
     /// The conversation without the system prompt, as messages of chat completions.
     pub messages: Vec<Value>,
     pub tools: Vec<Tool>,
@@ -33,6 +36,8 @@ pub(crate) struct MessagesRequest {
     pub streams: bool,
     /// Whether the caller wants to see the model's thinking.
     pub shows_thinking: bool,
+    /// Claude Code wants a summary, with which it goes on.
+    pub is_summary: bool,
     /// The form that the answer must have, as `response_format` of chat completions.
     pub format: Option<Value>,
 }
@@ -81,6 +86,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     api_check::check(request)?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
+    let own_system = system.len();
     let messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
@@ -101,6 +107,8 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
+        own_system,
+        is_summary: summary::is_asked_for(&messages),
         messages,
         tools,
         failed_call,
