@@ -195,6 +195,13 @@ pub(crate) async fn answer_keeping_server(
         out.flush().await;
         return Ok(());
     }
+    if let Some(repeated) = &request.repeated {
+        let prompt = upstream.count_tokens(request).await;
+        out.set_prompt(prompt);
+        repeated.answer(prompt, out);
+        out.flush().await;
+        return Ok(());
+    }
     if !is_auto(context) {
         return answer(upstream, request, out).await;
     }

@@ -22,6 +22,7 @@ mod marks;
 mod message;
 mod offered_tools;
 mod question;
+mod repeats;
 mod reply;
 mod request;
 mod router;

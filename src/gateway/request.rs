@@ -7,6 +7,7 @@ use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
 use crate::gateway::offered_tools::OfferedTools;
+use crate::gateway::repeats::{Repeated, tell_repeated};
 use crate::gateway::server_tools::{FailedCall, note};
 use crate::gateway::summary;
 use crate::text::replace_lone_surrogates;
@@ -24,6 +25,8 @@ pub(crate) struct MessagesRequest {
     pub tools: Vec<Tool>,
     /// What is asked for and only Anthropic can do. The answer tells of that, and nothing else.
     pub failed_call: Option<FailedCall>,
+    /// The call over which the work is stopped.
+    pub repeated: Option<Repeated>,
     /// `tool_choice` of chat completions, unless it is `auto`.
     pub choice: Option<Value>,
     pub in_parallel: bool,
@@ -87,7 +90,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
     let own_system = system.len();
-    let messages = ChatMessages::read(list, &mut system);
+    let mut messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
@@ -103,6 +106,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
         tools.retain(|tool| tool.name == chosen);
     }
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
+    let repeated = tell_repeated(&mut messages).filter(|_| choice.is_none() && !tools.is_empty());
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
@@ -112,6 +116,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
         messages,
         tools,
         failed_call,
+        repeated,
         choice,
         in_parallel,
         max_tokens,
