@@ -40,6 +40,7 @@ settings! {
     LocalRetries "LOCAL_LLM_RETRIES" "how often a question is asked again while the local server is busy or away",
     ExtraBody "LOCAL_LLM_EXTRA_BODY" "a JSON object whose keys are added to a request",
     Agent "LOCAL_LLM_AGENT" "which calls get tools on the local model: auto, always, never",
+    AgentPrompt "LOCAL_LLM_AGENT_PROMPT" "how much of Claude Code's instructions and tools an agent is sent: auto, full, lean",
     Port "LLM_PORT" "the local server's port",
     ServiceLabel "LLM_LAUNCHAGENT" "the LaunchAgent's label, and the systemd unit's name",
     Supervisor "LLM_SUPERVISOR" "who runs the local server: auto, launchd, systemd, child, none",
@@ -244,6 +245,11 @@ impl Settings {
     /// Which calls get tools, in the user's word.
     pub(crate) fn agent(&self) -> String {
         self.word(Setting::Agent)
+    }
+
+    /// How much of Claude Code's instructions is sent, in the user's word.
+    pub(crate) fn agent_prompt(&self) -> String {
+        self.word(Setting::AgentPrompt)
     }
 
     /// The port of the local server on this machine.

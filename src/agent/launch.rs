@@ -15,10 +15,11 @@ use nix::unistd::Pid;
 
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::{LocalGateway, Ready, is_claudes, settings_file};
-use crate::claude_code::{locate, prompt};
+use crate::claude_code::{locate, prompt, version};
 use crate::context::Context;
 use crate::error::{Error, Result, notice};
 use crate::gateway;
+use crate::gateway::agent_prompt::AgentPrompt;
 use crate::local_model::chain::Chain;
 use crate::local_model::model::Model;
 use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
@@ -35,7 +36,7 @@ use crate::watch;
 pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
     let begun = Timestamp::now();
     let program = locate::announce_exec(applet, context)?;
-    let ready = prepare(applet, context, command_line, is_print)?;
+    let ready = prepare(applet, context, command_line, is_print, &program)?;
     notice(&format!("{applet}: {}", ready.banner));
     for (name, value) in ready.environment {
         match value {
@@ -62,7 +63,13 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
 }
 
 /// Starts a gateway for this process, and makes the settings and the environment that lead to it.
-pub(crate) fn prepare(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Ready> {
+pub(crate) fn prepare(
+    applet: &str,
+    context: &Context,
+    command_line: &CommandLine,
+    is_print: bool,
+    program: &Path,
+) -> Result<Ready> {
     let chain = Chain::with_small_model(context)?;
     let (model, window) = expected_model(&chain)?;
     Session::give_resumed(applet, context, command_line, &model);
@@ -75,6 +82,8 @@ pub(crate) fn prepare(applet: &str, context: &Context, command_line: &CommandLin
         model,
         window,
         max_tokens: chain.first().settings.max_tokens,
+        is_lean: AgentPrompt::from_settings(context).unwrap_or_default().is_lean_in(window),
+        version: version::at_hand(context, program),
     };
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);

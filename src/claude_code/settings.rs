@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::names::AGENT_SESSION;
@@ -27,6 +28,10 @@ pub(crate) struct LocalGateway {
     pub window: Option<u32>,
     /// `LOCAL_LLM_MAX_TOKENS`.
     pub max_tokens: u32,
+    /// Whether short instructions are sent.
+    pub is_lean: bool,
+    /// The version of Claude Code, if it says so.
+    pub version: Option<Version>,
 }
 
 /// What a Claude Code needs to run on the local model.
@@ -44,12 +49,6 @@ pub(crate) struct Ready {
 /// The least limit for an agent's answer, in tokens: a file that the agent writes is part of one answer.
 const LEAST_MAX_TOKENS: u32 = 4096;
 
-/// The whole request of 2.1.330 takes about 12,400 tokens before the user's first word, which needs room too.
-const ROOMY: u32 = 20_000;
-
-/// 2.1.330 sends no request at all if it knows of a smaller context, though the gateway would make the request fit.
-const LEAST_WINDOW: u32 = 16_384;
-
 /// What most local models have. Without it Claude Code would take a million for granted and compact nothing.
 const USUAL_WINDOW: u32 = 32_768;
 
@@ -57,7 +56,7 @@ impl LocalGateway {
     pub(crate) fn banner(&self) -> String {
         let narrow = self
             .window
-            .filter(|window| *window < ROOMY)
+            .filter(|_| self.is_lean)
             .map(|window| format!("; its context of {window} tokens holds short instructions and the most needed tools only"));
         format!("this session runs on the local model `{}`{}", self.model, narrow.unwrap_or_default())
     }
@@ -78,10 +77,36 @@ impl LocalGateway {
         variables.extend(MODELS.map(|key| (key, name.clone())));
         variables.extend(SMALL_MODELS.map(|key| (key, self.small_model.clone())));
         variables.extend(FIXED.map(|(key, value)| (key, value.into())));
-        let stated = self.window.unwrap_or(USUAL_WINDOW).max(LEAST_WINDOW);
-        variables.push(("CLAUDE_CODE_MAX_CONTEXT_TOKENS", stated.to_string()));
+        variables.push(compaction(self.window.unwrap_or(USUAL_WINDOW), max_tokens, self.version));
         variables
     }
+}
+
+/// What 2.1.330 keeps free of the context that it is told, beside the longest answer.
+const KEPT_FREE: u32 = 3_000;
+
+/// Its instructions and tools, which 2.1.330 adds to what was reported once tools have run.
+const COUNTED_TWICE: u32 = 12_400;
+
+/// The context that versions without the variable take for granted.
+const ASSUMED_BEFORE: u32 = 200_000;
+
+/// Those compact at so much of the context, in percent: late, but before the gateway has to refuse.
+const COMPACTED_AT: u32 = 85;
+
+/// How Claude Code learns when to compact.
+///
+/// From 2.1.197 on it does so when the gateway refuses a prompt as too long, which knows best what the model is sent. 2.1.330 would do
+/// so earlier by a count of its own, and is told more than there is. 2.1.110 and 2.0.76 end at a refusal, and know only a
+/// percentage of 200,000 tokens less the longest answer.
+fn compaction(window: u32, max_tokens: u32, version: Option<Version>) -> (&'static str, String) {
+    if version.is_some_and(Version::compacts_by_percentage) {
+        let whole = ASSUMED_BEFORE.saturating_sub(max_tokens).max(1);
+        let percentage = f64::from(window) * f64::from(COMPACTED_AT) / f64::from(whole);
+        return ("CLAUDE_AUTOCOMPACT_PCT_OVERRIDE", format!("{:.2}", percentage.min(100.0)));
+    }
+    let told = window.saturating_add(max_tokens + KEPT_FREE + COUNTED_TWICE);
+    ("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string())
 }
 
 /// The variables that choose a model for a purpose.

@@ -49,6 +49,11 @@ impl Version {
         self >= RESULTS_PRINTED_SINCE
     }
 
+    /// Whether it compacts when a percentage of its context is used, and at no refusal.
+    pub(crate) fn compacts_by_percentage(self) -> bool {
+        self < REFUSALS_COMPACT_SINCE
+    }
+
     pub(crate) fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
@@ -57,6 +62,8 @@ impl Version {
 // The first versions that were observed to do so; those just before may do so too.
 const PARTIALS_SINCE: Version = Version(1, 0, 128);
 const RETRIES_SINCE: Version = Version(2, 1, 110);
+/// The first that was seen to compact by nothing but a refusal; 2.1.330 heeds the context that it is told.
+const REFUSALS_COMPACT_SINCE: Version = Version(2, 1, 197);
 const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);
 const RESULTS_PRINTED_SINCE: Version = Version(2, 1, 198);
 
@@ -72,9 +79,14 @@ struct Remembered {
     version: Version,
 }
 
+/// The version of the Claude Code at `path`, as far as it is known without running it.
+pub(crate) fn at_hand(context: &Context, path: &Path) -> Option<Version> {
+    by_location(path).or_else(|| remembered(context, path))
+}
+
 /// The version of the Claude Code at `path`, unless it does not say.
 pub(crate) fn of(context: &Context, path: &Path) -> Option<Version> {
-    by_location(path).or_else(|| remembered(context, path)).or_else(|| {
+    at_hand(context, path).or_else(|| {
         let version = by_asking(path)?;
         remember(context, path, version);
         Some(version)

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::completions::chunk::Usage;
+use crate::completions::failure::CompletionError;
 use crate::completions::reader::MAX_ANSWER;
 use crate::context::Context;
 use crate::gateway::api_error::ApiError;
@@ -20,6 +21,7 @@ use crate::gateway::message::{End, Piece, Sink, Whole};
 use crate::gateway::reply::{Learned, Reply, ReplyEnd};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
+use crate::gateway::summary;
 use crate::gateway::upstream::Upstream;
 use crate::local_model::unload;
 use crate::state::flag::is_auto;
@@ -49,6 +51,8 @@ pub(crate) trait Recipient: Sink {
     fn has_pieces(&self) -> bool;
     /// Another model answers than was expected.
     fn set_model(&mut self, model: String);
+    /// The length of the prompt that was sent, in tokens.
+    fn set_prompt(&mut self, tokens: u64);
 }
 
 impl Recipient for Whole {
@@ -63,6 +67,7 @@ impl Recipient for Whole {
     fn set_model(&mut self, model: String) {
         Whole::set_model(self, model);
     }
+    fn set_prompt(&mut self, _: u64) {}
 }
 
 /// # Errors
@@ -70,12 +75,14 @@ impl Recipient for Whole {
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
     // Ollama may have to load the model first.
     let mut question = with_pings(out, upstream.question(request)).await?;
+    out.set_prompt(upstream.likely_length(&question));
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
         with_pings(out, upstream.refuse_if_truncated(request, &mut question)).await?;
         let mut response = with_pings(out, upstream.ask(&mut question)).await?;
         out.set_model(upstream.reported_model(request, &question.way).await);
+        out.set_prompt(upstream.likely_length(&question));
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let mut reply = Reply::new(question.sent(), upstream.link(&question).models.thinks_unopened());
         let mut whole = Vec::new();
@@ -103,12 +110,14 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
             ReplyEnd::Ended(end, learned) => {
                 upstream.note_markup(&question, learned.unknown_markup.as_deref(), end.usage);
                 upstream.check_read(request, &question, end.usage)?;
+                upstream.learn_count(&question, end.usage);
                 upstream.was_answered(&question, learned);
                 spent += end.usage;
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
             ReplyEnd::Faulty { calls, text, usage } => {
                 upstream.check_read(request, &question, usage)?;
+                upstream.learn_count(&question, usage);
                 upstream.was_answered(&question, Learned::default());
                 spent += usage;
                 faults += 1;
@@ -140,7 +149,15 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         if out.has_pieces() {
             return Err(upstream.api_error(&question, failure));
         }
-        with_pings(out, upstream.recover(&mut question, failure)).await?;
+        let is_empty_summary = request.is_summary && matches!(failure, CompletionError::Empty { .. });
+        match with_pings(out, upstream.recover(&mut question, failure)).await {
+            Ok(()) => {}
+            Err(_) if is_empty_summary => {
+                out.piece(Piece::Text(summary::marked(&summary::without_model(&request.messages))));
+                return end_answer(End { reason: "end_turn", sequence: None, usage: Usage::default() }, out).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -175,6 +192,13 @@ pub(crate) async fn answer_keeping_server(
 ) -> Result<(), ApiError> {
     if let Some(call) = &request.failed_call {
         call.answer(out);
+        out.flush().await;
+        return Ok(());
+    }
+    if let Some(repeated) = &request.repeated {
+        let prompt = upstream.count_tokens(request).await;
+        out.set_prompt(prompt);
+        repeated.answer(prompt, out);
         out.flush().await;
         return Ok(());
     }
@@ -268,6 +292,10 @@ impl Recipient for EventStream {
 
     fn set_model(&mut self, model: String) {
         self.events.set_model(model);
+    }
+
+    fn set_prompt(&mut self, tokens: u64) {
+        self.events.set_prompt(tokens);
     }
 
     async fn ping(&mut self) {

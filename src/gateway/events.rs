@@ -33,6 +33,11 @@ impl Events {
         self.model = model;
     }
 
+    /// The same of the prompt's length.
+    pub(crate) fn set_prompt(&mut self, tokens: u64) {
+        self.input_tokens = tokens;
+    }
+
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }

@@ -1,15 +1,21 @@
 //! What fits into the local model's context, as far as that is known.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
+use crate::completions::chunk::Usage;
 use crate::error::warn;
+use crate::gateway::agent_prompt::AgentPrompt;
+use crate::gateway::count::Count;
 use crate::gateway::links::{UNLISTED, Unanswered};
 use crate::gateway::question::Question;
+use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Size};
+use crate::gateway::summary;
 use crate::gateway::upstream::Upstream;
 use crate::local_model::chain::way::Way;
 use crate::local_model::model::{Model, NAMELESS};
+use crate::local_model::truncation::fewest_tokens;
 
 /// The least that must be left for an answer, in tokens.
 pub(super) const SHORTEST_ANSWER: usize = 256;
@@ -41,32 +47,109 @@ impl Upstream {
         self.model_at(way).await.map_or_else(|_| NAMELESS.into(), |model| model.name)
     }
 
-    /// No more than fits after the prompt, where the server does not see to that itself. What does not fit at all is the error
-    /// within: the estimated length, and the context.
-    pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
-        let prompt = shrink::estimate(&question.sized);
-        let left_in = |model: &Model| match model {
-            Model { window: Some(window), is_checked: false, .. } => Some((*window as usize).saturating_sub(prompt)),
-            _ => None,
+    /// How much of a request is sent at first. What once was lean at a link stays so, or the server would read all of it anew.
+    pub(super) fn first_size(&self, question: &Question, window: Option<u32>) -> Size {
+        let request = question.whole_request();
+        let is_lean = match self.prompt {
+            AgentPrompt::Full => false,
+            AgentPrompt::Lean => shrink::is_too_much(request, 0),
+            AgentPrompt::Auto => window.is_some_and(|window| shrink::is_too_much(request, window)),
         };
+        let was_lean = || self.lean_links[question.way.current()].load(Relaxed) && shrink::is_too_much(request, 0);
+        if is_lean || self.prompt == AgentPrompt::Auto && was_lean() { Size::Lean } else { Size::Full }
+    }
+
+    /// A smaller request in the place of one that does not fit. A conversation of Claude Code that goes on is not changed for that:
+    /// the server would read all of it anew, and Claude Code can compact.
+    pub(super) fn next_smaller(&self, question: &Question) -> Option<(Size, MessagesRequest)> {
+        let window = self.link(question).models.at_hand().and_then(|model| model.window).or(question.window);
+        let request = question.whole_request();
+        if self.first_size(question, window) > question.size {
+            return question.next_smaller(window, &self.appended);
+        }
+        let goes_on =
+            self.count(question, request).is_measured && request.messages.iter().any(|message| message["role"] == "assistant");
+        if goes_on && shrink::is_too_much(request, 0) {
+            return None;
+        }
+        question.next_smaller(window, &self.appended)
+    }
+
+    /// What the server of the question's link will count of a request.
+    fn count(&self, question: &Question, request: &MessagesRequest) -> Count {
+        self.counters[question.way.current()].lock().unwrap_or_else(PoisonError::into_inner).foretell(request)
+    }
+
+    /// How long the prompt is that is sent, in tokens.
+    pub(crate) fn likely_length(&self, question: &Question) -> u64 {
+        self.count(question, question.sent()).likely
+    }
+
+    /// How long the prompt of a request would be, in tokens, without what would be left out of it.
+    pub(crate) async fn count_tokens(self: &Arc<Upstream>, request: &MessagesRequest) -> u64 {
+        let mut question = Question::new(request, self.way(request));
+        if let Ok(model) = self.model(&question).await {
+            let size = self.first_size(&question, model.window);
+            question.set_size(size, model.window, &self.appended);
+        }
+        self.likely_length(&question)
+    }
+
+    /// The server has counted the prompt that was sent.
+    pub(super) fn learn_count(&self, question: &Question, usage: Usage) {
+        let counted = usage.input.saturating_add(usage.cached);
+        let counter = &self.counters[question.way.current()];
+        counter.lock().unwrap_or_else(PoisonError::into_inner).learn(question.sent(), counted);
+    }
+
+    /// No more than fits after the prompt. What does not fit at all is the error within: the length, and the context.
+    pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
         let mut model = self.model(question).await?;
-        if left_in(&model).is_some_and(|left| left < SHORTEST_ANSWER) {
+        if model.window.is_some_and(|window| self.left(question, question.sent(), &model, window) < least_left(question, window))
+        {
             model = self.model_again(question).await?;
         }
-        let (Some(left), Some(window)) = (left_in(&model), model.window) else { return Ok(Ok(())) };
-        if left < SHORTEST_ANSWER {
-            return Ok(Err((prompt as u64, window.into())));
+        let Some(window) = model.window else { return Ok(Ok(())) };
+        let least = least_left(question, window);
+        if question.sent().is_summary {
+            let mut short = question.sent().clone();
+            summary::fit(&mut short, |request| self.left(question, request, &model, window) >= least);
+            question.sized = short;
+        }
+        let left = self.left(question, question.sent(), &model, window);
+        if left < least {
+            return Ok(Err((self.count(question, question.sent()).most, window.into())));
         }
         let request = &mut question.sized;
         request.max_tokens = request.max_tokens.min(u32::try_from(left).unwrap_or(u32::MAX));
         Ok(Ok(()))
     }
 
-    pub(super) fn warn_if_lean(&self, question: &Question) {
-        if question.size != Size::Full && !self.has_warned_of_size.swap(true, Relaxed) {
-            let window = self.told_window.load(Relaxed);
-            let known = || self.link(question).models.at_hand().and_then(|model| model.window.map(u64::from));
-            let window = if window > 0 { Some(window) } else { known() };
+    /// How much of the context a prompt leaves, in tokens. A server that checks for itself, and has counted nothing yet, is asked all
+    /// that it may take.
+    fn left(&self, question: &Question, request: &MessagesRequest, model: &Model, window: u32) -> usize {
+        let count = self.count(question, request);
+        let length = match model.is_checked && !count.is_measured {
+            true => request.messages.iter().flat_map(shrink::texts).map(fewest_tokens).sum(),
+            false => usize::try_from(count.most).unwrap_or(usize::MAX),
+        };
+        (window as usize).saturating_sub(length)
+    }
+
+    pub(super) fn note_size(&self, question: &Question) {
+        if question.size == Size::Full {
+            return;
+        }
+        self.lean_links[question.way.current()].store(true, Relaxed);
+        let told = self.told_window.load(Relaxed);
+        let known = || self.link(question).models.at_hand().and_then(|model| model.window.map(u64::from));
+        let window = if told > 0 { Some(told) } else { known() };
+        let whole = || shrink::estimate(question.whole_request()) as u64;
+        // Where the whole would fit, a lean request is a choice that the user knows of.
+        if told == 0 && window.is_none_or(|window| whole() + SHORTEST_ANSWER as u64 <= window) {
+            return;
+        }
+        if !self.has_warned_of_size.swap(true, Relaxed) {
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
             warn(
                 super::NAME,
@@ -74,4 +157,10 @@ impl Upstream {
             );
         }
     }
+}
+
+/// What must be left for an answer: half of one would be worth nothing, and Claude Code can compact.
+fn least_left(question: &Question, window: u32) -> usize {
+    let least = SHORTEST_ANSWER.max(window as usize / 10);
+    least.min((question.whole_request().max_tokens as usize).max(SHORTEST_ANSWER))
 }

@@ -65,7 +65,10 @@ impl Upstream {
     }
 
     async fn prepare(self: &Arc<Upstream>, question: &mut Question) -> Result<(), Unanswered> {
-        question.model = self.model(question).await?.id;
+        let model = self.model(question).await?;
+        let size = self.first_size(question, model.window);
+        question.set_size(size, model.window, &self.appended);
+        question.model = model.id;
         question.limited = self.limit(question).await?;
         Ok(())
     }

@@ -4,20 +4,25 @@
 //! its token. Neither that nor any other header goes on to the local server.
 
 mod access;
+pub(crate) mod agent_prompt;
 mod answer;
 mod api_check;
 mod api_error;
 mod client;
 mod conversation;
 mod corrections;
+mod count;
 mod events;
 mod fit;
 mod http;
+mod lean_prompt;
+mod lean_tools;
 mod links;
 mod marks;
 mod message;
 mod offered_tools;
 mod question;
+mod repeats;
 mod reply;
 mod request;
 mod router;
@@ -25,6 +30,7 @@ mod server;
 mod server_tools;
 mod shrink;
 mod stop_sequence;
+mod summary;
 mod upstream;
 
 use std::ffi::OsString;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::completions::untaken::LeftOut;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::shrink::{self, Size};
+use crate::gateway::shrink::{self, Room, Size};
 use crate::local_model::chain::way::Way;
 use crate::local_model::recovery::{AFTER_EMPTY, Tried};
 use crate::local_model::request::RequestSettings;
@@ -14,6 +14,8 @@ pub(crate) struct Question {
     /// As the caller asks, with what the model was told since.
     request: MessagesRequest,
     pub(super) size: Size,
+    /// The context that the request was made short for.
+    pub(super) window: Option<u32>,
     /// The request at this size.
     pub(super) sized: MessagesRequest,
     /// Whether it can be sent at all: if not, the estimated length and the context.
@@ -33,6 +35,7 @@ impl Question {
         Question {
             request: request.clone(),
             size: Size::Full,
+            window: None,
             sized: request.clone(),
             limited: Ok(()),
             tried: Tried::default(),
@@ -76,10 +79,20 @@ impl Question {
                 },
             }
         }
+        if self.request.is_summary {
+            // Some models call a tool whatever they are told.
+            self.sized.tools.clear();
+        }
     }
 
-    pub(super) fn next_smaller(&self, appended: &str) -> Option<(Size, MessagesRequest)> {
-        shrink::next_smaller(&self.request, self.size, appended)
+    pub(super) fn next_smaller(&self, window: Option<u32>, appended: &str) -> Option<(Size, MessagesRequest)> {
+        shrink::next_smaller(&self.request, self.size, Room { window, appended })
+    }
+
+    /// Sends so much of the request.
+    pub(super) fn set_size(&mut self, size: Size, window: Option<u32>, appended: &str) {
+        (self.size, self.window) = (size, window);
+        self.sized = shrink::sized(&self.request, size, Room { window, appended });
     }
 
     /// The request with all that the server may not take, and without the user's own additions.

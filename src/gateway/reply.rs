@@ -11,6 +11,7 @@ use crate::gateway::message::{End, Piece, Sink};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
 use crate::gateway::stop_sequence::StopSequences;
+use crate::gateway::summary;
 
 /// Reads an answer as it comes.
 pub(crate) struct Reply<'a> {
@@ -18,7 +19,7 @@ pub(crate) struct Reply<'a> {
     reader: Reader<'a>,
     stop: StopSequences<'a>,
     has_content: bool,
-    /// The text of an answer that has to be a call. With a call it is dropped: the API gives none then.
+    /// The text of an answer that has to be a call, or of a summary. With a call it is dropped: the API gives none then.
     held: String,
 }
 
@@ -105,6 +106,9 @@ impl<'a> Reply<'a> {
                 (calls, text, finish) = (ended.calls, ended.calls_text, ended.finish);
             }
         }
+        if self.request.is_summary {
+            return self.end_summary(is_cut, usage, learned, sink);
+        }
         if !self.request.in_parallel {
             // Few servers keep to it: mlx-lm 0.32.2 does not read `parallel_tool_calls`.
             calls.truncate(1);
@@ -137,6 +141,16 @@ impl<'a> Reply<'a> {
         ReplyEnd::Ended(End { reason, sequence: self.stop.found.map(str::to_string), usage }, learned)
     }
 
+    /// One that is cut off is better than none. Claude Code makes no call in its place.
+    fn end_summary(&mut self, is_cut: bool, usage: Usage, learned: Learned, sink: &mut dyn Sink) -> ReplyEnd {
+        let summary = summary::marked(&self.held);
+        if summary.is_empty() {
+            return ReplyEnd::Failed(CompletionError::Empty { is_cut_by_limit: is_cut });
+        }
+        sink.piece(Piece::Text(summary));
+        ReplyEnd::Ended(End { reason: "end_turn", sequence: None, usage }, learned)
+    }
+
     fn pass_on(&mut self, parts: Vec<Part>, sink: &mut dyn Sink) {
         for part in parts {
             match part {
@@ -151,7 +165,7 @@ impl<'a> Reply<'a> {
     }
 
     fn text(&mut self, text: String, sink: &mut dyn Sink) {
-        if self.request.must_call() {
+        if self.request.must_call() || self.request.is_summary {
             self.held.push_str(&text);
             return;
         }

@@ -7,7 +7,9 @@ use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
 use crate::gateway::offered_tools::OfferedTools;
+use crate::gateway::repeats::{Repeated, tell_repeated};
 use crate::gateway::server_tools::{FailedCall, note};
+use crate::gateway::summary;
 use crate::text::replace_lone_surrogates;
 
 /// What is asked, in the words of chat completions.
@@ -16,11 +18,15 @@ pub(crate) struct MessagesRequest {
     /// The model's name as the caller gives it; answers repeat it.
     pub model: String,
     pub system: Vec<String>,
+    /// How many of these are the caller's system prompt. The others were told before the first answer.
+    pub own_system: usize,
     /// The conversation without the system prompt, as messages of chat completions.
     pub messages: Vec<Value>,
     pub tools: Vec<Tool>,
     /// What is asked for and only Anthropic can do. The answer tells of that, and nothing else.
     pub failed_call: Option<FailedCall>,
+    /// The call over which the work is stopped.
+    pub repeated: Option<Repeated>,
     /// `tool_choice` of chat completions, unless it is `auto`.
     pub choice: Option<Value>,
     pub in_parallel: bool,
@@ -33,6 +39,8 @@ pub(crate) struct MessagesRequest {
     pub streams: bool,
     /// Whether the caller wants to see the model's thinking.
     pub shows_thinking: bool,
+    /// Claude Code wants a summary, with which it goes on.
+    pub is_summary: bool,
     /// The form that the answer must have, as `response_format` of chat completions.
     pub format: Option<Value>,
 }
@@ -81,7 +89,8 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     api_check::check(request)?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
-    let messages = ChatMessages::read(list, &mut system);
+    let own_system = system.len();
+    let mut messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
@@ -97,13 +106,17 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
         tools.retain(|tool| tool.name == chosen);
     }
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
+    let repeated = tell_repeated(&mut messages).filter(|_| choice.is_none() && !tools.is_empty());
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
+        own_system,
+        is_summary: summary::is_asked_for(&messages),
         messages,
         tools,
         failed_call,
+        repeated,
         choice,
         in_parallel,
         max_tokens,

@@ -15,7 +15,6 @@ use crate::gateway::api_error::ApiError;
 use crate::gateway::http::{HttpResponse, error_response, json_response, read_body, stream_response};
 use crate::gateway::message::Whole;
 use crate::gateway::request::{self, MessagesRequest};
-use crate::gateway::shrink;
 use crate::gateway::upstream::Upstream;
 
 /// How long an answer may take to begin before its stream is opened without it. Until then a failure has its own status.
@@ -49,7 +48,7 @@ impl Gateway {
             ("POST", "/v1/messages") => self.messages(request).await,
             ("POST", "/v1/messages/count_tokens") => {
                 let request = request::read_to_count(&read_body(request).await?)?;
-                Ok(json_response(StatusCode::OK, &json!({"input_tokens": shrink::estimate(&request)})))
+                Ok(json_response(StatusCode::OK, &json!({"input_tokens": self.upstream.count_tokens(&request).await})))
             }
             ("GET", "/v1/models") => {
                 let model = self.model().await;

@@ -1,79 +1,103 @@
 //! Fitting a request into the context that there is.
 //!
-//! Claude Code's instructions and tools take about 12,400 tokens before the user's first word (2.1.330). Where they do not
-//! fit, the request goes lean: a short system prompt, and the tools that the work is done with.
+//! Claude Code's instructions and tools take about 12,400 tokens before the user's first word (2.1.330). Where that is more than a
+//! quarter of the context, the request goes lean: a short system prompt, and the tools that the work is done with.
 
 use serde_json::Value;
 
-use crate::completions::tool::Tool;
+use crate::gateway::lean_tools::Budget;
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::server_tools::NOTE;
+use crate::gateway::{lean_prompt, lean_tools, summary};
 use crate::local_model::context::tokens;
 
-/// A system prompt that is longer than this, in tokens, is shortened.
+/// A system prompt of more tokens is shortened.
 const LONG_SYSTEM: usize = 600;
 
-/// The longest description of a tool in a lean request, in bytes.
-const SHORT_DESCRIPTION: usize = 300;
-
-/// Claude Code's tools that read and change files and run programs.
-const CORE: [&str; 9] = ["Bash", "Read", "Edit", "MultiEdit", "Write", "Grep", "Glob", "LS", "StructuredOutput"];
-
-/// The prefix of tools from MCP servers.
-const MCP: &str = "mcp__";
+/// A context of which little is known is taken for one of so many tokens: what most local models have.
+const USUAL_WINDOW: u32 = 32_768;
 
 /// How much of a request is sent. Smaller ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Size {
     /// All of it.
     Full,
-    /// A short system prompt, the core tools and the user's own (MCP).
+    /// A short system prompt, the core tools, and others within a budget.
     Lean,
-    /// Without the user's own tools.
+    /// Without those others.
     Leanest,
 }
 
-/// The largest request that is smaller than this one of `size`, if something can be left out.
-pub(crate) fn next_smaller(request: &MessagesRequest, size: Size, appended: &str) -> Option<(Size, MessagesRequest)> {
-    let current = sized(request, size, appended);
-    let smaller = [Size::Lean, Size::Leanest].into_iter().filter(|smaller| *smaller > size);
-    smaller.map(|size| (size, sized(request, size, appended))).find(|(_, smaller)| *smaller != current)
+/// What a request is made short for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room<'a> {
+    /// The context in tokens, if it is known.
+    pub window: Option<u32>,
+    /// What the user wants the system prompt to say.
+    pub appended: &'a str,
 }
 
-/// The request at this size. `appended`: what the user wants the system prompt to say.
-fn sized(request: &MessagesRequest, size: Size, appended: &str) -> MessagesRequest {
+impl Room<'_> {
+    fn window(self) -> usize {
+        self.window.unwrap_or(USUAL_WINDOW) as usize
+    }
+}
+
+/// The largest request that is smaller than this one of `size`, if something can be left out.
+pub(crate) fn next_smaller(request: &MessagesRequest, size: Size, room: Room) -> Option<(Size, MessagesRequest)> {
+    let current = sized(request, size, room);
+    let smaller = [Size::Lean, Size::Leanest].into_iter().filter(|smaller| *smaller > size);
+    smaller.map(|size| (size, sized(request, size, room))).find(|(_, smaller)| *smaller != current)
+}
+
+/// The request at this size. For one context it depends on nothing but the request's beginning, so that from turn to turn it grows
+/// only at its end.
+pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> MessagesRequest {
     let mut request = request.clone();
     if size == Size::Full {
         return request;
     }
-    if is_compaction(&request.messages) {
-        // Its answer is text, and the conversation did not fit together with the tools.
-        request.tools.clear();
+    let is_agent = lean_tools::are_claude_codes(&request.tools);
+    if is_agent {
+        let called = called(&request.messages);
+        let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
+        let wanted: Vec<&str> = called.into_iter().chain(wanted).collect();
+        let budget = if size == Size::Lean { Budget::of(room.window()) } else { Budget::default() };
+        request.tools = lean_tools::kept(&request.tools, &wanted, budget);
+    } else {
+        // A program other than Claude Code needs all of its tools.
+        request.tools = request.tools.iter().map(lean_tools::shortened).collect();
     }
-    let called = called(&request.messages);
-    let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str()).unwrap_or_default();
-    let is_kept = |tool: &Tool| {
-        let name = tool.name.as_str();
-        CORE.contains(&name) || name == wanted || called.contains(&name) || size == Size::Lean && name.starts_with(MCP)
-    };
-    // A program other than Claude Code needs all of its tools.
-    if request.tools.iter().any(|tool| CORE.contains(&tool.name.as_str())) {
-        request.tools.retain(is_kept);
+    let (own, told) = request.system.split_at(request.own_system.min(request.system.len()));
+    let is_claude_codes = lean_prompt::is_claude_codes(own);
+    if is_claude_codes && is_agent {
+        let system = lean_prompt::system(own, room.appended, room.window() / 10);
+        lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools);
+        (request.system, request.own_system) = (vec![system], 1);
+    } else if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
+        let budget = LONG_SYSTEM.max(room.window() / 10);
+        (request.system, request.own_system) = (vec![lean_prompt::system(&request.system, room.appended, budget)], 1);
     }
-    for tool in &mut request.tools {
-        tool.description = shortened(&tool.description).into();
-    }
-    if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
-        request.system = vec![short_system(&request.system, appended)];
+    if request.is_summary && is_claude_codes {
+        summary::ask_briefly(&mut request, (room.window() / 10).max(400) as u32);
     }
     request
+}
+
+/// Whether the full instructions and tools of Claude Code would take more of this context than they are worth.
+pub(crate) fn is_too_much(request: &MessagesRequest, window: u32) -> bool {
+    let is_claude_codes = lean_prompt::is_claude_codes(&request.system) && lean_tools::are_claude_codes(&request.tools);
+    is_claude_codes && 4 * prefix(request) > window as usize
+}
+
+/// Tokens before the conversation.
+fn prefix(request: &MessagesRequest) -> usize {
+    let system: usize = request.system.iter().map(|text| tokens(text)).sum();
+    system + request.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum::<usize>()
 }
 
 /// How many tokens a request takes, estimated on the long side.
 pub(crate) fn estimate(request: &MessagesRequest) -> usize {
     const AROUND_MESSAGE: usize = 8;
-    let system: usize = request.system.iter().map(|text| tokens(text)).sum();
-    let tools: usize = request.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum();
     let message = |message: &Value| {
         let text = match &message["content"] {
             Value::String(text) => tokens(text),
@@ -83,7 +107,7 @@ pub(crate) fn estimate(request: &MessagesRequest) -> usize {
         let calls = message.get("tool_calls").map_or(0, |calls| tokens(&calls.to_string()));
         text + calls + AROUND_MESSAGE
     };
-    system + tools + request.messages.iter().map(message).sum::<usize>()
+    prefix(request) + request.messages.iter().map(message).sum::<usize>()
 }
 
 /// The texts of a message.
@@ -95,44 +119,7 @@ pub(crate) fn texts(message: &Value) -> impl Iterator<Item = &str> {
 /// Tokens of an image, roughly.
 const IMAGE: usize = 1500;
 
-/// What Claude Code 2.1.330 asks when a conversation has become too long.
-fn is_compaction(messages: &[Value]) -> bool {
-    let last = messages.last().and_then(|message| message["content"].as_str());
-    last.is_some_and(|text| text.contains("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."))
-}
-
 fn called(messages: &[Value]) -> Vec<&str> {
     let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array()).flatten();
     calls.filter_map(|call| call["function"]["name"].as_str()).collect()
-}
-
-/// The first sentences of a description.
-fn shortened(description: &str) -> &str {
-    if description.len() <= SHORT_DESCRIPTION {
-        return description;
-    }
-    let mut end = SHORT_DESCRIPTION;
-    while !description.is_char_boundary(end) {
-        end -= 1;
-    }
-    let head = &description[..end];
-    let stop = ["\n\n", ".\n", ". "].iter().filter_map(|end| head.rfind(end)).max();
-    head[..stop.map_or(end, |at| at + 1)].trim_end()
-}
-
-fn short_system(system: &[String], appended: &str) -> String {
-    const FACTS: [&str; 6] =
-        ["Working directory:", "Primary working directory:", "Is directory a git repo:", "Platform:", "Today's date:", NOTE];
-    let lines = system.iter().flat_map(|text| text.lines()).map(|line| line.trim().trim_start_matches("- "));
-    let facts: Vec<&str> = lines.filter(|line| FACTS.iter().any(|fact| line.starts_with(fact))).collect();
-    let mut text = String::from(
-        "You are Claude Code, a coding assistant in a terminal. Do what the user asks with the tools that you have: look before \
-         you change, change no more than is asked, check what you did, and then say in few words what you did.",
-    );
-    for part in [facts.join("\n").as_str(), appended] {
-        if !part.is_empty() {
-            text = format!("{text}\n\n{part}");
-        }
-    }
-    text
 }

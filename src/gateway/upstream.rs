@@ -1,7 +1,7 @@
 //! The local server, asked for chat completions.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -11,8 +11,10 @@ use tokio::time::{Instant, sleep_until};
 use crate::completions::failure::{CompletionError, refusal};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::gateway::agent_prompt::AgentPrompt;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
+use crate::gateway::count::Counter;
 use crate::gateway::links::{UNLISTED, Unanswered};
 use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
@@ -38,11 +40,16 @@ pub(crate) struct Upstream {
     /// One for each link.
     clients: Vec<Client>,
     pub(super) marks: Marks,
+    /// One for each link.
+    pub(super) counters: Vec<Mutex<Counter>>,
+    pub(super) prompt: AgentPrompt,
+    /// The links at which requests are lean.
+    pub(super) lean_links: Vec<AtomicBool>,
     flag: Option<Flag>,
     /// Claude Code asks, and no other program.
     pub(super) for_claude_code: bool,
     /// What the user wants said in a system prompt that is shortened.
-    appended: String,
+    pub(super) appended: String,
     pub(super) has_warned_of_size: AtomicBool,
     /// The context that the server has told when it refused.
     pub(super) told_window: AtomicU64,
@@ -60,6 +67,9 @@ impl Upstream {
         Ok(Upstream {
             clients: clients.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?,
             marks: Marks::new(context, chain.links().len()),
+            counters: chain.links().iter().map(|_| Mutex::default()).collect(),
+            prompt: AgentPrompt::announced(context),
+            lean_links: chain.links().iter().map(|_| AtomicBool::new(false)).collect(),
             chain,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
             for_claude_code,
@@ -91,7 +101,7 @@ impl Upstream {
             };
             match outcome {
                 Ok(answer) => {
-                    self.warn_if_lean(question);
+                    self.note_size(question);
                     return Ok(answer);
                 }
                 Err(failure) => self.recover(question, failure).await?,
@@ -127,7 +137,7 @@ impl Upstream {
         let smaller = match failure {
             CompletionError::TooLong { window, .. } | CompletionError::AnswerTooLong { window, .. } => {
                 self.told_window.store(window.unwrap_or_default(), Relaxed);
-                question.next_smaller(&self.appended)
+                self.next_smaller(question)
             }
             _ => None,
         };

@@ -10,7 +10,7 @@ use crate::stdin::Stdin;
 use crate::watch::child::{CaughtSignals, catch_signals};
 
 pub(crate) struct NextTry {
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     pub stdin: Stdin,
     pub(super) caught: Option<CaughtSignals>,
     /// The caller's requests that another backend has answered.

@@ -1,0 +1,70 @@
+//! How much of Claude Code's instructions and tools the local model gets: `LOCAL_LLM_AGENT_PROMPT`.
+
+use crate::context::Context;
+use crate::settings::Setting;
+
+/// What 2.1.330 sends before the user's first word, in tokens.
+const USUAL_LENGTH: u32 = 12_400;
+
+/// `LOCAL_LLM_AGENT_PROMPT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AgentPrompt {
+    /// All where it takes at most a quarter of the context, else the lean one.
+    #[default]
+    Auto,
+    Full,
+    Lean,
+}
+
+impl AgentPrompt {
+    /// # Errors
+    /// The value, if it is none of these words.
+    pub(crate) fn from_settings(context: &Context) -> Result<AgentPrompt, String> {
+        let word = context.settings.agent_prompt();
+        match word.as_str() {
+            "" | "auto" => Ok(AgentPrompt::Auto),
+            "full" => Ok(AgentPrompt::Full),
+            "lean" => Ok(AgentPrompt::Lean),
+            _ => Err(word),
+        }
+    }
+
+    /// The same with a warning of another word.
+    pub(crate) fn announced(context: &Context) -> AgentPrompt {
+        AgentPrompt::from_settings(context).unwrap_or_else(|word| {
+            Setting::AgentPrompt.warn(super::NAME, &word, "auto, full or lean", "auto");
+            AgentPrompt::default()
+        })
+    }
+
+    /// Whether a session with this context will be lean, as far as that can be said before it begins.
+    pub(crate) fn is_lean_in(self, window: Option<u32>) -> bool {
+        match self {
+            AgentPrompt::Auto => window.is_some_and(|window| window < 4 * USUAL_LENGTH),
+            AgentPrompt::Full => false,
+            AgentPrompt::Lean => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AgentPrompt::{Auto, Full, Lean};
+
+    #[test]
+    fn sessions_that_begin_lean() {
+        let table = [
+            (Auto, None, false),
+            (Auto, Some(8192), true),
+            (Auto, Some(32_768), true),
+            (Auto, Some(49_599), true),
+            (Auto, Some(49_600), false),
+            (Full, Some(8192), false),
+            (Lean, None, true),
+            (Lean, Some(1_000_000), true),
+        ];
+        for (prompt, window, expected) in table {
+            assert_eq!(prompt.is_lean_in(window), expected, "{prompt:?} {window:?}");
+        }
+    }
+}
