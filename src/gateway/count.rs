@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_was_counted_tells_what_will_be() {
-        let table: [(&str, &[(u64, usize, u64)], (u64, usize), (u64, u64, bool)); 9] = [
+        /// A conversation's key, the estimate, and what was counted.
+        type Learned<'a> = &'a [(u64, usize, u64)];
+        let table: [(&str, Learned, (u64, usize), (u64, u64, bool)); 9] = [
             ("nothing is known", &[], (1, 1000), (800, 1000, false)),
             ("the same again", &[(1, 1000, 800)], (1, 1000), (800, 800, true)),
             ("more of it", &[(1, 1000, 800)], (1, 2000), (1600, 1600, true)),

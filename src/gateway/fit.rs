@@ -51,12 +51,11 @@ impl Upstream {
     pub(super) fn first_size(&self, question: &Question, window: Option<u32>) -> Size {
         let request = question.whole_request();
         let is_lean = match self.prompt {
-            AgentPrompt::Full => false,
-            AgentPrompt::Lean => shrink::is_too_much(request, 0),
-            AgentPrompt::Auto => window.is_some_and(|window| shrink::is_too_much(request, window)),
+            AgentPrompt::Auto if self.lean_links[question.way.current()].load(Relaxed) => true,
+            AgentPrompt::Auto if window.is_some_and(|window| shrink::is_too_much(request, window)) => true,
+            prompt => prompt.is_lean_in(window),
         };
-        let was_lean = || self.lean_links[question.way.current()].load(Relaxed) && shrink::is_too_much(request, 0);
-        if is_lean || self.prompt == AgentPrompt::Auto && was_lean() { Size::Lean } else { Size::Full }
+        if is_lean && shrink::is_claude_codes(request) { Size::Lean } else { Size::Full }
     }
 
     /// Whether the question's link has room for the request without anything left out, as far as that is known.
@@ -75,7 +74,7 @@ impl Upstream {
         }
         let goes_on =
             self.count(question, request).is_measured && request.messages.iter().any(|message| message["role"] == "assistant");
-        if goes_on && shrink::is_too_much(request, 0) {
+        if goes_on && shrink::is_claude_codes(request) {
             return None;
         }
         question.next_smaller(window, &self.appended)

@@ -80,10 +80,15 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
     request
 }
 
-/// Whether the full instructions and tools of Claude Code would take more of this context than they are worth.
+/// Whether Claude Code asks, with its instructions and its tools.
+pub(crate) fn is_claude_codes(request: &MessagesRequest) -> bool {
+    lean_prompt::is_claude_codes(&request.system) && lean_tools::are_claude_codes(&request.tools)
+}
+
+/// Whether the instructions and tools of this request are much longer than usual, and would leave too little of the context: three
+/// tenths by what they probably take.
 pub(crate) fn is_too_much(request: &MessagesRequest, window: u32) -> bool {
-    let is_claude_codes = lean_prompt::is_claude_codes(&request.system) && lean_tools::are_claude_codes(&request.tools);
-    is_claude_codes && 4 * prefix(request) > window as usize
+    prefix(request) * 4 / 5 * 10 > 3 * window as usize
 }
 
 /// Tokens before the conversation.
