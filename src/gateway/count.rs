@@ -114,7 +114,9 @@ mod tests {
     fn what_was_counted_tells_what_will_be() {
         /// A conversation's key, the estimate, and what was counted.
         type Learned<'a> = &'a [(u64, usize, u64)];
-        let table: [(&str, Learned, (u64, usize), (u64, u64, bool)); 9] = [
+        /// What is probable, the most, and whether it is measured.
+        type Foretold = (u64, u64, bool);
+        let table: [(&str, Learned, (u64, usize), Foretold); 9] = [
             ("nothing is known", &[], (1, 1000), (800, 1000, false)),
             ("the same again", &[(1, 1000, 800)], (1, 1000), (800, 800, true)),
             ("more of it", &[(1, 1000, 800)], (1, 2000), (1600, 1600, true)),
