@@ -28,9 +28,29 @@ pub(super) fn compaction(window: u32, max_tokens: u32, version: Option<Version>)
     ("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string())
 }
 
+/// The limits of what one tool may bring into a conversation, where Claude Code's own are more than a quarter of the context: the name of
+/// each variable, and the limit. Characters for a command's output, of which a token has about four, and else tokens.
+pub(super) fn limits_of_results(window: u32) -> Vec<(&'static str, u32)> {
+    // As 2.1.330 has them.
+    let own = [
+        ("BASH_MAX_OUTPUT_LENGTH", 30_000, window),
+        ("CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS", 25_000, window / 4),
+        ("MAX_MCP_OUTPUT_TOKENS", 25_000, window / 4),
+    ];
+    own.into_iter().filter(|(_, own, limit)| limit < own).map(|(name, _, limit)| (name, limit)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_take_a_quarter_of_the_context_at_most() {
+        let [bash, read, mcp] = ["BASH_MAX_OUTPUT_LENGTH", "CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS", "MAX_MCP_OUTPUT_TOKENS"];
+        assert_eq!(limits_of_results(8192), [(bash, 8192), (read, 2048), (mcp, 2048)]);
+        assert_eq!(limits_of_results(65_536), [(read, 16_384), (mcp, 16_384)]);
+        assert_eq!(limits_of_results(131_072), []);
+    }
 
     #[test]
     fn what_each_version_is_told_of_the_context() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use crate::claude_code::command_line::CommandLine;
-use crate::claude_code::compaction::compaction;
+use crate::claude_code::compaction::{compaction, limits_of_results};
 use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -166,6 +166,12 @@ pub(crate) fn environment(context: &Context, local: &LocalGateway) -> Vec<(OsStr
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+    for (key, limit) in local.window.map(limits_of_results).unwrap_or_default() {
+        // What the user has set holds.
+        if context.env(key).is_none() {
+            changes.push((key.into(), Some(limit.to_string().into())));
+        }
+    }
     changes.push((AGENT_SESSION.into(), Some(inside().into())));
     for key in ["NO_PROXY", "no_proxy"] {
         let before = context.env(key).and_then(|hosts| hosts.into_string().ok()).unwrap_or_default();

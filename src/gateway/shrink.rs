@@ -125,3 +125,71 @@ fn called(messages: &[Value]) -> Vec<&str> {
     let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array()).flatten();
     calls.filter_map(|call| call["function"]["name"].as_str()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::request;
+
+    const IDENTITY: &str = "You are Claude Code, Anthropic's official CLI for Claude.";
+
+    fn tool(name: &str) -> Value {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        json!({"name": name, "description": "It does this. ".repeat(80), "input_schema": schema})
+    }
+
+    /// A session of Claude Code after so many steps, each of which calls one of these tools.
+    fn session(steps: usize, calls: &[&str]) -> MessagesRequest {
+        let reminder = |text: &str| json!({"type": "text", "text": format!("<system-reminder>\n{text}\n</system-reminder>")});
+        let mut messages = vec![
+            json!({"role": "user", "content": [reminder("# claudeMd\nBe kind."), {"type": "text", "text": "Build it."}]}),
+            json!({"role": "system", "content": "# Environment\n - Platform: linux\n\nYou are powered by the model x."}),
+        ];
+        for step in 0..steps {
+            let (id, name) = (format!("t{step}"), calls[step % calls.len()]);
+            messages.push(json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": name, "input": {}}]}));
+            let result = json!({"type": "tool_result", "tool_use_id": id, "content": format!("result {step}")});
+            messages.push(json!({"role": "user", "content": [result, reminder("You are powered by the model x.")]}));
+        }
+        let tools: Vec<Value> =
+            ["Agent", "Bash", "Edit", "Read", "TodoWrite", "WebFetch", "Workflow", "Write"].map(tool).into_iter().collect();
+        let system =
+            json!([{"type": "text", "text": IDENTITY}, {"type": "text", "text": "You are an interactive agent. ".repeat(500)}]);
+        let body = json!({"model": "m", "max_tokens": 4096, "system": system, "messages": messages, "tools": tools});
+        request::read(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_lean_request_grows_only_at_its_end() {
+        for window in [8192, 16_384, 65_536] {
+            let room = Room { window: Some(window), appended: "Appended." };
+            let lean = |steps| sized(&session(steps, &["Bash", "WebFetch"]), Size::Lean, room);
+            let first = lean(0);
+            assert!(first.system[0].contains("Appended.") && first.messages[0].to_string().contains("Platform: linux"));
+            assert!(first.messages[0].to_string().contains("Be kind.") && !first.messages[0].to_string().contains("powered"));
+            for steps in 1..6 {
+                let (before, now) = (lean(steps - 1), lean(steps));
+                assert_eq!(before.system, now.system, "{window} {steps}");
+                assert_eq!(before.messages, now.messages[..before.messages.len()], "{window} {steps}");
+                // A tool that was not offered is, once it was called.
+                let is_first_call = steps == 2 && window == 8192;
+                assert_eq!(before.tools == now.tools, !is_first_call, "{window} {steps}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_full_request_is_for_contexts_with_room() {
+        let (usual, long) = (session(0, &["Bash"]), session(0, &["Bash"]));
+        let long = MessagesRequest { system: vec![IDENTITY.into(), "word ".repeat(30_000)], ..long };
+        let table = [(&usual, 8192, true), (&usual, 49_600, false), (&long, 65_536, true), (&long, 131_072, false)];
+        for (request, window, expected) in table {
+            assert_eq!(is_too_much(request, window), expected, "{window}");
+        }
+        assert!(is_claude_codes(&usual));
+        assert!(!is_claude_codes(&MessagesRequest { tools: vec![], ..usual.clone() }));
+        assert!(!is_claude_codes(&MessagesRequest { system: vec!["Be brief.".into()], ..usual }));
+    }
+}
