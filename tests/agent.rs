@@ -11,6 +11,7 @@ mod network;
 mod one_stream;
 mod quoted;
 mod refusals;
+mod room;
 mod sdk;
 mod server_tools;
 mod sessions;

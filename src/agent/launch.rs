@@ -106,7 +106,8 @@ fn expected_model(chain: &Chain) -> Result<(String, Option<u32>)> {
     // Ollama tells only after it has loaded the model, which the gateway waits for.
     let certain = |model: &Model| model.window.filter(|_| !model.is_assumed);
     let first = chain.first();
-    let found = first.server.check_installed().and_then(|()| first.models.find());
+    // By its context it is decided what Claude Code is told and sent, for the whole session.
+    let found = first.server.check_installed().and_then(|()| first.models.find_patiently());
     let model = match found {
         Err(error) if is_alone => return Err(error),
         found => found.ok(),

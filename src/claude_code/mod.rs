@@ -3,6 +3,7 @@
 pub(crate) mod answer_model;
 pub(crate) mod call_check;
 pub(crate) mod command_line;
+mod compaction;
 pub(crate) mod customizations;
 pub(crate) mod json_schema;
 pub(crate) mod locate;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::compaction::{compaction, limits_of_results};
 use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -80,33 +81,6 @@ impl LocalGateway {
         variables.push(compaction(self.window.unwrap_or(USUAL_WINDOW), max_tokens, self.version));
         variables
     }
-}
-
-/// What 2.1.330 keeps free of the context that it is told, beside the longest answer.
-const KEPT_FREE: u32 = 3_000;
-
-/// Its instructions and tools, which 2.1.330 adds to what was reported once tools have run.
-const COUNTED_TWICE: u32 = 12_400;
-
-/// The context that versions without the variable take for granted.
-const ASSUMED_BEFORE: u32 = 200_000;
-
-/// Those compact at so much of the context, in percent: late, but before the gateway has to refuse.
-const COMPACTED_AT: u32 = 85;
-
-/// How Claude Code learns when to compact.
-///
-/// From 2.1.197 on it does so when the gateway refuses a prompt as too long, which knows best what the model is sent. 2.1.330 would do
-/// so earlier by a count of its own, and is told more than there is. 2.1.110 and 2.0.76 end at a refusal, and know only a
-/// percentage of 200,000 tokens less the longest answer.
-fn compaction(window: u32, max_tokens: u32, version: Option<Version>) -> (&'static str, String) {
-    if version.is_some_and(Version::compacts_by_percentage) {
-        let whole = ASSUMED_BEFORE.saturating_sub(max_tokens).max(1);
-        let percentage = f64::from(window) * f64::from(COMPACTED_AT) / f64::from(whole);
-        return ("CLAUDE_AUTOCOMPACT_PCT_OVERRIDE", format!("{:.2}", percentage.min(100.0)));
-    }
-    let told = window.saturating_add(max_tokens + KEPT_FREE + COUNTED_TWICE);
-    ("CLAUDE_CODE_MAX_CONTEXT_TOKENS", told.to_string())
 }
 
 /// The variables that choose a model for a purpose.
@@ -192,6 +166,12 @@ pub(crate) fn environment(context: &Context, local: &LocalGateway) -> Vec<(OsStr
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+    for (key, limit) in local.window.map(limits_of_results).unwrap_or_default() {
+        // What the user has set holds.
+        if context.env(key).is_none() {
+            changes.push((key.into(), Some(limit.to_string().into())));
+        }
+    }
     changes.push((AGENT_SESSION.into(), Some(inside().into())));
     for key in ["NO_PROXY", "no_proxy"] {
         let before = context.env(key).and_then(|hosts| hosts.into_string().ok()).unwrap_or_default();

@@ -37,7 +37,7 @@ impl AgentPrompt {
         })
     }
 
-    /// Whether a session with this context will be lean, as far as that can be said before it begins.
+    /// Whether a session with this context is lean, if its instructions are as long as usual.
     pub(crate) fn is_lean_in(self, window: Option<u32>) -> bool {
         match self {
             AgentPrompt::Auto => window.is_some_and(|window| window < 4 * USUAL_LENGTH),

@@ -51,12 +51,17 @@ impl Upstream {
     pub(super) fn first_size(&self, question: &Question, window: Option<u32>) -> Size {
         let request = question.whole_request();
         let is_lean = match self.prompt {
-            AgentPrompt::Full => false,
-            AgentPrompt::Lean => shrink::is_too_much(request, 0),
-            AgentPrompt::Auto => window.is_some_and(|window| shrink::is_too_much(request, window)),
+            AgentPrompt::Auto if self.lean_links[question.way.current()].load(Relaxed) => true,
+            AgentPrompt::Auto if window.is_some_and(|window| shrink::is_too_much(request, window)) => true,
+            prompt => prompt.is_lean_in(window),
         };
-        let was_lean = || self.lean_links[question.way.current()].load(Relaxed) && shrink::is_too_much(request, 0);
-        if is_lean || self.prompt == AgentPrompt::Auto && was_lean() { Size::Lean } else { Size::Full }
+        if is_lean && shrink::is_claude_codes(request) { Size::Lean } else { Size::Full }
+    }
+
+    /// Whether the question's link has room for the request without anything left out, as far as that is known.
+    pub(super) fn holds_all(&self, question: &Question) -> bool {
+        let whole = shrink::estimate(question.whole_request()) + SHORTEST_ANSWER;
+        question.size == Size::Full || question.window.is_none_or(|window| whole <= window as usize)
     }
 
     /// A smaller request in the place of one that does not fit. A conversation of Claude Code that goes on is not changed for that:
@@ -69,7 +74,7 @@ impl Upstream {
         }
         let goes_on =
             self.count(question, request).is_measured && request.messages.iter().any(|message| message["role"] == "assistant");
-        if goes_on && shrink::is_too_much(request, 0) {
+        if goes_on && shrink::is_claude_codes(request) {
             return None;
         }
         question.next_smaller(window, &self.appended)
@@ -105,12 +110,13 @@ impl Upstream {
     /// No more than fits after the prompt. What does not fit at all is the error within: the length, and the context.
     pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
         let mut model = self.model(question).await?;
-        if model.window.is_some_and(|window| self.left(question, question.sent(), &model, window) < least_left(question, window))
-        {
+        if model.window.is_some_and(|window| {
+            self.left(question, question.sent(), &model, window) < self.least_left(question, &model, window)
+        }) {
             model = self.model_again(question).await?;
         }
         let Some(window) = model.window else { return Ok(Ok(())) };
-        let least = least_left(question, window);
+        let least = self.least_left(question, &model, window);
         if question.sent().is_summary {
             let mut short = question.sent().clone();
             summary::fit(&mut short, |request| self.left(question, request, &model, window) >= least);
@@ -125,11 +131,24 @@ impl Upstream {
         Ok(Ok(()))
     }
 
-    /// How much of the context a prompt leaves, in tokens. A server that checks for itself, and has counted nothing yet, is asked all
-    /// that it may take.
+    /// Whether only the server knows how long a prompt is: it checks for itself, and has counted none yet.
+    fn is_for_the_server(&self, question: &Question, model: &Model) -> bool {
+        model.is_checked && !self.count(question, question.sent()).is_measured
+    }
+
+    /// What must be left for an answer: half of one would be worth nothing, and Claude Code can compact.
+    fn least_left(&self, question: &Question, model: &Model, window: u32) -> usize {
+        if self.is_for_the_server(question, model) {
+            return 1;
+        }
+        let least = SHORTEST_ANSWER.max(window as usize / 10);
+        least.min((question.whole_request().max_tokens as usize).max(SHORTEST_ANSWER))
+    }
+
+    /// How much of the context a prompt leaves, in tokens, at most.
     fn left(&self, question: &Question, request: &MessagesRequest, model: &Model, window: u32) -> usize {
         let count = self.count(question, request);
-        let length = match model.is_checked && !count.is_measured {
+        let length = match self.is_for_the_server(question, model) {
             true => request.messages.iter().flat_map(shrink::texts).map(fewest_tokens).sum(),
             false => usize::try_from(count.most).unwrap_or(usize::MAX),
         };
@@ -142,13 +161,12 @@ impl Upstream {
         }
         self.lean_links[question.way.current()].store(true, Relaxed);
         let told = self.told_window.load(Relaxed);
-        let known = || self.link(question).models.at_hand().and_then(|model| model.window.map(u64::from));
-        let window = if told > 0 { Some(told) } else { known() };
-        let whole = || shrink::estimate(question.whole_request()) as u64;
         // Where the whole would fit, a lean request is a choice that the user knows of.
-        if told == 0 && window.is_none_or(|window| whole() + SHORTEST_ANSWER as u64 <= window) {
+        if told == 0 && self.holds_all(question) {
             return;
         }
+        let known = || self.link(question).models.at_hand().and_then(|model| model.window.map(u64::from));
+        let window = if told > 0 { Some(told) } else { known() };
         if !self.has_warned_of_size.swap(true, Relaxed) {
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
             warn(
@@ -157,10 +175,4 @@ impl Upstream {
             );
         }
     }
-}
-
-/// What must be left for an answer: half of one would be worth nothing, and Claude Code can compact.
-fn least_left(question: &Question, window: u32) -> usize {
-    let least = SHORTEST_ANSWER.max(window as usize / 10);
-    least.min((question.whole_request().max_tokens as usize).max(SHORTEST_ANSWER))
 }

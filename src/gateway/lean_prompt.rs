@@ -10,7 +10,7 @@ use crate::gateway::lean_tools::first_sentences;
 use crate::gateway::server_tools::NOTE;
 use crate::local_model::context::tokens;
 
-/// For each agent. Small models rather describe a call than make it, invent its result, and repeat what has failed.
+/// For each agent of Claude Code. Small models rather describe a call than make it, invent its result, and repeat what has failed.
 const INSTRUCTIONS: &str = "You are Claude Code, a coding agent in a terminal. Work on the user's task with your tools, step by step, until it is done.\n\
 - To read, change or run something, call a tool. Do not describe the call, and do not make up its result.\n\
 - Look before you change: find and read what is concerned. Keep to the style around it, and change no more than is asked.\n\
@@ -54,14 +54,11 @@ pub(super) fn is_claude_codes(system: &[String]) -> bool {
     system.iter().any(|text| begins_with(text, &IDENTITIES))
 }
 
-/// The short system prompt. `own`: the system prompt of the request. `appended`: what the user has added to it. `budget`: how much of
+/// Claude Code's short system prompt. `own`: the system prompt of the request. `appended`: what the user has added to it. `budget`: how much of
 /// unknown instructions stays, in tokens.
 pub(super) fn system(own: &[String], appended: &str, budget: usize) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let has_main = own.iter().any(|text| begins_with(text, &MAIN));
-    if has_main || is_claude_codes(own) {
-        parts.push(INSTRUCTIONS.into());
-    }
+    parts.push(INSTRUCTIONS.into());
     for text in own {
         match text.trim_start() {
             text if begins_with(text, &IDENTITIES) && text.len() < 200 => {}
@@ -73,6 +70,16 @@ pub(super) fn system(own: &[String], appended: &str, budget: usize) -> String {
     parts.push(appended.into());
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// The same for a program of another kind, whose instructions do not fit.
+pub(super) fn system_of_others(system: &[String], appended: &str) -> String {
+    const WORK: &str = "Do what the user asks with the tools that you have: look before you change, change no more than is asked, check \
+                        what you did, and then say in few words what you did.";
+    let notes = system.iter().filter(|text| text.starts_with(NOTE)).cloned();
+    let facts = system.iter().map(|text| facts(text));
+    let parts = [WORK.to_string()].into_iter().chain(facts).chain(notes).chain([appended.to_string()]);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What is true here, and what the user has chosen.

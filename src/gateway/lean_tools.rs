@@ -12,15 +12,14 @@ use crate::local_model::context::tokens;
 const CORE: [(&str, &str); 9] = [
     (
         "Bash",
-        "Runs a shell command and gives its output. The working directory is kept from call to call, variables are not. Put paths \
-         with spaces in quotes. Good for git, builds, tests and for searching (`grep -rn`, `find`); to read and change files there \
-         are other tools. A command must not wait for input. `timeout` is in milliseconds; with `run_in_background` the call does \
-         not wait for the end.",
+        "Runs a shell command and gives its output. The working directory is kept from call to call, variables are not. For git, \
+         builds, tests and searches (`grep -rn`, `find`); read and change files with the other tools. Quote paths with spaces. \
+         Nothing that waits for input. `timeout` is in milliseconds.",
     ),
     (
         "Read",
         "Gives the lines of a file, each behind its number, which is no part of the file. `file_path` is absolute. Of a long file \
-         read the part that is needed, with `offset` (a line) and `limit` (how many). Read a file before you change it.",
+         read what is needed, by `offset` (a line) and `limit` (how many). Read a file before you change it.",
     ),
     (
         "Edit",
@@ -74,11 +73,11 @@ const MORE: [&str; 24] = [
 /// The prefix of tools from MCP servers.
 const MCP: &str = "mcp__";
 
-/// The longest descriptions of another tool, and of an argument, in bytes.
+/// The longest descriptions of a tool, and of an argument, in bytes.
 const SHORT_DESCRIPTION: usize = 300;
 const SHORT_ARGUMENT: usize = 90;
 
-/// Whether these are the tools of Claude Code: a program of another kind needs all of its own.
+/// Whether these are the tools of Claude Code.
 pub(super) fn are_claude_codes(tools: &[Tool]) -> bool {
     tools.iter().any(|tool| core(&tool.name).is_some())
 }
@@ -102,6 +101,10 @@ impl Budget {
 
 /// The tools that stay, in the order in which they were. `wanted`: those that must.
 pub(super) fn kept(tools: &[Tool], wanted: &[&str], budget: Budget) -> Vec<Tool> {
+    if !are_claude_codes(tools) {
+        // A program of another kind needs all of its own.
+        return tools.iter().map(shortened).collect();
+    }
     let rank = |tool: &Tool| match tool.name.as_str() {
         name if core(name).is_some() => Some(0),
         name if name.starts_with(MCP) => Some(1),
@@ -128,7 +131,7 @@ pub(super) fn kept(tools: &[Tool], wanted: &[&str], budget: Budget) -> Vec<Tool>
 
 /// The same tool in fewer words.
 pub(super) fn shortened(tool: &Tool) -> Tool {
-    let own = core(&tool.name).filter(|description| !description.is_empty());
+    let own = core(&tool.name).filter(|description| (1..tool.description.len()).contains(&description.len()));
     let description = own.unwrap_or_else(|| first_sentences(&tool.description, SHORT_DESCRIPTION));
     let mut schema = tool.schema.clone();
     shorten_schema(&mut schema);
@@ -216,6 +219,15 @@ mod tests {
         assert_eq!(short.schema["properties"]["a"]["type"], "string");
         assert!(short.schema["properties"]["a"]["description"].as_str().unwrap_or_default().len() <= SHORT_ARGUMENT);
         assert!(short.schema.get("$schema").is_none() && short.description.len() <= SHORT_DESCRIPTION);
+    }
+
+    #[test]
+    fn descriptions_of_the_core_are_short() {
+        for (name, description) in CORE {
+            assert!(description.len() <= SHORT_DESCRIPTION, "{name}: {}", description.len());
+        }
+        let told = "Runs it.".to_string();
+        assert_eq!(shortened(&Tool { description: told.clone(), ..tool("Bash") }).description, told, "shorter than ours");
     }
 
     #[test]

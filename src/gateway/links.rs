@@ -58,6 +58,8 @@ impl Upstream {
         loop {
             question.begin_link(self.link(question).settings.refused.known());
             match self.prepare(question).await {
+                // A later link that holds all of it goes before leaving something out.
+                Ok(()) if !self.holds_all(question) && self.finds_room_for(question, None).await => {}
                 Ok(()) => return Ok(()),
                 Err(unanswered) => self.give_up(question, unanswered)?,
             }

@@ -12,6 +12,7 @@ mod client;
 mod conversation;
 mod corrections;
 mod count;
+mod event_stream;
 mod events;
 mod fit;
 mod http;

@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
 use crate::gateway::access::{check_host, check_token};
-use crate::gateway::answer::{self, EventStream};
+use crate::gateway::answer;
 use crate::gateway::api_error::ApiError;
+use crate::gateway::event_stream::EventStream;
 use crate::gateway::http::{HttpResponse, error_response, json_response, read_body, stream_response};
 use crate::gateway::message::Whole;
 use crate::gateway::request::{self, MessagesRequest};

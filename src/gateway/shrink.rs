@@ -56,26 +56,23 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
     if size == Size::Full {
         return request;
     }
-    let is_agent = lean_tools::are_claude_codes(&request.tools);
-    if is_agent {
-        let called = called(&request.messages);
-        let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
-        let wanted: Vec<&str> = called.into_iter().chain(wanted).collect();
-        let budget = if size == Size::Lean { Budget::of(room.window()) } else { Budget::default() };
-        request.tools = lean_tools::kept(&request.tools, &wanted, budget);
-    } else {
-        // A program other than Claude Code needs all of its tools.
-        request.tools = request.tools.iter().map(lean_tools::shortened).collect();
-    }
     let (own, told) = request.system.split_at(request.own_system.min(request.system.len()));
     let is_claude_codes = lean_prompt::is_claude_codes(own);
-    if is_claude_codes && is_agent {
+    let called = called(&request.messages);
+    let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
+    let wanted: Vec<&str> = called.into_iter().chain(wanted).collect();
+    let budget = match size {
+        Size::Leanest => Budget::default(),
+        _ if is_claude_codes => Budget::of(room.window()),
+        _ => Budget { own: usize::MAX, others: 0 },
+    };
+    request.tools = lean_tools::kept(&request.tools, &wanted, budget);
+    if is_claude_codes {
         let system = lean_prompt::system(own, room.appended, room.window() / 10);
         lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools);
         (request.system, request.own_system) = (vec![system], 1);
     } else if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
-        let budget = LONG_SYSTEM.max(room.window() / 10);
-        (request.system, request.own_system) = (vec![lean_prompt::system(&request.system, room.appended, budget)], 1);
+        (request.system, request.own_system) = (vec![lean_prompt::system_of_others(&request.system, room.appended)], 1);
     }
     if request.is_summary && is_claude_codes {
         summary::ask_briefly(&mut request, (room.window() / 10).max(400) as u32);
@@ -83,10 +80,15 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
     request
 }
 
-/// Whether the full instructions and tools of Claude Code would take more of this context than they are worth.
+/// Whether Claude Code asks, with its instructions and its tools.
+pub(crate) fn is_claude_codes(request: &MessagesRequest) -> bool {
+    lean_prompt::is_claude_codes(&request.system) && lean_tools::are_claude_codes(&request.tools)
+}
+
+/// Whether the instructions and tools of this request are much longer than usual, and would leave too little of the context: three
+/// tenths by what they probably take.
 pub(crate) fn is_too_much(request: &MessagesRequest, window: u32) -> bool {
-    let is_claude_codes = lean_prompt::is_claude_codes(&request.system) && lean_tools::are_claude_codes(&request.tools);
-    is_claude_codes && 4 * prefix(request) > window as usize
+    prefix(request) * 4 / 5 * 10 > 3 * window as usize
 }
 
 /// Tokens before the conversation.
@@ -122,4 +124,72 @@ const IMAGE: usize = 1500;
 fn called(messages: &[Value]) -> Vec<&str> {
     let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array()).flatten();
     calls.filter_map(|call| call["function"]["name"].as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::request;
+
+    const IDENTITY: &str = "You are Claude Code, Anthropic's official CLI for Claude.";
+
+    fn tool(name: &str) -> Value {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        json!({"name": name, "description": "It does this. ".repeat(80), "input_schema": schema})
+    }
+
+    /// A session of Claude Code after so many steps, each of which calls one of these tools.
+    fn session(steps: usize, calls: &[&str]) -> MessagesRequest {
+        let reminder = |text: &str| json!({"type": "text", "text": format!("<system-reminder>\n{text}\n</system-reminder>")});
+        let mut messages = vec![
+            json!({"role": "user", "content": [reminder("# claudeMd\nBe kind."), {"type": "text", "text": "Build it."}]}),
+            json!({"role": "system", "content": "# Environment\n - Platform: linux\n\nYou are powered by the model x."}),
+        ];
+        for step in 0..steps {
+            let (id, name) = (format!("t{step}"), calls[step % calls.len()]);
+            messages.push(json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": name, "input": {}}]}));
+            let result = json!({"type": "tool_result", "tool_use_id": id, "content": format!("result {step}")});
+            messages.push(json!({"role": "user", "content": [result, reminder("You are powered by the model x.")]}));
+        }
+        let tools: Vec<Value> =
+            ["Agent", "Bash", "Edit", "Read", "TodoWrite", "WebFetch", "Workflow", "Write"].map(tool).into_iter().collect();
+        let system =
+            json!([{"type": "text", "text": IDENTITY}, {"type": "text", "text": "You are an interactive agent. ".repeat(500)}]);
+        let body = json!({"model": "m", "max_tokens": 4096, "system": system, "messages": messages, "tools": tools});
+        request::read(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_lean_request_grows_only_at_its_end() {
+        for window in [8192, 16_384, 65_536] {
+            let room = Room { window: Some(window), appended: "Appended." };
+            let lean = |steps| sized(&session(steps, &["Bash", "WebFetch"]), Size::Lean, room);
+            let first = lean(0);
+            assert!(first.system[0].contains("Appended.") && first.messages[0].to_string().contains("Platform: linux"));
+            assert!(first.messages[0].to_string().contains("Be kind.") && !first.messages[0].to_string().contains("powered"));
+            for steps in 1..6 {
+                let (before, now) = (lean(steps - 1), lean(steps));
+                assert_eq!(before.system, now.system, "{window} {steps}");
+                assert_eq!(before.messages, now.messages[..before.messages.len()], "{window} {steps}");
+                // A tool that was not offered is, once it was called.
+                let is_first_call = steps == 2 && window == 8192;
+                assert_eq!(before.tools == now.tools, !is_first_call, "{window} {steps}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_full_request_is_for_contexts_with_room() {
+        let (usual, long) = (session(0, &["Bash"]), session(0, &["Bash"]));
+        let long = MessagesRequest { system: vec![IDENTITY.into(), "word ".repeat(30_000)], ..long };
+        let table = [(&usual, 8192, true), (&usual, 49_600, false), (&long, 65_536, true), (&long, 131_072, false)];
+        for (request, window, expected) in table {
+            assert_eq!(is_too_much(request, window), expected, "{window}");
+        }
+        assert!(is_claude_codes(&usual));
+        assert!(!is_claude_codes(&MessagesRequest { tools: vec![], ..usual.clone() }));
+        assert!(!is_claude_codes(&MessagesRequest { system: vec!["Be brief.".into()], ..usual }));
+    }
 }

@@ -1,6 +1,7 @@
 //! A home of its own for each test, and the processes that run in it.
 
 mod deps;
+pub mod honest;
 pub mod life;
 pub mod messages_api;
 pub mod play;

@@ -89,6 +89,10 @@ fn the_short_system_prompt_keeps_what_is_the_users() {
     assert!(short.starts_with(&begins) && short.ends_with("[what follows does not fit the model's context]"), "{short}");
     assert!(tokens(&short) < tokens(INSTRUCTIONS) + 130);
     // A program of another kind is not told that it is Claude Code.
-    assert_eq!(system(&["Be brief.".to_string()], "", 100), "Be brief.");
-    assert!(!system(&[own], "", 100).contains("Claude Code"));
+    let short = system_of_others(&[own + "\nPlatform: linux\n", format!("{NOTE} `x`.")], "Appended.");
+    assert!(
+        short.ends_with("what you did.\n\nPlatform: linux\n\nTools that are not available here: `x`.\n\nAppended."),
+        "{short}"
+    );
+    assert!(!short.contains("Claude Code"));
 }
