@@ -250,3 +250,16 @@ fn init_lists_what_the_folder_and_the_user_have() {
     ];
     assert_eq!(reply["commands"], json!(expected));
 }
+
+#[test]
+fn links_that_lead_in_a_circle_are_followed_once() {
+    let stub = Stub::answering("an answer");
+    let sandbox = local(&stub.url());
+    sandbox.write(".claude/commands/a/one.md", "One.\n");
+    for number in 0..10 {
+        std::os::unix::fs::symlink("..", sandbox.path(&format!(".claude/commands/a/loop{number}"))).unwrap();
+    }
+    let output = sandbox.cmd("claude").args(&["-p", "hi", "--output-format", "stream-json", "--verbose"]).run();
+    let init: Value = serde_json::from_str(output.out().lines().next().unwrap()).unwrap();
+    assert_eq!(init["slash_commands"], json!(["a:one", "clear", "compact", "usage"]));
+}

@@ -57,8 +57,8 @@ pub(crate) struct Conversation<'a> {
     turns: u64,
     /// How many of the user's messages have their answer.
     answered_lines: usize,
-    /// The session is another one than the options name.
-    is_cleared: bool,
+    /// The sessions before this one: each was cleared.
+    cleared: Vec<Session>,
     begun: Instant,
     /// No more input comes, or none is wanted.
     has_input_ended: bool,
@@ -134,7 +134,7 @@ impl<'a> Conversation<'a> {
             queue: VecDeque::new(),
             state: ConversationState::Idle,
             turns: 0,
-            is_cleared: false,
+            cleared: vec![],
             begun: Instant::now(),
             has_input_ended: false,
             seen: HashSet::new(),
@@ -250,12 +250,7 @@ impl<'a> Conversation<'a> {
             let mut reporter = self.shared.reporter();
             reporter.output.check_stdout().inspect_err(|_| reporter.abandon())?;
         }
-        let left_to_claude_code = matches!(self.state, ConversationState::LeftToClaudeCode).then(|| LeftToClaudeCode {
-            session_id: (!self.session.is_empty()).then(|| self.session.id.clone()),
-            has_answered: self.turns > 0,
-            new_session_id: (self.session.is_empty() && self.is_cleared).then(|| self.session.id.clone()),
-            prompt: self.queue.front().filter(|_| self.options.pump.is_none()).map(UserMessage::as_text),
-        });
+        let left_to_claude_code = self.left_to_claude_code();
         let mut reporter = self.shared.reporter();
         if left_to_claude_code.is_some() {
             reporter.output.release();
@@ -269,6 +264,7 @@ impl<'a> Conversation<'a> {
             marks: self.shared.marks().clone(),
             writer: self.options.writes_transcript.then(|| EntryWriter::new(self.context, &reporter.session.model)),
             session: self.session,
+            cleared: self.cleared,
             left_to_claude_code,
         })))
     }

@@ -1,6 +1,6 @@
 //! The agents, slash commands, skills and the output style that the folder, the user and the options have, as 2.1.330 lists them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,10 @@ use crate::os::atomic_file::read_bounded;
 /// The commands that a plain answer has itself.
 pub(crate) const OWN_COMMANDS: [&str; 3] = ["clear", "compact", "usage"];
 
-/// More than a file has before its text.
+/// More than people have in a folder.
+const MOST_FILES: usize = 1000;
+
+/// More than a file has before its text, in bytes.
 const MOST_READ: u64 = 1 << 20;
 
 #[derive(Clone, Debug)]
@@ -152,19 +155,22 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// The Markdown files in a folder and the folders in it.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut left = vec![(folder.to_path_buf(), 0)];
-    while let Some((folder, depth)) = left.pop() {
+    let (mut found, mut left, mut seen) = (Vec::new(), vec![folder.to_path_buf()], HashSet::new());
+    while let Some(folder) = left.pop() {
+        // Links may lead in a circle.
+        if found.len() > MOST_FILES || !fs::canonicalize(&folder).is_ok_and(|folder| seen.insert(folder)) {
+            continue;
+        }
         for path in entries(&folder) {
             let is_markdown = path.extension().is_some_and(|extension| extension == "md");
             match path.is_dir() {
-                // Links may lead in a circle.
-                true if depth < 8 => left.push((path, depth + 1)),
+                true => left.push(path),
                 false if is_markdown => found.push(path),
-                _ => {}
+                false => {}
             }
         }
     }
+    found.truncate(MOST_FILES);
     found
 }
 

@@ -99,12 +99,9 @@ pub(crate) fn read(path: &Path, last: Option<&str>) -> Option<Vec<SessionMessage
     (!messages.is_empty()).then_some(messages)
 }
 
-/// The id of the last line of a transcript that has one, and its time.
-pub(crate) fn last(path: &Path) -> Option<(String, i64)> {
-    lines_from_end(File::open(path).ok()?).find_map(|line| {
-        let line = parse(&line)?;
-        Some((line.uuid?, line.timestamp?.as_millisecond()))
-    })
+/// The id of the last line of a transcript that has one.
+pub(crate) fn last_uuid(path: &Path) -> Option<String> {
+    lines_from_end(File::open(path).ok()?).find_map(|line| parse(&line)?.uuid)
 }
 
 /// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.

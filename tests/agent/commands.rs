@@ -195,3 +195,21 @@ fn claude_knows_what_was_said_here() {
         same("said once", 1, asked.matches("Of plums.").count())
     });
 }
+
+/// What was said before `/clear` is in a session of its own.
+#[test]
+fn claude_knows_what_was_said_before_it_was_cleared() {
+    let api = replying(|_| messages_api::Reply::Text("from Claude".into()));
+    let mut home = Home::with(TODAY, api);
+    let _model = home.plays(Manner::Pieces, []);
+    let mut talk = Talk::new(&home.sandbox);
+    let said = ["Of apples.", "/clear", "Of pears."].map(|what| talk.say(what).unwrap());
+    assert_eq!(talk.end().unwrap(), (Some(0), String::new()));
+    home.sandbox.switch("claude");
+    for (result, own, other) in [(&said[0], "Of apples.", "Of pears."), (&said[2], "Of pears.", "Of apples.")] {
+        let output = home.ask("What was it?", &["--resume", result["session_id"].as_str().unwrap()]).run();
+        assert_eq!((output.code(), output.out().as_str()), (0, "from Claude\n"), "{}", output.err());
+        let asked = questions_of_the_call(&home.net).pop().unwrap()["messages"].to_string();
+        assert!(asked.contains(own) && !asked.contains(other), "{asked}");
+    }
+}

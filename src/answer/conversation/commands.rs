@@ -70,8 +70,8 @@ impl Conversation<'_> {
         let (name, arguments) = message.command().unwrap_or_default();
         match command {
             OwnCommand::Clear => {
+                self.cleared.push(self.session.clone());
                 self.session.clear();
-                self.is_cleared = true;
                 let replay = self.replay_of_command("clear", arguments, message);
                 let mut reporter = self.shared.reporter();
                 reporter.reset(&self.session.id, message_id);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::answer::attachments::attach;
 use crate::answer::conversation::commands::{Command, OwnCommand};
-use crate::answer::conversation::{Conversation, ConversationState};
+use crate::answer::conversation::{Conversation, ConversationState, LeftToClaudeCode};
 use crate::answer::reporter::TurnStart;
 use crate::answer::turn::{Question, TurnOutcome};
 use crate::claude_code::prompt::is_blank;
@@ -140,6 +140,15 @@ impl Conversation<'_> {
         }
         self.close_turn("completed");
         false
+    }
+
+    pub(super) fn left_to_claude_code(&self) -> Option<LeftToClaudeCode> {
+        matches!(self.state, ConversationState::LeftToClaudeCode).then(|| LeftToClaudeCode {
+            session_id: (!self.session.is_empty()).then(|| self.session.id.clone()),
+            has_answered: self.turns > 0,
+            new_session_id: (self.session.is_empty() && !self.cleared.is_empty()).then(|| self.session.id.clone()),
+            prompt: self.queue.front().filter(|_| self.options.pump.is_none()).map(UserMessage::as_text),
+        })
     }
 
     pub(super) fn end_turn(&mut self, id: u64, outcome: TurnOutcome) {

@@ -102,12 +102,11 @@ impl Session {
     fn missing_entries(&self, writer: &EntryWriter, transcript: &Path) -> Vec<Value> {
         let mut theirs = transcript::read(transcript, None).unwrap_or_default();
         let known: HashSet<String> = theirs.iter().filter_map(|message| message.uuid.clone()).collect();
-        let last = transcript::last(transcript);
-        let since = last.as_ref().map_or(i64::MIN, |(_, at)| *at);
+        let since = theirs.last().map_or(i64::MIN, |last| last.at);
         let is_missing =
             |message: &&SessionMessage| message.at >= since && message.uuid.as_ref().is_some_and(|uuid| !known.contains(uuid));
         let missing: Vec<SessionMessage> = self.messages.iter().filter(is_missing).cloned().collect();
-        let mut parent = last.map(|(uuid, _)| uuid);
+        let mut parent = transcript::last_uuid(transcript);
         // A question that Claude has refused stands there already, and once is enough.
         let is_again = |theirs: &SessionMessage| {
             theirs.role == Role::User && missing.first().is_some_and(|first| first.text.trim() == theirs.text.trim())

@@ -30,6 +30,7 @@ struct Record {
     messages: Vec<SessionMessage>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Session {
     /// A UUID.
     pub id: String,
