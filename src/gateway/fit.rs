@@ -110,12 +110,15 @@ impl Upstream {
     /// No more than fits after the prompt. What does not fit at all is the error within: the length, and the context.
     pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
         let mut model = self.model(question).await?;
-        if model.window.is_some_and(|window| {
-            self.left(question, question.sent(), &model, window) < self.least_left(question, &model, window)
-        }) {
-            model = self.model_again(question).await?;
+        let Some(mut window) = model.window else { return Ok(Ok(())) };
+        if self.left(question, question.sent(), &model, window) < self.least_left(question, &model, window) {
+            let again = self.model_again(question).await?;
+            match again.window {
+                Some(now) => (model, window) = (again, now),
+                // The server tells nothing but by its refusals.
+                None => self.link(question).models.learn_window(window.into()),
+            }
         }
-        let Some(window) = model.window else { return Ok(Ok(())) };
         let least = self.least_left(question, &model, window);
         if question.sent().is_summary {
             let mut short = question.sent().clone();

@@ -157,10 +157,11 @@ const REMINDERS: [(&str, Rule); 8] = [
 /// Reminders that hold the user's own instructions.
 const USERS: [&str; 2] = ["# claudeMd", "Codebase and user instructions"];
 
-/// A reminder without what a lean request has no use for. Empty if nothing stays.
-pub(super) fn reminder(text: &str, tools: &[Tool]) -> String {
+/// A reminder without what a lean request has no use for. Empty if nothing stays. `budget`: what the user's instructions may take, in
+/// tokens.
+fn reminder(text: &str, tools: &[Tool], budget: usize) -> String {
     if USERS.iter().any(|mark| text.contains(mark)) {
-        return text.trim().into();
+        return cut(text.trim(), budget);
     }
     let has = |names: [&str; 2]| tools.iter().any(|tool| names.contains(&tool.name.as_str()));
     let mut rule = Rule::Keep;
@@ -195,12 +196,12 @@ const OPEN: &str = "<system-reminder>\n";
 const CLOSE: &str = "\n</system-reminder>";
 
 /// A user's text with its reminders made short.
-fn with_short_reminders(text: &str, tools: &[Tool]) -> String {
+fn with_short_reminders(text: &str, tools: &[Tool], budget: usize) -> String {
     let (mut short, mut rest) = (String::new(), text);
     while let Some(at) = rest.find(OPEN) {
         let Some(length) = rest[at..].find(CLOSE) else { break };
         short += &rest[..at];
-        let kept = reminder(&rest[at + OPEN.len()..at + length.max(OPEN.len())], tools);
+        let kept = reminder(&rest[at + OPEN.len()..at + length.max(OPEN.len())], tools, budget);
         if !kept.is_empty() {
             short += &format!("{OPEN}{kept}{CLOSE}");
         }
@@ -213,8 +214,8 @@ fn with_short_reminders(text: &str, tools: &[Tool]) -> String {
 }
 
 /// Shortens the reminders of a conversation. `first`: what the program has told before the first answer, which moves to the first
-/// message: the system prompt then stays the same over a session, whatever is told later.
-pub(super) fn shorten_reminders(messages: &mut Vec<Value>, first: &[String], tools: &[Tool]) {
+/// message: the system prompt then stays the same over a session, whatever is told later. `budget`: see [`reminder`].
+pub(super) fn shorten_reminders(messages: &mut Vec<Value>, first: &[String], tools: &[Tool], budget: usize) {
     let mut after_results = false;
     messages.retain_mut(|message| {
         let was_after_results = std::mem::replace(&mut after_results, message["role"] == "tool");
@@ -223,7 +224,7 @@ pub(super) fn shorten_reminders(messages: &mut Vec<Value>, first: &[String], too
         }
         match &mut message["content"] {
             Value::String(text) => {
-                let short = with_short_reminders(text, tools);
+                let short = with_short_reminders(text, tools, budget);
                 // A message of nothing but such reminders stands behind results, and may go.
                 if short.trim().is_empty() {
                     return !was_after_results;
@@ -232,7 +233,7 @@ pub(super) fn shorten_reminders(messages: &mut Vec<Value>, first: &[String], too
             }
             Value::Array(parts) => {
                 for part in parts {
-                    let short = part["text"].as_str().map(|text| with_short_reminders(text, tools));
+                    let short = part["text"].as_str().map(|text| with_short_reminders(text, tools, budget));
                     if let Some(short) = short.filter(|short| !short.trim().is_empty()) {
                         part["text"] = short.into();
                     }
@@ -242,7 +243,8 @@ pub(super) fn shorten_reminders(messages: &mut Vec<Value>, first: &[String], too
         }
         true
     });
-    let told = first.iter().map(|text| reminder(text, tools)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n");
+    let told =
+        first.iter().map(|text| reminder(text, tools, budget)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n");
     let Some(message) = messages.iter_mut().find(|message| message["role"] == "user").filter(|_| !told.is_empty()) else {
         return;
     };

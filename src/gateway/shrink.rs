@@ -69,7 +69,7 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
     request.tools = lean_tools::kept(&request.tools, &wanted, budget);
     if is_claude_codes {
         let system = lean_prompt::system(own, room.appended, room.window() / 10);
-        lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools);
+        lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools, room.window() / 4);
         (request.system, request.own_system) = (vec![system], 1);
     } else if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
         (request.system, request.own_system) = (vec![lean_prompt::system_of_others(&request.system, room.appended)], 1);

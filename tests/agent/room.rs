@@ -91,6 +91,19 @@ fn all_of_it_is_done_in_any_context() {
 }
 
 #[test]
+fn one_refusal_tells_what_the_context_is() {
+    each(&[TODAY, (2, 1, 197)], |&version| {
+        let (mut home, _) = prepared(version, 16_384, STEPS, Summary::Short);
+        let server = Honest::silent(16_384, STEPS, Summary::Short);
+        home.sandbox.set("LOCAL_LLM_URL", server.url());
+        is_done(&home, &work(&home, &[]), STEPS)?;
+        let turns = server.turns();
+        same("refused", 1, turns.iter().filter(|turn| turn.is_refused).count())
+            .map_err(|fault| format!("{fault} {:?}", lengths(&turns)))
+    });
+}
+
+#[test]
 fn a_model_that_writes_no_summary_ends_no_session() {
     let items = [(TODAY, Summary::Empty), (TODAY, Summary::Call), ((2, 1, 110), Summary::Call)];
     each(&items, |&(version, summary)| {

@@ -66,6 +66,16 @@ impl Honest {
     /// A server with a context of `n_ctx` tokens, whose agent runs `sh step.sh NUMBER` for each number up to `steps`: the next one is the one
     /// behind the last that the conversation says is done.
     pub fn new(n_ctx: usize, steps: usize, summary: Summary) -> Honest {
+        let tells = json!({"id": "tiny", "owned_by": "llamacpp", "meta": {"n_ctx": n_ctx}});
+        Honest::listing(tells, n_ctx, steps, summary)
+    }
+
+    /// The same, which tells its context by nothing but its refusals.
+    pub fn silent(n_ctx: usize, steps: usize, summary: Summary) -> Honest {
+        Honest::listing(json!({"id": "tiny", "owned_by": "me"}), n_ctx, steps, summary)
+    }
+
+    fn listing(model: Value, n_ctx: usize, steps: usize, summary: Summary) -> Honest {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = state.clone();
         let stub = Stub::new(move |request, stream| {
@@ -77,7 +87,6 @@ impl Honest {
                     false => sse(&answer(&turn, steps, summary)),
                 }
             } else if request.line.contains("/models") {
-                let model = json!({"id": "tiny", "owned_by": "llamacpp", "meta": {"n_ctx": n_ctx}});
                 json_answer(200, &json!({"object": "list", "data": [model]}).to_string())
             } else {
                 json_answer(200, r#"{"status":"ok"}"#)

@@ -32,8 +32,17 @@ fn reminders_keep_facts_and_what_belongs_to_the_tools() {
     ];
     for (text, tools, expected) in table {
         let tools: Vec<Tool> = tools.iter().copied().map(tool).collect();
-        assert_eq!(reminder(text, &tools), expected);
+        assert_eq!(reminder(text, &tools, 1000), expected);
     }
+}
+
+#[test]
+fn the_users_instructions_take_a_share_at_most() {
+    let long = format!("# claudeMd\n{}", "Be kind to whales.\n".repeat(100));
+    assert_eq!(reminder(&long, &[], 1000), long.trim());
+    let short = reminder(&long, &[], 100);
+    assert!(short.starts_with("# claudeMd\nBe kind to whales.\nBe kind") && short.ends_with("does not fit the model's context]"));
+    assert!(tokens(&short) < 120, "{short}");
 }
 
 #[test]
@@ -59,11 +68,11 @@ fn messages_lose_no_word_of_the_user() {
         ),
     ];
     for (mut messages, expected) in table {
-        shorten_reminders(&mut messages, &[], &[]);
+        shorten_reminders(&mut messages, &[], &[], 1000);
         assert_eq!(messages, expected);
     }
     let mut messages = vec![user("do it")];
-    shorten_reminders(&mut messages, &["You are powered by x.".into(), "Platform: linux".into()], &[]);
+    shorten_reminders(&mut messages, &["You are powered by x.".into(), "Platform: linux".into()], &[], 1000);
     assert_eq!(messages, [user(&format!("{}\n\ndo it", span("Platform: linux")))]);
 }
 
