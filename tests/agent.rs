@@ -1,6 +1,7 @@
 //! The real Claude Code with its tools, on a local model that plays a script.
 
 mod chain;
+mod circles;
 mod commands;
 mod credentials;
 mod dialects;

@@ -4,6 +4,7 @@
 mod answers;
 mod caller;
 mod chain;
+mod circles;
 mod client_tools;
 mod dialects;
 mod events;

@@ -9,6 +9,7 @@ mod support;
 mod answer;
 mod applets;
 mod chain;
+mod circles;
 mod context;
 mod dialects;
 mod docs;

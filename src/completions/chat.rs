@@ -12,6 +12,7 @@ use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
 use crate::completions::chunk::Usage;
+use crate::completions::circles::CUT;
 use crate::completions::content::Part;
 use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
@@ -199,6 +200,11 @@ impl<'a> Collector<'a> {
     fn end(mut self, broken: Option<CompletionError>) -> Result<Answer, CompletionError> {
         let outcome = self.reader.end(broken, &mut self.parts);
         self.show();
+        if outcome.as_ref().is_ok_and(|ended| ended.circling.is_some()) {
+            let note = if self.text.is_empty() { CUT.trim_start() } else { CUT };
+            self.parts.push(Part::Text(note.into()));
+            self.show();
+        }
         if self.is_cancelled || self.listener.on_pause().is_break() {
             return Err(CompletionError::Cancelled);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod chunk;
+pub(crate) mod circles;
 pub(crate) mod content;
 pub(crate) mod dialect;
 pub(crate) mod endpoint;

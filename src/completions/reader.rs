@@ -1,6 +1,7 @@
 //! An answer of the local server, read as it comes: for the plain answer and for the gateway.
 
 use crate::completions::chunk::{Chunk, Usage};
+use crate::completions::circles::{Circles, Circling, without_circle};
 use crate::completions::content::{Content, Part};
 use crate::completions::dialect::{calls_in_thinking, read_arguments};
 use crate::completions::failure::{CompletionError, in_stream};
@@ -20,6 +21,10 @@ pub(crate) struct Reader<'t> {
     content: Content<'t>,
     calls: StreamedCalls<'t>,
     markup: UnknownMarkup,
+    /// What is given, and until then what is held back.
+    circles: Circles,
+    circles_in_calls: Circles,
+    circling: Option<Circling>,
     /// The text so far, while it may be thinking whose opening mark the template has written.
     held: Option<String>,
     thinks_unopened: Option<bool>,
@@ -65,6 +70,8 @@ pub(crate) struct Ended {
     pub unknown_markup: Option<String>,
     /// Whether the answer began with thinking without its opening mark. None if it does not tell.
     pub thinks_unopened: Option<bool>,
+    /// Nobody has listened to the rest: it only repeats what has come.
+    pub circling: Option<Circling>,
 }
 
 impl Ended {
@@ -84,6 +91,9 @@ impl<'t> Reader<'t> {
             content: Content::new(tools),
             calls: StreamedCalls::new(tools),
             markup: UnknownMarkup::default(),
+            circles: Circles::default(),
+            circles_in_calls: Circles::in_calls(),
+            circling: None,
             held: (thinks_unopened != Some(false)).then(String::new),
             thinks_unopened,
             shown: (thinks_unopened == Some(false)).then(String::new),
@@ -100,9 +110,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// False once the answer has ended, or has failed.
+    /// False once the answer has ended, has failed or runs in circles.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.is_done && self.error.is_none()
+        !self.is_done && self.error.is_none() && self.circling.is_none()
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
@@ -133,7 +143,8 @@ impl<'t> Reader<'t> {
     pub(crate) fn end(&mut self, broken: Option<CompletionError>, out: &mut Vec<Part>) -> Result<Ended, CompletionError> {
         let mut parser = std::mem::take(&mut self.parser);
         parser.finish(|data| self.event(data, true, out));
-        let is_whole = self.is_done || self.finish.is_some();
+        let circling = self.circling;
+        let is_whole = self.is_done || self.finish.is_some() || circling.is_some();
         let failure = match self.error.take() {
             Some(Fault::Server(error)) => Some(in_stream(&error, self.length == 0)),
             Some(Fault::Stream(reason)) => Some(cut(reason)),
@@ -141,7 +152,13 @@ impl<'t> Reader<'t> {
             None if self.is_foreign == Some(true) && broken.is_none() => Some(cut(NO_COMPLETION)),
             None => Some(broken.unwrap_or_else(|| cut("the stream ended before its end"))),
         };
-        let is_cut = self.finish.as_deref() == Some("length");
+        if circling == Some(Circling::InCall) {
+            self.finish = Some("length".into());
+        }
+        let is_cut = self.finish.as_deref() == Some("length") || circling.is_some();
+        if let Some(held) = self.held.as_mut().filter(|_| circling.is_some()) {
+            held.truncate(without_circle(held).len());
+        }
         let reported = self.calls.take();
         let begun = out.len();
         self.release(true, is_cut, out);
@@ -172,6 +189,7 @@ impl<'t> Reader<'t> {
             pieces: self.pieces,
             unknown_markup: self.markup.take(),
             thinks_unopened: self.thinks_unopened,
+            circling,
         })
     }
 
@@ -213,6 +231,9 @@ impl<'t> Reader<'t> {
         self.note(begun, out);
         let pieces = choice.calls();
         self.grow(pieces.iter().map(|piece| piece.arguments.len()).sum());
+        for piece in &pieces {
+            self.watch_call(&piece.arguments);
+        }
         self.calls.push(pieces);
         if let Some(reason) = choice.finish_reason() {
             self.finish = Some(reason.into());
@@ -220,9 +241,17 @@ impl<'t> Reader<'t> {
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<Part>) {
+        // A call may stand in it.
+        self.watch_call(if self.tools.is_empty() { "" } else { text });
         let Some(held) = &mut self.held else { return self.content.push(text, out) };
         let begun = held.len();
         held.push_str(text);
+        if self.circles.push(text) {
+            match Content::is_mostly_shown(held, self.tools) {
+                true => self.circling = Some(Circling::InText),
+                false => self.circles = Circles::in_calls(),
+            }
+        }
         const LONGEST_OPENING: usize = 1000;
         if held.len() < LONGEST_OPENING && Content::opens_thinking(held) == Some(true) {
             self.release(false, false, out);
@@ -260,6 +289,10 @@ impl<'t> Reader<'t> {
     /// Looks at what is given from `begun` on.
     fn note(&mut self, begun: usize, out: &[Part]) {
         for part in &out[begun..] {
+            let (Part::Text(text) | Part::Thinking(text)) = part;
+            if self.circles.push(text) {
+                self.circling = Some(Circling::InText);
+            }
             match part {
                 Part::Text(text) => {
                     self.has_text |= !text.trim().is_empty();
@@ -271,6 +304,12 @@ impl<'t> Reader<'t> {
                 Part::Thinking(thinking) if !self.tools.is_empty() => self.thought.push_str(thinking),
                 Part::Thinking(_) => {}
             }
+        }
+    }
+
+    fn watch_call(&mut self, piece: &str) {
+        if self.circles_in_calls.push(piece) {
+            self.circling = self.circling.or(Some(Circling::InCall));
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::completions::chunk::Usage;
+use crate::completions::circles::{CUT, Circling, without_circle};
 use crate::completions::content::Part;
 use crate::completions::failure::CompletionError;
 use crate::completions::reader::Reader;
@@ -89,6 +90,14 @@ impl<'a> Reply<'a> {
         self.pass_on(parts, sink);
         let rest = self.stop.finish();
         self.text(rest, sink);
+        let circling = outcome.as_ref().ok().and_then(|ended| ended.circling);
+        if circling == Some(Circling::InText) && self.stop.found.is_none() {
+            self.held.truncate(without_circle(&self.held).len());
+            if !self.request.is_summary {
+                let note = if self.has_content || !self.held.is_empty() { CUT } else { CUT.trim_start() };
+                self.text(note.into(), sink);
+            }
+        }
         // What follows a stop sequence does not count, and nothing is missing.
         let (outcome, is_stopped) = match (outcome, self.stop.found.is_some()) {
             (Ok(ended), is_stopped) => (Some(ended), is_stopped),
@@ -114,7 +123,11 @@ impl<'a> Reply<'a> {
             calls.truncate(1);
         }
         if calls.iter().any(|call| call.arguments.is_err()) {
-            return ReplyEnd::Faulty { calls: calls.into_iter().map(|call| self.unmade(call, is_cut)).collect(), text, usage };
+            return ReplyEnd::Faulty {
+                calls: calls.into_iter().map(|call| self.unmade(call, is_cut, circling)).collect(),
+                text,
+                usage,
+            };
         }
         let has_calls = !calls.is_empty();
         let is_text_alone = !has_calls && !is_stopped && !is_cut && !self.held.trim().is_empty();
@@ -177,7 +190,7 @@ impl<'a> Reply<'a> {
     }
 
     /// A call that was cut off is never made: half a command is another command.
-    fn unmade(&self, call: ToolCall, is_cut: bool) -> UnmadeCall {
+    fn unmade(&self, call: ToolCall, is_cut: bool, circling: Option<Circling>) -> UnmadeCall {
         let ToolCall { name, arguments } = call;
         match arguments {
             Ok(arguments) => UnmadeCall {
@@ -189,6 +202,7 @@ impl<'a> Reply<'a> {
                 const MOST_QUOTED: usize = 500;
                 let written: String = text.chars().take(MOST_QUOTED).collect();
                 let what = match is_cut {
+                    _ if circling.is_some() => "the call was cut off, since its arguments repeat the same again and again".into(),
                     true => format!(
                         "the call was cut off, since an answer has at most {} tokens. Make smaller calls",
                         self.request.max_tokens
