@@ -15,6 +15,7 @@ mod count;
 mod events;
 mod fit;
 mod http;
+mod instructions;
 mod lean_prompt;
 mod lean_tools;
 mod links;
