@@ -20,6 +20,7 @@ mod ledger;
 mod lines;
 mod mirror;
 mod one_stream;
+mod prime;
 mod process_state;
 mod quirks;
 mod refusals;

@@ -134,3 +134,6 @@ fn set_text(message: &mut Value, text: String) {
         content => *content = text.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

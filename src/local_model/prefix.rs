@@ -90,12 +90,13 @@ mod tests {
 
     #[test]
     fn files_are_private_short_and_few() {
-        let folder = std::env::temp_dir().join(format!("claude-failover-prefixes-{}", std::process::id()));
-        let file = |name: &str| PrefixFile(folder.join("prefixes").join(name));
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("prefixes");
+        let file = |name: &str| PrefixFile(folder.join(name));
         file("a").keep(&prefix("one"));
         assert_eq!(file("a").read(), Some(prefix("one")));
         assert_eq!(fs::metadata(&file("a").0).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(folder.join("prefixes")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         file("a").keep(&prefix(&"x".repeat(MOST_BYTES)));
         assert!(!file("a").exists(), "what is too long is not kept, nor what was before it");
         for number in 0..MOST_FILES + 3 {
@@ -108,7 +109,6 @@ mod tests {
         file("z").keep(&prefix("new"));
         let left: Vec<bool> = ["00", "02", "03", "04", "05", "z"].map(|name| file(name).exists()).into();
         assert_eq!(left, [false, false, true, false, true, true]);
-        assert_eq!(fs::read_dir(folder.join("prefixes")).unwrap().count(), MOST_FILES);
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), MOST_FILES);
     }
 }
