@@ -39,6 +39,8 @@ mod with_deps {
     pub mod agent;
     pub mod auto;
     pub mod drill;
+    #[path = "prime/real.rs"]
+    pub mod first_word;
     pub mod real_cli;
     pub mod real_engines;
     pub mod schema_errors;
