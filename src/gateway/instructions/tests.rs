@@ -28,9 +28,9 @@ fn what_changes_from_session_to_session_stands_last() {
             format!("{rules}\n{}\n{date}\n{git_reminder}\n\ndo it", told("Attribution")),
         ),
         (
-            vec![IDENTITY, "You are\n<env>\nOS\nToday's date: 2026-11-26\n</env>\n\ngitStatus: This is\n\nStatus:\nM a"],
+            vec![IDENTITY, "You are\nOS\nToday's date: 2026-11-26\n\ngitStatus: This is\n\nStatus:\nM a"],
             format!("{rules}\ndo it"),
-            vec![IDENTITY, "You are\n<env>\nOS\n</env>"],
+            vec![IDENTITY, "You are\nOS"],
             format!("{rules}\n{}\n{}\n\ndo it", told("Today's date: 2026-11-26"), told(git)),
         ),
         (vec![IDENTITY, "Today's date is 2026-11-26."], "do it".into(), vec![IDENTITY], format!("{date}\n\ndo it")),
