@@ -81,7 +81,7 @@ class Turn:
 
 class Home:
     def __init__(self, folder, binary, prompt):
-        self.folder, self.prompt = folder, prompt
+        self.folder, self.prompt, self.proxy = folder, prompt, Proxy()
         for name in ("bin", "work", ".config/claude-failover", ".local/state"):
             (folder / name).mkdir(parents=True)
         for name in ("claude", "llm-failover"):
@@ -89,7 +89,7 @@ class Home:
         (folder / "work/CLAUDE.md").write_text("Always write tests.\n")
         (folder / ".local/state/llm-backend").write_text("local\n")
 
-    def run(self, port, primes, *command):
+    def run(self, primes, *command):
         path = [self.folder / "bin", DEPS / "claude/node_modules/.bin", "/usr/bin", "/bin"]
         node = shutil.which("node")
         environment = {
@@ -97,7 +97,7 @@ class Home:
             "PATH": ":".join(map(str, [*path, *([Path(node).parent] if node else [])])),
             "IS_SANDBOX": "1",
             "LLM_SUPERVISOR": "none",
-            "LOCAL_LLM_URL": f"http://127.0.0.1:{port}/v1/chat/completions",
+            "LOCAL_LLM_URL": f"http://127.0.0.1:{self.proxy.port}/v1/chat/completions",
             "LOCAL_LLM_MODEL": "smollm2",
             "LOCAL_LLM_AGENT_PROMPT": self.prompt,
             "LOCAL_LLM_PRIME": "1" if primes else "0",
@@ -107,14 +107,15 @@ class Home:
             fail(f"{command[0]} fails: {(done.stderr or done.stdout).decode().strip()[-500:]}")
 
     def turn(self, primes, keeps=False):
-        proxy = Proxy()
-        with Llama() as llama, proxy.to(llama.port) as port:
-            self.run(port, primes, self.folder / "bin/llm-failover", "-q", "local")
+        proxy = self.proxy
+        with Llama() as llama:
+            proxy.to(llama.port)
+            self.run( primes, self.folder / "bin/llm-failover", "-q", "local")
             if primes:
                 proxy.wait_for(2)  # the proof that it answers, and what is read ahead
             before = len(proxy.turns)
             claude = self.folder / "bin/claude"
-            self.run(port, primes or keeps, claude, "-p", "What is in this folder?", "--allowedTools", "Bash")
+            self.run(primes or keeps, claude, "-p", "What is in this folder?", "--allowedTools", "Bash")
             return proxy.turns[before]
 
 
@@ -134,10 +135,18 @@ class Llama:
 
 
 class Proxy:
+    """Its address stays, since instructions are kept for a server by its address."""
+
     def __init__(self):
-        self.turns, self.more = [], threading.Condition()
+        self.turns, self.more, self.target = [], threading.Condition(), 0
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def to(self, port):
+        self.turns, self.target = [], port
+
+    def handler(self):
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -145,14 +154,14 @@ class Proxy:
                 pass
 
             def do_GET(self):
-                answer = ask(port, "GET", self.path)
+                answer = ask(proxy.target, "GET", self.path)
                 self.begin(answer)
                 self.wfile.write(answer.read())
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 body["max_tokens"], begun, first = 1, time.monotonic(), None
-                answer = ask(port, "POST", self.path, json.dumps(body))
+                answer = ask(proxy.target, "POST", self.path, json.dumps(body))
                 self.begin(answer)
                 timings = {}
                 for line in answer:
@@ -171,25 +180,12 @@ class Proxy:
                 self.send_header("Content-Type", answer.headers["Content-Type"])
                 self.end_headers()
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return Running(server)
+        return Handler
 
     def wait_for(self, count):
         with self.more:
             if not self.more.wait_for(lambda: len(self.turns) >= count, timeout=600):
                 fail("nothing was read ahead")
-
-
-class Running:
-    def __init__(self, server):
-        self.server = server
-
-    def __enter__(self):
-        return self.server.server_port
-
-    def __exit__(self, *_):
-        self.server.shutdown()
 
 
 def ask(port, method, path, body=None):

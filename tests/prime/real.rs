@@ -9,7 +9,8 @@ use crate::support::{node, until};
 
 /// The tokens that the server read for the agent's first turn, and those that it had in its cache.
 fn first_turn(life: &Life, prompt: &str) -> (u64, u64) {
-    let cmd = life.cmd("claude").args(&["-p", prompt, "--allowedTools", "Bash", "--output-format", "json"]).dir(life.path("work"));
+    let cmd =
+        life.cmd("claude").args(&["-p", prompt, "--allowedTools", "Bash", "--output-format", "json"]).dir(life.path("work"));
     let output = cmd.limit(LIMIT).run();
     let result: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert_eq!((output.code(), &result["num_turns"]), (0, &1.into()), "{result}");
