@@ -22,3 +22,6 @@ pub(crate) const GATEWAY_TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
 
 /// What the user appended to the system prompt: the gateway keeps it in a shortened one.
 pub(crate) const GATEWAY_APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
+
+/// The folder of the agent that the gateway is for.
+pub(crate) const GATEWAY_FOLDER: &str = "CLAUDE_FAILOVER_GATEWAY_FOLDER";

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, warn};
+use crate::text::{YES_OR_NO, parse_yes_or_no};
 
 macro_rules! settings {
     ($($setting:ident $name:literal $meaning:literal,)*) => {
@@ -41,6 +42,7 @@ settings! {
     ExtraBody "LOCAL_LLM_EXTRA_BODY" "a JSON object whose keys are added to a request",
     Agent "LOCAL_LLM_AGENT" "which calls get tools on the local model: auto, always, never",
     AgentPrompt "LOCAL_LLM_AGENT_PROMPT" "how much of Claude Code's instructions and tools an agent is sent: auto, full, lean",
+    Prime "LOCAL_LLM_PRIME" "no: agents' instructions are not read ahead by the local server",
     Port "LLM_PORT" "the local server's port",
     ServiceLabel "LLM_LAUNCHAGENT" "the LaunchAgent's label, and the systemd unit's name",
     Supervisor "LLM_SUPERVISOR" "who runs the local server: auto, launchd, systemd, child, none",
@@ -252,6 +254,11 @@ impl Settings {
         self.word(Setting::AgentPrompt)
     }
 
+    /// Whether the server reads an agent's instructions ahead.
+    pub(crate) fn primes(&self, applet: &str) -> bool {
+        self.value(Setting::Prime).is_none() || self.is_yes(Setting::Prime, applet)
+    }
+
     /// The port of the local server on this machine.
     pub(crate) fn port(&self) -> Result<u16> {
         self.number(Setting::Port, 9420, "a port number")
@@ -401,17 +408,6 @@ impl Settings {
             setting.warn(applet, &value, YES_OR_NO, "no");
             false
         })
-    }
-}
-
-const YES_OR_NO: &str = "1/true/yes/on or 0/false/no/off";
-
-/// An empty value means no.
-fn parse_yes_or_no(value: &str) -> Option<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "" | "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
     }
 }
 

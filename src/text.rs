@@ -1,4 +1,4 @@
-//! Text that all layers meet: JSON with lone surrogates; times and errors for people to read.
+//! Text that all layers meet: JSON with lone surrogates; yes and no; times and errors for people to read.
 
 use std::io;
 
@@ -32,6 +32,18 @@ pub(crate) fn replace_lone_surrogates(json: &str) -> String {
 fn unit(escape: &str) -> Option<u16> {
     let digits = escape.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()
+}
+
+/// What a setting may say that is yes or no.
+pub(crate) const YES_OR_NO: &str = "1/true/yes/on or 0/false/no/off";
+
+/// An empty value means no.
+pub(crate) fn parse_yes_or_no(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "" | "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 /// A local time, with the day if it is not the day of `now`.

@@ -21,6 +21,7 @@ mod ledger;
 mod lines;
 mod mirror;
 mod one_stream;
+mod prime;
 mod process_state;
 mod quirks;
 mod refusals;
@@ -39,6 +40,8 @@ mod with_deps {
     pub mod agent;
     pub mod auto;
     pub mod drill;
+    #[path = "prime/real.rs"]
+    pub mod first_word;
     pub mod mirror_frames;
     pub mod real_cli;
     pub mod real_engines;

@@ -22,7 +22,8 @@ use crate::gateway;
 use crate::gateway::agent_prompt::AgentPrompt;
 use crate::local_model::chain::Chain;
 use crate::local_model::model::Model;
-use crate::names::{GATEWAY_APPENDED, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
+use crate::local_model::prime;
+use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
@@ -152,6 +153,10 @@ fn start_gateway(
         .stdout(Stdio::null())
         // A line of the gateway would spoil the screen that Claude Code draws.
         .stderr(if is_print && !stderr::is_silent() { Stdio::inherit() } else { Stdio::null() });
+    if let Ok(folder) = context.working_dir() {
+        command.env(GATEWAY_FOLDER, &folder);
+        prime::at_start(context, &folder);
+    }
     let started = command.spawn();
     started.map(|_| ()).map_err(|error| Error::GatewayNotStarted { source: error })
 }

@@ -192,8 +192,9 @@ fn reminder(text: &str, tools: &[Tool], budget: usize) -> String {
     kept.join("\n\n")
 }
 
-const OPEN: &str = "<system-reminder>\n";
-const CLOSE: &str = "\n</system-reminder>";
+/// Around what the program tells.
+pub(super) const OPEN: &str = "<system-reminder>\n";
+pub(super) const CLOSE: &str = "\n</system-reminder>";
 
 /// A user's text with its reminders made short.
 fn with_short_reminders(text: &str, tools: &[Tool], budget: usize) -> String {

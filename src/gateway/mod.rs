@@ -16,6 +16,7 @@ mod event_stream;
 mod events;
 mod fit;
 mod http;
+mod instructions;
 mod lean_prompt;
 mod lean_tools;
 mod links;

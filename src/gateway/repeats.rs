@@ -73,7 +73,7 @@ pub(super) fn tell_repeated(messages: &mut [Value]) -> Option<Repeated> {
 impl Steps {
     /// Takes a message with calls and their results.
     fn take(&mut self, step: &mut [Value], shows_images: bool) -> Option<Repeated> {
-        let Some((answer, results)) = step.split_first_mut() else { return None };
+        let (answer, results) = step.split_first_mut()?;
         let calls = answer["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut made: Vec<(&Value, &mut Value, (u64, u64))> = Vec::new();
         let mut is_new = shows_images;

@@ -6,6 +6,7 @@ use crate::completions::tool::Tool;
 use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
+use crate::gateway::instructions::put_changing_last;
 use crate::gateway::offered_tools::OfferedTools;
 use crate::gateway::repeats::{Repeated, tell_repeated};
 use crate::gateway::server_tools::{FailedCall, note};
@@ -108,7 +109,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     let number = |key: &str| Some((key.to_string(), request.get(key).filter(|value| value.is_number())?.clone()));
     let repeated = tell_repeated(&mut messages).filter(|_| choice.is_none() && !tools.is_empty());
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(MessagesRequest {
+    let mut read = MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
         system,
         own_system,
@@ -125,7 +126,9 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
         streams: request["stream"] == true,
         shows_thinking: matches!(request["thinking"]["type"].as_str(), Some("enabled" | "adaptive")),
         format: format(request),
-    })
+    };
+    put_changing_last(&mut read);
+    Ok(read)
 }
 
 /// Claude Code's own accounting, which differs from request to request and so would spoil the server's prompt cache.

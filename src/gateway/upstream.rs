@@ -1,11 +1,14 @@
 //! The local server, asked for chat completions.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::completions::failure::{CompletionError, refusal};
@@ -15,6 +18,7 @@ use crate::gateway::agent_prompt::AgentPrompt;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::count::Counter;
+use crate::gateway::instructions::Keeper;
 use crate::gateway::links::{UNLISTED, Unanswered};
 use crate::gateway::marks::Marks;
 use crate::gateway::question::Question;
@@ -23,6 +27,7 @@ use crate::gateway::request::MessagesRequest;
 use crate::local_model::ask::{only_served_model, spread};
 use crate::local_model::chain::way::Obstacle;
 use crate::local_model::chain::{Chain, Link};
+use crate::local_model::prime;
 use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::names::GATEWAY_APPENDED;
 use crate::server::progress::StartProgress;
@@ -46,6 +51,9 @@ pub(crate) struct Upstream {
     /// The links at which requests are lean.
     pub(super) lean_links: Vec<AtomicBool>,
     flag: Option<Flag>,
+    keeper: Option<Keeper>,
+    /// Keeps away whoever would prime the server, from the first question on.
+    way: OnceCell<Option<File>>,
     /// Claude Code asks, and no other program.
     pub(super) for_claude_code: bool,
     /// What the user wants said in a system prompt that is shortened.
@@ -72,6 +80,8 @@ impl Upstream {
             lean_links: chain.links().iter().map(|_| AtomicBool::new(false)).collect(),
             chain,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
+            keeper: Keeper::new(context).filter(|_| for_claude_code),
+            way: OnceCell::new(),
             for_claude_code,
             appended: context.env(GATEWAY_APPENDED).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default(),
             has_warned_of_size: AtomicBool::new(false),
@@ -84,9 +94,15 @@ impl Upstream {
     /// # Errors
     /// What the API says if it cannot be asked.
     pub(crate) async fn question(self: &Arc<Upstream>, request: &MessagesRequest) -> std::result::Result<Question, ApiError> {
+        self.way.get_or_init(|| self.make_way()).await;
         let mut question = Question::new(request, self.way(request));
         self.begin_link(&mut question).await?;
         Ok(question)
+    }
+
+    async fn make_way(self: &Arc<Upstream>) -> Option<File> {
+        let this = self.clone();
+        spawn_blocking(move || prime::make_way(&this.chain.first().server)).await.ok().flatten()
     }
 
     /// Asks, with all remedies, until an answer begins.
@@ -117,6 +133,9 @@ impl Upstream {
             link.models.learn_thinking(is_unopened);
         }
         self.note_link(question);
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| question.way.current() == 0) {
+            keeper.keep(question.whole_request(), || question.whole(&link.settings, false));
+        }
     }
 
     /// Changes the question, or its circumstances, so that it can be asked again. Only if nothing of an answer has reached the caller.

@@ -13,13 +13,14 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::local_model::chain::way::{Obstacle, Unanswered};
 use crate::local_model::model::Models;
+use crate::local_model::prime;
 use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
 use crate::local_model::served::{Choice, printable};
 use crate::local_model::window;
 use crate::server::Server;
 use crate::server::progress::StartProgress;
-use crate::settings::Setting;
+use crate::settings::{FIRST, Setting};
 
 /// Makes sure that the server answers: one token of an answer is the only proof that every server gives.
 ///
@@ -58,6 +59,8 @@ pub(crate) fn ask_with_recovery(
     listener: &mut dyn Listener,
 ) -> std::result::Result<Answer, Unanswered> {
     let endpoint = server.endpoint();
+    // Only the first link is primed.
+    let _way = (endpoint.link() == FIRST).then(|| prime::make_way(server));
     let mut tried = Tried::default();
     let served = || window::served(endpoint).unwrap_or_default();
     let mut listener = FirstWord { listener, space: String::new(), has_come: false };

@@ -6,6 +6,8 @@ pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod hub_cache;
 pub(crate) mod model;
+pub(crate) mod prefix;
+pub(crate) mod prime;
 pub(crate) mod recovery;
 pub(crate) mod refused;
 pub(crate) mod request;

@@ -6,17 +6,15 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::names::OWN_NAME;
+use crate::local_model::prime;
 use crate::os::atomic_file::open_private;
-use crate::os::process::{close_inherited_files, own_path};
+use crate::os::process::{close_inherited_files, start_in_background};
 use crate::server::Server;
 use crate::server::probe::ServerState;
 use crate::state::breaker::Breaker;
@@ -25,7 +23,7 @@ use crate::state::flag::is_auto;
 /// The long option under which the binary runs itself as the watcher.
 pub(crate) const WATCH_OPTION: &str = "--unload-when-idle";
 
-/// The watcher starts the server first.
+/// The watcher starts the server first, for calls in the folder that follows.
 const WARM: &str = "--warm";
 
 const POLL: Duration = Duration::from_secs(1);
@@ -64,14 +62,22 @@ pub(crate) fn when_idle(context: &Context) {
     let is_ours = || Server::new(context).is_ok_and(|server| server.is_ours());
     if lock.try_lock().is_ok() && !uses(context).is_empty() && is_ours() {
         drop(lock);
-        start_in_background(&[WATCH_OPTION]);
+        start_in_background([WATCH_OPTION]);
     }
 }
 
 pub(crate) fn prewarm(applet: &str, context: &Context) {
     if context.settings.prewarms(applet) {
         mark_warmed(context);
-        start_in_background(&[WATCH_OPTION, WARM]);
+        let folder = context.working_dir().unwrap_or_default();
+        start_in_background([WATCH_OPTION.as_ref(), WARM.as_ref(), folder.as_os_str()]);
+    }
+}
+
+/// For a server that was started ahead of a question.
+pub(crate) fn adopt_in_auto(context: &Context) {
+    if is_auto(context) {
+        adopt(context);
     }
 }
 
@@ -89,29 +95,20 @@ fn mark_warmed(context: &Context) {
     }
 }
 
-/// A failure changes no answer.
-fn start_in_background(args: &[&str]) {
-    let Ok(binary) = own_path() else { return };
-    let _ = Command::new(binary)
-        .arg0(OWN_NAME)
-        .args(args)
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-}
-
 pub(crate) fn watcher_main(context: &Context, args: &[OsString]) -> Result<()> {
-    let is_to_warm = args == [WARM];
-    if !args.is_empty() && !is_to_warm {
-        return Err(Error::Usage { message: format!("`{WATCH_OPTION}` is for claude-failover itself") });
-    }
+    let folder = match args {
+        [] => None,
+        [warm, folder] if warm == WARM => Some(folder),
+        _ => return Err(Error::Usage { message: format!("`{WATCH_OPTION}` is for claude-failover itself") }),
+    };
     close_inherited_files();
-    if is_to_warm {
+    if let Some(folder) = folder {
+        let server = Server::new(context)?;
+        let was_up = server.state() == ServerState::Up;
         // The call that needs the server reports why it did not come up.
-        let _ = Server::new(context)?.ensure_up(&|| is_auto(context), &mut |_| {});
+        if server.ensure_up(&|| is_auto(context), &mut |_| {}).is_ok() && !was_up {
+            prime::when_up(context, folder.as_ref());
+        }
     }
     let idle = context.settings.idle_unload();
     let breaker = Breaker::new(context)?;

@@ -1,7 +1,9 @@
 //! Facts about a process, by its number: from `/proc` where there is one, else from `ps`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -34,6 +36,20 @@ pub(crate) fn current_exe() -> io::Result<PathBuf> {
 pub(crate) fn own_path() -> Result<PathBuf> {
     let path = current_exe().map_err(Error::system("find", OWN_NAME))?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}
+
+/// Runs this binary beside the call, which does not wait for it, and which a failure does not change.
+pub(crate) fn start_in_background<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) {
+    let Ok(binary) = own_path() else { return };
+    let _ = Command::new(binary)
+        .arg0(OWN_NAME)
+        .args(args)
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
 }
 
 /// A process in the background must not keep the caller's lock files and pipes open.

@@ -140,6 +140,11 @@ impl Server {
         }
     }
 
+    /// Held by whoever primes this server, and shared by those who ask it.
+    pub(crate) fn priming_lock(&self) -> PathBuf {
+        self.state_dir.join("prime.lock")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.state_dir.join("server.lock")
     }

@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use crate::cli::llm_failover::{Command, NAME};
 use crate::error::{self, Error, Result, warn};
 use crate::local_model::chain::{Chain, Link};
-use crate::local_model::{ask, unload};
+use crate::local_model::{ask, prime, unload};
 use crate::os::atomic_file::open_private;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::probe::ServerState;
@@ -24,7 +24,7 @@ impl Command<'_> {
         self.warn_of_links(&chain);
         match self.start(|| self.flip(Backend::Local)) {
             Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => self.flip_to_later_link(&chain, error),
-            outcome => outcome.map(|_| ()),
+            outcome => outcome.map(|_| self.context.working_dir().map_or((), |folder| prime::when_up(self.context, &folder))),
         }
     }
 
