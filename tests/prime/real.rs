@@ -23,7 +23,7 @@ fn wait_for_primers(life: &Life) {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split(|byte| *byte == 0).any(|word| word == b"--prime")
     };
-    until(LIMIT, "it has read ahead", || !processes_at_home(life.home()).iter().any(|pid| is_primer(pid)));
+    until(LIMIT, "it has read ahead", || !processes_at_home(life.home()).iter().any(is_primer));
 }
 
 #[test]
