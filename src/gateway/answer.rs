@@ -4,9 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::header::CONTENT_TYPE;
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -16,11 +14,9 @@ use crate::completions::reader::MAX_ANSWER;
 use crate::context::Context;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::corrections::{told_to_call, told_unmade};
-use crate::gateway::events::Events;
 use crate::gateway::message::{End, Piece, Sink, Whole};
 use crate::gateway::reply::{Learned, Reply, ReplyEnd};
 use crate::gateway::request::MessagesRequest;
-use crate::gateway::shrink;
 use crate::gateway::summary;
 use crate::gateway::upstream::Upstream;
 use crate::local_model::unload;
@@ -31,13 +27,6 @@ const MAX_FAULTS: u32 = 3;
 
 /// The caller gets a ping after this long without an event.
 const PING: Duration = Duration::from_secs(5);
-
-/// Between a piece of an answer and the error that ends it: Claude Code up to 2.0.76 passes over an error that it reads together
-/// with the answer.
-const APART: Duration = Duration::from_millis(100);
-
-/// The same for a Claude Code that is busy: it may be this many events behind.
-const PINGS_BEFORE_ERROR: usize = 32;
 
 /// Takes an answer as it comes.
 pub(crate) trait Recipient: Sink {
@@ -105,7 +94,10 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         if is_json && broken.is_none() {
             reply.push_whole(&whole, out);
         }
-        drop(response);
+        match broken {
+            None => response.give_back(),
+            Some(_) => drop(response),
+        }
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
                 upstream.note_markup(&question, learned.unknown_markup.as_deref(), end.usage);
@@ -218,91 +210,5 @@ pub(crate) async fn unload_when_idle(context: &Arc<Context>) {
     if is_auto(context) {
         let context = context.clone();
         let _ = spawn_blocking(move || unload::when_idle(&context)).await;
-    }
-}
-
-/// An answer in events.
-pub(crate) struct EventStream {
-    events: Events,
-    sender: mpsc::Sender<Bytes>,
-    /// Takes the error of an answer whose stream has not begun.
-    failed: Option<oneshot::Sender<ApiError>>,
-    last: Instant,
-    has_pieces: bool,
-}
-
-impl EventStream {
-    pub(crate) fn new(
-        request: &MessagesRequest,
-        model: String,
-        sender: mpsc::Sender<Bytes>,
-        failed: oneshot::Sender<ApiError>,
-    ) -> EventStream {
-        let events = Events::new(model, shrink::estimate(request) as u64);
-        EventStream { events, sender, failed: Some(failed), last: Instant::now(), has_pieces: false }
-    }
-
-    pub(crate) async fn run(&mut self, upstream: &Arc<Upstream>, context: &Arc<Context>, request: &MessagesRequest) {
-        let Err(error) = answer_keeping_server(upstream, context, request, self).await else { return };
-        let error = match self.failed.take() {
-            Some(failed) => match failed.send(error) {
-                Ok(()) => return,
-                Err(unheard) => unheard,
-            },
-            None => {
-                tokio::time::sleep(APART).await;
-                (0..PINGS_BEFORE_ERROR).for_each(|_| self.events.ping());
-                error
-            }
-        };
-        self.events.error(&error);
-        self.flush().await;
-    }
-}
-
-impl Sink for EventStream {
-    fn piece(&mut self, piece: Piece) {
-        self.has_pieces = true;
-        self.events.piece(piece);
-    }
-
-    fn end(&mut self, end: End) {
-        self.events.end(end);
-    }
-}
-
-impl Recipient for EventStream {
-    async fn flush(&mut self) {
-        let bytes = self.events.take();
-        if !bytes.is_empty() {
-            // Dropping it says that the stream has begun.
-            self.failed = None;
-            self.last = Instant::now();
-            let _ = self.sender.send(bytes.into()).await;
-        }
-    }
-
-    fn last(&self) -> Instant {
-        self.last
-    }
-
-    fn has_pieces(&self) -> bool {
-        self.has_pieces
-    }
-
-    fn set_model(&mut self, model: String) {
-        self.events.set_model(model);
-    }
-
-    fn set_prompt(&mut self, tokens: u64) {
-        self.events.set_prompt(tokens);
-    }
-
-    async fn ping(&mut self) {
-        self.last = Instant::now();
-        if self.failed.as_ref().is_none_or(oneshot::Sender::is_closed) {
-            self.events.ping();
-            self.flush().await;
-        }
     }
 }

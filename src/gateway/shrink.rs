@@ -62,20 +62,20 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
         let wanted = request.choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
         let wanted: Vec<&str> = called.into_iter().chain(wanted).collect();
         let budget = if size == Size::Lean { Budget::of(room.window()) } else { Budget::default() };
-        request.tools = lean_tools::kept(&request.tools, &wanted, budget);
+        request.tools = lean_tools::kept(&request.tools, &wanted, budget).into();
     } else {
         // A program other than Claude Code needs all of its tools.
-        request.tools = request.tools.iter().map(lean_tools::shortened).collect();
+        request.tools = request.tools.iter().map(lean_tools::shortened).collect::<Vec<_>>().into();
     }
     let (own, told) = request.system.split_at(request.own_system.min(request.system.len()));
     let is_claude_codes = lean_prompt::is_claude_codes(own);
     if is_claude_codes && is_agent {
         let system = lean_prompt::system(own, room.appended, room.window() / 10);
         lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools);
-        (request.system, request.own_system) = (vec![system], 1);
+        (request.system, request.own_system) = (vec![system].into(), 1);
     } else if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
         let budget = LONG_SYSTEM.max(room.window() / 10);
-        (request.system, request.own_system) = (vec![lean_prompt::system(&request.system, room.appended, budget)], 1);
+        (request.system, request.own_system) = (vec![lean_prompt::system(&request.system, room.appended, budget)].into(), 1);
     }
     if request.is_summary && is_claude_codes {
         summary::ask_briefly(&mut request, (room.window() / 10).max(400) as u32);
