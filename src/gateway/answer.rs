@@ -95,7 +95,10 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         if is_json && broken.is_none() {
             reply.push_whole(&whole, out);
         }
-        drop(response);
+        match broken {
+            None => response.give_back(),
+            Some(_) => drop(response),
+        }
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
                 upstream.note_markup(&question, learned.unknown_markup.as_deref(), end.usage);

@@ -64,6 +64,12 @@ impl ApiError {
         }
     }
 
+    /// Other requests hold what memory there is for them.
+    pub(crate) fn crowded() -> ApiError {
+        let message = "the requests that are being answered are too large for another one";
+        ApiError { may_pass: true, retry_after: NonZeroU32::new(1), kind: "overloaded_error", ..ApiError::unavailable(message) }
+    }
+
     /// The local server's answer broke: the next one may not.
     pub(crate) fn bad_answer(message: impl Into<String>) -> ApiError {
         ApiError { status: StatusCode::BAD_GATEWAY, may_pass: true, ..ApiError::unavailable(message) }

@@ -1,9 +1,11 @@
-//! The HTTP client of the gateway: one POST a connection; dropping the answer closes it.
-//!
-//! mlx-lm closes each connection, and closing it is how an answer is cancelled.
+//! The HTTP client of the gateway. Dropping an answer closes its connection, which is how an answer is cancelled; only one that has
+//! come to its end is used again, and not for long.
 
 use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +23,11 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::gateway::connections::{Connection, IdleConnections};
 use crate::text::plain;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -37,6 +39,9 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 #[cfg(target_os = "linux")]
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 
+/// How long the end of a body may take to come behind the end of the answer.
+const END: Duration = Duration::from_millis(50);
+
 /// POSTs to one endpoint.
 pub(crate) struct Client {
     uri: Uri,
@@ -45,6 +50,7 @@ pub(crate) struct Client {
     tls: Arc<ClientConfig>,
     proxy: Option<Intercept>,
     timeouts: Timeouts,
+    idle: IdleConnections,
 }
 
 /// Why there is no answer, or only a part of one.
@@ -62,8 +68,8 @@ pub(crate) enum ClientError {
 pub(crate) struct StreamingResponse {
     response: Response<Incoming>,
     idle: Duration,
-    /// Drives the connection. Dropping it closes the connection.
-    _connection: JoinSet<hyper::Result<()>>,
+    connection: Connection,
+    goes_back_to: IdleConnections,
 }
 
 impl Client {
@@ -86,27 +92,36 @@ impl Client {
         connect.set_tcp_user_timeout(Some(UNCONFIRMED));
         let is_encrypted = endpoint.is_encrypted() || proxy.as_ref().is_some_and(|proxy| is_https(proxy.uri()));
         let headers = headers(&url, &uri, endpoint.key(), proxy.as_ref())?;
-        Ok(Client { uri, headers, connect, tls: Arc::new(tls(is_encrypted)?), proxy, timeouts })
+        Ok(Client { uri, headers, connect, tls: Arc::new(tls(is_encrypted)?), proxy, timeouts, idle: IdleConnections::default() })
     }
 
     /// POSTs `body` as JSON. An HTTP status is not an error here, and no redirect is followed: that could carry the key and the
     /// prompt elsewhere.
     pub(crate) async fn post(&self, body: Vec<u8>) -> Result<StreamingResponse, ClientError> {
         let idle = self.timeouts.idle;
-        timeout(idle, self.send(body)).await.unwrap_or(Err(ClientError::Idle))
+        timeout(idle, self.send(body.into())).await.unwrap_or(Err(ClientError::Idle))
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<StreamingResponse, ClientError> {
+    async fn send(&self, body: Bytes) -> Result<StreamingResponse, ClientError> {
         let broken = |error: hyper::Error| ClientError::Broken(reason(&error));
+        if let Some(mut connection) = self.idle.take() {
+            // The server may have closed it in this moment, and has heard nothing then.
+            if let Ok(response) = connection.sender.send_request(self.request(body.clone())).await {
+                return Ok(self.streaming(response, connection));
+            }
+        }
         let io = match timeout(self.timeouts.connect, self.connect()).await {
             Ok(io) => io.map_err(|error| ClientError::Connect(reason(&*error)))?,
             Err(_) => return Err(ClientError::Connect("operation timed out".into())),
         };
-        let (mut sender, connection) = http1::handshake(io).await.map_err(broken)?;
-        let mut task = JoinSet::new();
-        task.spawn(connection);
-        let response = sender.send_request(self.request(body)).await.map_err(broken)?;
-        Ok(StreamingResponse { response, idle: self.timeouts.idle, _connection: task })
+        let (sender, connection) = http1::handshake(io).await.map_err(broken)?;
+        let mut connection = Connection::new(sender, connection);
+        let response = connection.sender.send_request(self.request(body)).await.map_err(broken)?;
+        Ok(self.streaming(response, connection))
+    }
+
+    fn streaming(&self, response: Response<Incoming>, connection: Connection) -> StreamingResponse {
+        StreamingResponse { response, idle: self.timeouts.idle, connection, goes_back_to: self.idle.clone() }
     }
 
     async fn connect(&self) -> Result<Box<dyn Io>, BoxError> {
@@ -124,8 +139,8 @@ impl Client {
         })
     }
 
-    fn request(&self, body: Vec<u8>) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::from(body));
+    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = hyper::Method::POST;
         *request.headers_mut() = self.headers.clone();
         *request.uri_mut() = match &self.proxy {
@@ -162,6 +177,20 @@ impl StreamingResponse {
                 Ok(Some(Err(error))) => return Err(ClientError::Broken(reason(&error))),
                 Err(_) => return Err(ClientError::Idle),
             }
+        }
+    }
+
+    /// The answer has ended: the connection is kept for the next question if nothing more of this one comes.
+    pub(crate) fn give_back(mut self) {
+        let now = pin!(self.response.frame()).poll(&mut Context::from_waker(Waker::noop()));
+        match now {
+            Poll::Ready(None) => self.goes_back_to.put(self.connection),
+            Poll::Ready(Some(_)) => {}
+            Poll::Pending => drop(tokio::spawn(async move {
+                if let Ok(None) = timeout(END, self.response.frame()).await {
+                    self.goes_back_to.put(self.connection);
+                }
+            })),
         }
     }
 }

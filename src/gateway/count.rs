@@ -7,7 +7,11 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
+use crate::completions::tool::Tool;
 use crate::gateway::request::MessagesRequest;
+use crate::gateway::shared::Shared;
 use crate::gateway::shrink::estimate;
 
 /// How many conversations are remembered: each subagent has one of its own.
@@ -51,10 +55,36 @@ struct Measure {
     counted: u64,
 }
 
+/// What is known of a request by looking at it.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    /// What was measured. To hold it keeps it from being changed in its place.
+    of: (Shared<Vec<String>>, Shared<Vec<Tool>>, Shared<Vec<Value>>, bool),
+    key: u64,
+    pub estimated: usize,
+}
+
+impl Measured {
+    pub(super) fn new(request: &MessagesRequest) -> Measured {
+        Measured { of: parts(request), key: key(request), estimated: estimate(request) }
+    }
+
+    /// Whether it would be the same again. Looks at no text.
+    pub(super) fn is_of(&self, request: &MessagesRequest) -> bool {
+        let (system, tools, messages, may_call) = &self.of;
+        let now = parts(request);
+        system.is_same(&now.0) && tools.is_same(&now.1) && messages.is_same(&now.2) && *may_call == now.3
+    }
+}
+
+fn parts(request: &MessagesRequest) -> (Shared<Vec<String>>, Shared<Vec<Tool>>, Shared<Vec<Value>>, bool) {
+    (request.system.clone(), request.tools.clone(), request.messages.clone(), request.callable().is_empty())
+}
+
 impl Counter {
     /// The server has `counted` this request.
-    pub(super) fn learn(&mut self, request: &MessagesRequest, counted: u64) {
-        self.learn_measure(key(request), Measure { estimated: estimate(request), counted });
+    pub(super) fn learn(&mut self, measured: &Measured, counted: u64) {
+        self.learn_measure(measured.key, Measure { estimated: measured.estimated, counted });
     }
 
     fn learn_measure(&mut self, key: u64, now: Measure) {
@@ -77,8 +107,8 @@ impl Counter {
     }
 
     /// What the server will count of this request.
-    pub(super) fn foretell(&self, request: &MessagesRequest) -> Count {
-        self.foretell_measure(key(request), estimate(request))
+    pub(super) fn foretell(&self, measured: &Measured) -> Count {
+        self.foretell_measure(measured.key, measured.estimated)
     }
 
     fn foretell_measure(&self, key: u64, estimated: usize) -> Count {

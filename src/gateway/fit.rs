@@ -82,7 +82,8 @@ impl Upstream {
 
     /// What the server of the question's link will count of a request.
     fn count(&self, question: &Question, request: &MessagesRequest) -> Count {
-        self.counters[question.way.current()].lock().unwrap_or_else(PoisonError::into_inner).foretell(request)
+        let measured = question.measured(request);
+        self.counters[question.way.current()].lock().unwrap_or_else(PoisonError::into_inner).foretell(&measured)
     }
 
     /// How long the prompt is that is sent, in tokens.
@@ -104,7 +105,8 @@ impl Upstream {
     pub(super) fn learn_count(&self, question: &Question, usage: Usage) {
         let counted = usage.input.saturating_add(usage.cached);
         let counter = &self.counters[question.way.current()];
-        counter.lock().unwrap_or_else(PoisonError::into_inner).learn(question.sent(), counted);
+        let measured = question.measured(question.sent());
+        counter.lock().unwrap_or_else(PoisonError::into_inner).learn(&measured, counted);
     }
 
     /// No more than fits after the prompt. What does not fit at all is the error within: the length, and the context.

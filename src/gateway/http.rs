@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::claude_code::protocol::messages::api_id;
+use crate::gateway::admission::Admitted;
 use crate::gateway::api_error::ApiError;
 
 /// The largest request, in bytes: the Messages API takes 32 MB.
@@ -20,16 +21,30 @@ const MAX_REQUEST: usize = 64 << 20;
 
 pub(super) type HttpResponse = Response<Either<Full<Bytes>, Stream>>;
 
-pub(super) async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
-    match Limited::new(request.into_body(), MAX_REQUEST).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            kind: "request_too_large",
-            ..ApiError::bad_request(format!("a request may have {MAX_REQUEST} bytes"))
-        }),
-        Err(error) => Err(ApiError::bad_request(format!("the request could not be read: {error}"))),
+pub(super) async fn read_body(request: Request<Incoming>, admitted: &mut Admitted) -> Result<Vec<u8>, ApiError> {
+    let mut incoming = request.into_body();
+    let too_large = || ApiError {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        kind: "request_too_large",
+        ..ApiError::bad_request(format!("a request may have {MAX_REQUEST} bytes"))
+    };
+    let stated = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
+    if stated > MAX_REQUEST {
+        return Err(too_large());
     }
+    admitted.hold(stated)?;
+    // In one piece from the start: pieces would be there twice when they are put together.
+    let mut body = Vec::with_capacity(stated);
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| ApiError::bad_request(format!("the request could not be read: {error}")))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        if body.len() + bytes.len() > MAX_REQUEST {
+            return Err(too_large());
+        }
+        admitted.hold(body.len() + bytes.len())?;
+        body.extend_from_slice(&bytes);
+    }
+    Ok(body)
 }
 
 pub(super) fn json_response(status: StatusCode, value: &Value) -> HttpResponse {

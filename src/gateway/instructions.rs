@@ -69,7 +69,7 @@ pub(super) fn put_changing_last(request: &mut MessagesRequest) {
             false => kept += reminder,
         }
     }
-    for block in &mut request.system {
+    for block in request.system.iter_mut() {
         changing.extend(take_changing(block).into_iter().map(|text| format!("{OPEN}{text}{CLOSE}")));
     }
     if changing.is_empty() {

@@ -93,7 +93,7 @@ impl Upstream {
         let (link, place) = (self.link(question), question.way.current());
         let model = link.models.at_hand();
         let read = usage.input.saturating_add(usage.cached);
-        let lengths = lengths(question.sent());
+        let lengths = lengths(question.sent(), question.measured(question.sent()).estimated);
         let mut detector = self.marks.detectors[place].lock().unwrap_or_else(PoisonError::into_inner);
         let found = detector.check_model(lengths, read, model.as_ref());
         drop(detector);
@@ -126,8 +126,8 @@ impl Upstream {
     }
 }
 
-fn lengths(request: &MessagesRequest) -> Sent {
+fn lengths(request: &MessagesRequest, estimated: usize) -> Sent {
     let texts = request.messages.iter().flat_map(shrink::texts);
     let messages = request.system.iter().map(String::as_str).chain(texts);
-    Sent::new(shrink::estimate(request), messages, request.callable().iter().map(|tool| tool.in_chat().to_string()))
+    Sent::new(estimated, messages, request.callable().iter().map(|tool| tool.in_chat().to_string()))
 }

@@ -4,11 +4,13 @@
 //! its token. Neither that nor any other header goes on to the local server.
 
 mod access;
+mod admission;
 pub(crate) mod agent_prompt;
 mod answer;
 mod api_check;
 mod api_error;
 mod client;
+mod connections;
 mod conversation;
 mod corrections;
 mod count;
@@ -30,6 +32,7 @@ mod request;
 mod router;
 mod server;
 mod server_tools;
+mod shared;
 mod shrink;
 mod stop_sequence;
 mod summary;
@@ -47,6 +50,7 @@ use crate::claude_code::protocol::messages::uuid;
 use crate::claude_code::settings::settings_file;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::gateway::admission::Admission;
 use crate::gateway::router::Gateway;
 use crate::gateway::upstream::Upstream;
 use crate::names::GATEWAY_TOKEN;
@@ -104,6 +108,6 @@ impl Gateway {
     fn new(context: &Context, token: String, listener: &TcpListener, for_claude_code: bool) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
         let upstream = Arc::new(Upstream::new(context, for_claude_code)?);
-        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port })
+        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, admission: Admission::default() })
     }
 }

@@ -1,9 +1,12 @@
 //! One question to the local models, and what was changed of it since it was first asked.
 
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Map, Value, json};
 
 use crate::completions::untaken::LeftOut;
 use crate::gateway::api_error::ApiError;
+use crate::gateway::count::Measured;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink::{self, Room, Size};
 use crate::local_model::chain::way::Way;
@@ -28,6 +31,8 @@ pub(crate) struct Question {
     pub(super) way: Way,
     /// What the links before have said, with their addresses.
     pub(super) failures: Vec<(String, ApiError)>,
+    /// What was measured last.
+    measured: Mutex<Option<Measured>>,
 }
 
 impl Question {
@@ -43,6 +48,7 @@ impl Question {
             left_out: LeftOut::default(),
             way,
             failures: vec![],
+            measured: Mutex::default(),
         }
     }
 
@@ -60,6 +66,15 @@ impl Question {
     /// As it was sent in the end.
     pub(crate) fn sent(&self) -> &MessagesRequest {
         &self.sized
+    }
+
+    /// Measures a request, unless it is the one that was measured last: that takes time where it is long.
+    pub(super) fn measured(&self, request: &MessagesRequest) -> Measured {
+        let mut last = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| last.is_of(request)) {
+            Some(last) => last.clone(),
+            None => last.insert(Measured::new(request)).clone(),
+        }
     }
 
     /// Goes on with the conversation.
@@ -97,14 +112,46 @@ impl Question {
 
     /// The request with all that the server may not take, and without the user's own additions.
     pub(super) fn whole(&self, settings: &RequestSettings, passes_sampling: bool) -> Map<String, Value> {
-        let request = &self.sized;
-        let mut messages = request.messages.clone();
-        if !request.system.is_empty() {
-            messages.insert(0, json!({"role": "system", "content": request.system.join("\n\n")}));
+        let mut body = self.without_messages(settings, passes_sampling);
+        body["messages"] = self.system().into_iter().chain(self.sized.messages.iter().cloned()).collect();
+        body
+    }
+
+    /// The same as it is sent where nothing is changed of it. The messages, which may be long, are not copied.
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub(super) fn whole_body(&self, settings: &RequestSettings, passes_sampling: bool) -> serde_json::Result<Vec<u8>> {
+        let (mut body, mut lead) = (Vec::new(), b'{');
+        for (key, value) in self.without_messages(settings, passes_sampling) {
+            body.push(lead);
+            serde_json::to_writer(&mut body, &key)?;
+            body.push(b':');
+            match key.as_str() {
+                "messages" => {
+                    let system = self.system();
+                    let messages: Vec<&Value> = system.iter().chain(self.sized.messages.iter()).collect();
+                    serde_json::to_writer(&mut body, &messages)?;
+                }
+                _ => serde_json::to_writer(&mut body, &value)?,
+            }
+            lead = b',';
         }
+        body.push(b'}');
+        Ok(body)
+    }
+
+    fn system(&self) -> Option<Value> {
+        let system = &self.sized.system;
+        (!system.is_empty()).then(|| json!({"role": "system", "content": system.join("\n\n")}))
+    }
+
+    /// The messages' place is there, and empty.
+    fn without_messages(&self, settings: &RequestSettings, passes_sampling: bool) -> Map<String, Value> {
+        let request = &self.sized;
         let mut body = Map::new();
         body.insert("model".into(), self.model.as_deref().unwrap_or(settings.sent_model()).into());
-        body.insert("messages".into(), messages.into());
+        body.insert("messages".into(), Value::Null);
         if !request.callable().is_empty() {
             body.insert("tools".into(), request.callable().iter().map(|tool| tool.in_chat()).collect());
             if let Some(choice) = &request.choice {

@@ -10,6 +10,7 @@ use crate::gateway::instructions::put_changing_last;
 use crate::gateway::offered_tools::OfferedTools;
 use crate::gateway::repeats::{Repeated, tell_repeated};
 use crate::gateway::server_tools::{FailedCall, note};
+use crate::gateway::shared::Shared;
 use crate::gateway::summary;
 use crate::text::replace_lone_surrogates;
 
@@ -18,12 +19,12 @@ use crate::text::replace_lone_surrogates;
 pub(crate) struct MessagesRequest {
     /// The model's name as the caller gives it; answers repeat it.
     pub model: String,
-    pub system: Vec<String>,
+    pub system: Shared<Vec<String>>,
     /// How many of these are the caller's system prompt. The others were told before the first answer.
     pub own_system: usize,
     /// The conversation without the system prompt, as messages of chat completions.
-    pub messages: Vec<Value>,
-    pub tools: Vec<Tool>,
+    pub messages: Shared<Vec<Value>>,
+    pub tools: Shared<Vec<Tool>>,
     /// What is asked for and only Anthropic can do. The answer tells of that, and nothing else.
     pub failed_call: Option<FailedCall>,
     /// The call over which the work is stopped.
@@ -62,8 +63,10 @@ impl MessagesRequest {
 ///
 /// # Errors
 /// What the API says to a body that is no such request.
-pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
-    let request = parse(body)?;
+pub(crate) fn read(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
+    let request = parse(&body)?;
+    // It may be large.
+    drop(body);
     read_limited(&request, api_check::max_tokens(&request)?)
 }
 
@@ -71,8 +74,10 @@ pub(crate) fn read(body: &[u8]) -> Result<MessagesRequest, ApiError> {
 ///
 /// # Errors
 /// As for [`read`].
-pub(crate) fn read_to_count(body: &[u8]) -> Result<MessagesRequest, ApiError> {
-    read_limited(&parse(body)?, 1)
+pub(crate) fn read_to_count(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
+    let request = parse(&body)?;
+    drop(body);
+    read_limited(&request, 1)
 }
 
 fn parse(body: &[u8]) -> Result<Value, ApiError> {
@@ -111,11 +116,11 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
     let stop = request["stop_sequences"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut read = MessagesRequest {
         model: request["model"].as_str().unwrap_or_default().into(),
-        system,
+        system: system.into(),
         own_system,
         is_summary: summary::is_asked_for(&messages),
-        messages,
-        tools,
+        messages: messages.into(),
+        tools: tools.into(),
         failed_call,
         repeated,
         choice,

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
 use crate::gateway::access::{check_host, check_token};
+use crate::gateway::admission::Admission;
 use crate::gateway::answer;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::event_stream::EventStream;
@@ -29,6 +30,7 @@ pub(super) struct Gateway {
     pub(super) context: Arc<Context>,
     pub(super) token: String,
     pub(super) port: u16,
+    pub(super) admission: Admission,
 }
 
 impl Gateway {
@@ -48,7 +50,9 @@ impl Gateway {
         match (method.as_str(), path.as_str()) {
             ("POST", "/v1/messages") => self.messages(request).await,
             ("POST", "/v1/messages/count_tokens") => {
-                let request = request::read_to_count(&read_body(request).await?)?;
+                let mut admitted = self.admission.begin();
+                let body = read_body(request, &mut admitted).await?;
+                let request = read_apart(body, request::read_to_count).await?;
                 Ok(json_response(StatusCode::OK, &json!({"input_tokens": self.upstream.count_tokens(&request).await})))
             }
             ("GET", "/v1/models") => {
@@ -66,7 +70,9 @@ impl Gateway {
     }
 
     async fn messages(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
-        let request = request::read(&read_body(request).await?)?;
+        let mut admitted = self.admission.begin();
+        let body = read_body(request, &mut admitted).await?;
+        let request = read_apart(body, request::read).await?;
         if !request.streams {
             let mut whole = Whole::new(self.reported_model(&request).await);
             let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
@@ -78,6 +84,8 @@ impl Gateway {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
         tokio::spawn(async move {
+            // The request is held as long as it is answered.
+            let _admitted = admitted;
             let gone = sender.clone();
             let mut streamed = EventStream::new(&request, self.reported_model(&request).await, sender, failed);
             // Closing the connection to the server cancels the answer there.
@@ -103,4 +111,14 @@ impl Gateway {
         let name = self.upstream.model_name(&self.upstream.chain.way(false)).await;
         json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
     }
+}
+
+/// A large body takes time to read, and other answers go on meanwhile.
+async fn read_apart(body: Vec<u8>, read: fn(Vec<u8>) -> Result<MessagesRequest, ApiError>) -> Result<MessagesRequest, ApiError> {
+    const LARGE: usize = 1 << 20;
+    if body.len() < LARGE {
+        return read(body);
+    }
+    let unread = |_| ApiError::unavailable("the request could not be read");
+    tokio::task::spawn_blocking(move || read(body)).await.map_err(unread)?
 }

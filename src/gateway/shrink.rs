@@ -66,13 +66,13 @@ pub(crate) fn sized(request: &MessagesRequest, size: Size, room: Room) -> Messag
         _ if is_claude_codes => Budget::of(room.window()),
         _ => Budget { own: usize::MAX, others: 0 },
     };
-    request.tools = lean_tools::kept(&request.tools, &wanted, budget);
+    request.tools = lean_tools::kept(&request.tools, &wanted, budget).into();
     if is_claude_codes {
         let system = lean_prompt::system(own, room.appended, room.window() / 10);
         lean_prompt::shorten_reminders(&mut request.messages, told, &request.tools, room.window() / 4);
-        (request.system, request.own_system) = (vec![system], 1);
+        (request.system, request.own_system) = (vec![system].into(), 1);
     } else if request.system.iter().map(|text| tokens(text)).sum::<usize>() > LONG_SYSTEM {
-        (request.system, request.own_system) = (vec![lean_prompt::system_of_others(&request.system, room.appended)], 1);
+        (request.system, request.own_system) = (vec![lean_prompt::system_of_others(&request.system, room.appended)].into(), 1);
     }
     if request.is_summary && is_claude_codes {
         summary::ask_briefly(&mut request, (room.window() / 10).max(400) as u32);

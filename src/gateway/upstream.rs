@@ -244,6 +244,9 @@ impl Upstream {
 
     fn body(&self, question: &Question) -> Vec<u8> {
         let settings = &self.link(question).settings;
+        if question.left_out.is_empty() && settings.extra().is_empty() {
+            return question.whole_body(settings, !self.for_claude_code).unwrap_or_default();
+        }
         let whole = question.whole(settings, !self.for_claude_code);
         Value::from(question.left_out.finish(whole, settings.extra())).to_string().into_bytes()
     }

@@ -29,7 +29,7 @@ fn asked(more: &Value) -> MessagesRequest {
     });
     let (Some(request_map), Some(more)) = (request.as_object_mut(), more.as_object()) else { panic!("{more}") };
     request_map.extend(more.clone());
-    request::read(request.to_string().as_bytes()).unwrap()
+    request::read(request.to_string().into()).unwrap()
 }
 
 /// What comes of a stream that is cut there.

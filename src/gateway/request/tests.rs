@@ -139,7 +139,7 @@ fn mend_what_the_api_refuses(request: &mut Value) {
 fn any_conversation_becomes_one_that_templates_take() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let whole = corpus();
-    let asked = read(whole.to_string().as_bytes()).unwrap();
+    let asked = read(whole.to_string().into()).unwrap();
     check(&asked.messages).unwrap();
     assert_eq!(asked.messages.len(), 10);
     let mut count = 0;
@@ -155,11 +155,11 @@ fn any_conversation_becomes_one_that_templates_take() {
             }
         }
         mend_what_the_api_refuses(&mut request);
-        let Ok(asked) = read(request.to_string().as_bytes()) else { continue };
+        let Ok(asked) = read(request.to_string().into()) else { continue };
         count += 1;
         check(&asked.messages).unwrap_or_else(|fault| panic!("{fault}\nin {:#?}\nof {request:#}", asked.messages));
         let without = |untaken: &[Untaken]| {
-            let body = Map::from_iter([("messages".to_string(), asked.messages.clone().into())]);
+            let body = Map::from_iter([("messages".to_string(), asked.messages.to_vec().into())]);
             let mut body = LeftOut::from_iter(untaken.iter().cloned()).finish(body, &Map::new());
             serde_json::from_value::<Vec<Value>>(body["messages"].take()).unwrap()
         };
@@ -197,7 +197,7 @@ fn bytes_that_are_no_request() {
                 _ => drop(bytes.splice(at..at, *b"\\ud800")),
             }
         }
-        if let Ok(asked) = read(&bytes) {
+        if let Ok(asked) = read(bytes.clone()) {
             check(&asked.messages).unwrap_or_else(|fault| panic!("{fault}\nof {}", String::from_utf8_lossy(&bytes)));
         }
     }

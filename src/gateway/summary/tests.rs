@@ -19,7 +19,7 @@ fn request(steps: usize, length: usize, asked: &str) -> MessagesRequest {
     messages.push(json!({"role": "user", "content": asked}));
     let tools = json!([{"name": "Bash", "description": "Runs.", "input_schema": {"type": "object"}}]);
     let body = json!({"model": "m", "max_tokens": 4096, "messages": messages, "tools": tools});
-    request::read(body.to_string().as_bytes()).unwrap()
+    request::read(body.to_string().into()).unwrap()
 }
 
 fn length(request: &MessagesRequest) -> usize {
@@ -64,7 +64,7 @@ fn what_does_not_fit_is_left_out_from_the_newest_result_on() {
     // One result is enough: what stands before it is what the server has read.
     let short = fitted(length(&whole) - 1000);
     assert_eq!((short.messages.len(), &short.tools), (whole.messages.len(), &whole.tools));
-    let same = short.messages.iter().zip(&whole.messages).filter(|(short, whole)| short == whole).count();
+    let same = short.messages.iter().zip(whole.messages.iter()).filter(|(short, whole)| short == whole).count();
     assert_eq!((same, &short.messages[..10]), (whole.messages.len() - 1, &whole.messages[..10]));
     let last = short.messages[10]["content"].as_str().unwrap();
     assert!(last.starts_with("step 4 begins") && last.ends_with("step 4 ends") && last.contains("characters left out"), "{last}");
