@@ -83,8 +83,8 @@ impl<'t> Content<'t> {
 
     /// Whether a text is no call, so that the caller gets nearly all of it.
     pub(super) fn is_mostly_shown(text: &str, tools: &'t [Tool]) -> bool {
-        let (mut content, mut parts) = (Content::new(tools), Vec::new());
-        content.push(text, &mut parts);
+        let mut content = Content::new(tools);
+        content.push(text, &mut Vec::new());
         2 * content.withheld.len() < text.len()
     }
 

@@ -1,4 +1,5 @@
-//! An answer of the local server, read as it comes: for the plain answer and for the gateway.
+//! An answer of the local server, read as it comes: for the plain answer and for the gateway. One file, since what is known of an answer
+//! decides at each piece what is given of it.
 
 use crate::completions::chunk::{Chunk, Usage};
 use crate::completions::circles::{Circles, Circling, without_circle};

@@ -158,7 +158,7 @@ mod tests {
         let system =
             json!([{"type": "text", "text": IDENTITY}, {"type": "text", "text": "You are an interactive agent. ".repeat(500)}]);
         let body = json!({"model": "m", "max_tokens": 4096, "system": system, "messages": messages, "tools": tools});
-        request::read(body.to_string().as_bytes()).unwrap()
+        request::read(body.to_string().into_bytes()).unwrap()
     }
 
     #[test]

@@ -7,8 +7,8 @@ const IDENTITY: &str = "You are Claude Code, Anthropic's official CLI for Claude
 fn ordered(system: &[&str], content: &Value) -> (Vec<String>, Value) {
     let system: Vec<Value> = system.iter().map(|text| json!({"type": "text", "text": text})).collect();
     let body = json!({"model": "m", "max_tokens": 9, "system": system, "messages": [{"role": "user", "content": content}]});
-    let request = read(body.to_string().as_bytes()).unwrap();
-    (request.system, request.messages[0]["content"].clone())
+    let request = read(body.to_string().into_bytes()).unwrap();
+    (request.system.to_vec(), request.messages[0]["content"].clone())
 }
 
 fn told(text: &str) -> String {
