@@ -14,9 +14,10 @@ use ureq::http::{Response, StatusCode};
 use crate::completions::chunk::Usage;
 use crate::completions::circles::CUT;
 use crate::completions::content::Part;
+use crate::completions::ended::Ended;
 use crate::completions::endpoint::{Endpoint, Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal, transport_line};
-use crate::completions::reader::{Ended, MAX_ANSWER, Reader};
+use crate::completions::reader::{MAX_ANSWER, Reader};
 use crate::completions::thinking::split_unopened;
 use crate::completions::untaken::{LeftOut, Untaken};
 

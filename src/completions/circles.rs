@@ -38,6 +38,45 @@ pub(crate) enum Circling {
     InCall,
 }
 
+/// Watches an answer as it comes.
+pub(super) struct Watch {
+    text: Circles,
+    calls: Circles,
+    pub found: Option<Circling>,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch { text: Circles::default(), calls: Circles::in_calls(), found: None }
+    }
+}
+
+impl Watch {
+    /// Text or thinking that the caller gets.
+    pub(super) fn push_given(&mut self, text: &str) {
+        if self.text.push(text) {
+            self.found = Some(Circling::InText);
+        }
+    }
+
+    /// Text that is held back, and may be a call.
+    pub(super) fn push_held(&mut self, text: &str, is_text: impl FnOnce() -> bool) {
+        if self.text.push(text) {
+            match is_text() {
+                true => self.found = Some(Circling::InText),
+                false => self.text = Circles::in_calls(),
+            }
+        }
+    }
+
+    /// What a call is given.
+    pub(super) fn push_call(&mut self, text: &str) {
+        if self.calls.push(text) {
+            self.found = self.found.or(Some(Circling::InCall));
+        }
+    }
+}
+
 /// Watches a text as it comes. It costs a fast search for every [`STEP`] bytes.
 #[derive(Default)]
 pub(super) struct Circles {

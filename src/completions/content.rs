@@ -81,11 +81,9 @@ impl<'t> Content<'t> {
         }
     }
 
-    /// Whether a text is no call, so that the caller gets nearly all of it.
-    pub(super) fn is_mostly_shown(text: &str, tools: &'t [Tool]) -> bool {
-        let mut content = Content::new(tools);
-        content.push(text, &mut Vec::new());
-        2 * content.withheld.len() < text.len()
+    /// How much may be a mark or a call, in bytes.
+    pub(super) fn withheld(&self) -> usize {
+        self.withheld.len()
     }
 
     pub(super) fn push(&mut self, text: &str, out: &mut Vec<Part>) {

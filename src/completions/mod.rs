@@ -5,6 +5,7 @@ pub(crate) mod chunk;
 pub(crate) mod circles;
 pub(crate) mod content;
 pub(crate) mod dialect;
+pub(crate) mod ended;
 pub(crate) mod endpoint;
 pub(crate) mod failure;
 pub(crate) mod markup;

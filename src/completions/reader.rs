@@ -1,10 +1,10 @@
-//! An answer of the local server, read as it comes: for the plain answer and for the gateway. One file, since what is known of an answer
-//! decides at each piece what is given of it.
+//! An answer of the local server, read as it comes: for the plain answer and for the gateway.
 
 use crate::completions::chunk::{Chunk, Usage};
-use crate::completions::circles::{Circles, Circling, without_circle};
+use crate::completions::circles::{Circling, Watch, without_circle};
 use crate::completions::content::{Content, Part};
 use crate::completions::dialect::{calls_in_thinking, read_arguments};
+use crate::completions::ended::Ended;
 use crate::completions::failure::{CompletionError, in_stream};
 use crate::completions::markup::UnknownMarkup;
 use crate::completions::sse::Parser;
@@ -22,10 +22,7 @@ pub(crate) struct Reader<'t> {
     content: Content<'t>,
     calls: StreamedCalls<'t>,
     markup: UnknownMarkup,
-    /// What is given, and until then what is held back.
-    circles: Circles,
-    circles_in_calls: Circles,
-    circling: Option<Circling>,
+    circles: Watch,
     /// The text so far, while it may be thinking whose opening mark the template has written.
     held: Option<String>,
     thinks_unopened: Option<bool>,
@@ -55,33 +52,6 @@ enum Fault {
     Stream(&'static str),
 }
 
-/// A whole answer, whose text and thinking have been given before.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub calls: Vec<ToolCall>,
-    /// The calls as they stood in the text, if they did.
-    pub calls_text: Option<String>,
-    /// As the server says it, if it does.
-    pub finish: Option<String>,
-    /// If the server counts.
-    pub usage: Option<Usage>,
-    /// Pieces that were not empty: about as many as tokens.
-    pub pieces: u64,
-    /// A control token of a family that this program does not know.
-    pub unknown_markup: Option<String>,
-    /// Whether the answer began with thinking without its opening mark. None if it does not tell.
-    pub thinks_unopened: Option<bool>,
-    /// Nobody has listened to the rest: it only repeats what has come.
-    pub circling: Option<Circling>,
-}
-
-impl Ended {
-    /// Whether it ended because `max_tokens` was reached.
-    pub(crate) fn is_cut_by_limit(&self) -> bool {
-        self.finish.as_deref() == Some("length")
-    }
-}
-
 impl<'t> Reader<'t> {
     /// For an answer that may call `tools`. `thinks_unopened`: whether the model's answers begin with thinking that has no
     /// opening mark. Only if they do not, text is given before the answer's end.
@@ -92,9 +62,7 @@ impl<'t> Reader<'t> {
             content: Content::new(tools),
             calls: StreamedCalls::new(tools),
             markup: UnknownMarkup::default(),
-            circles: Circles::default(),
-            circles_in_calls: Circles::in_calls(),
-            circling: None,
+            circles: Watch::default(),
             held: (thinks_unopened != Some(false)).then(String::new),
             thinks_unopened,
             shown: (thinks_unopened == Some(false)).then(String::new),
@@ -113,7 +81,7 @@ impl<'t> Reader<'t> {
 
     /// False once the answer has ended, has failed or runs in circles.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.is_done && self.error.is_none() && self.circling.is_none()
+        !self.is_done && self.error.is_none() && self.circles.found.is_none()
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<Part>) {
@@ -144,7 +112,7 @@ impl<'t> Reader<'t> {
     pub(crate) fn end(&mut self, broken: Option<CompletionError>, out: &mut Vec<Part>) -> Result<Ended, CompletionError> {
         let mut parser = std::mem::take(&mut self.parser);
         parser.finish(|data| self.event(data, true, out));
-        let circling = self.circling;
+        let circling = self.circles.found;
         let is_whole = self.is_done || self.finish.is_some() || circling.is_some();
         let failure = match self.error.take() {
             Some(Fault::Server(error)) => Some(in_stream(&error, self.length == 0)),
@@ -232,9 +200,7 @@ impl<'t> Reader<'t> {
         self.note(begun, out);
         let pieces = choice.calls();
         self.grow(pieces.iter().map(|piece| piece.arguments.len()).sum());
-        for piece in &pieces {
-            self.watch_call(&piece.arguments);
-        }
+        pieces.iter().for_each(|piece| self.circles.push_call(&piece.arguments));
         self.calls.push(pieces);
         if let Some(reason) = choice.finish_reason() {
             self.finish = Some(reason.into());
@@ -242,17 +208,18 @@ impl<'t> Reader<'t> {
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<Part>) {
-        // A call may stand in it.
-        self.watch_call(if self.tools.is_empty() { "" } else { text });
+        if !self.tools.is_empty() {
+            // A call may stand in it.
+            self.circles.push_call(text);
+        }
         let Some(held) = &mut self.held else { return self.content.push(text, out) };
         let begun = held.len();
         held.push_str(text);
-        if self.circles.push(text) {
-            match Content::is_mostly_shown(held, self.tools) {
-                true => self.circling = Some(Circling::InText),
-                false => self.circles = Circles::in_calls(),
-            }
-        }
+        self.circles.push_held(text, || {
+            let mut content = Content::new(self.tools);
+            content.push(held, &mut Vec::new());
+            2 * content.withheld() < held.len()
+        });
         const LONGEST_OPENING: usize = 1000;
         if held.len() < LONGEST_OPENING && Content::opens_thinking(held) == Some(true) {
             self.release(false, false, out);
@@ -291,9 +258,7 @@ impl<'t> Reader<'t> {
     fn note(&mut self, begun: usize, out: &[Part]) {
         for part in &out[begun..] {
             let (Part::Text(text) | Part::Thinking(text)) = part;
-            if self.circles.push(text) {
-                self.circling = Some(Circling::InText);
-            }
+            self.circles.push_given(text);
             match part {
                 Part::Text(text) => {
                     self.has_text |= !text.trim().is_empty();
@@ -305,12 +270,6 @@ impl<'t> Reader<'t> {
                 Part::Thinking(thinking) if !self.tools.is_empty() => self.thought.push_str(thinking),
                 Part::Thinking(_) => {}
             }
-        }
-    }
-
-    fn watch_call(&mut self, piece: &str) {
-        if self.circles_in_calls.push(piece) {
-            self.circling = self.circling.or(Some(Circling::InCall));
         }
     }
 

@@ -143,7 +143,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
             return Err(upstream.api_error(&question, failure));
         }
         let is_empty_summary = request.is_summary && matches!(failure, CompletionError::Empty { .. });
-        match with_pings(out, upstream.recover(&mut question, failure)).await {
+        match with_pings(out, Box::pin(upstream.recover(&mut question, failure))).await {
             Ok(()) => {}
             Err(_) if is_empty_summary => {
                 out.piece(Piece::Text(summary::marked(&summary::without_model(&request.messages))));

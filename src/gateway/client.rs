@@ -39,6 +39,9 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 #[cfg(target_os = "linux")]
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 
+/// What is read at once, in bytes: tokens come singly.
+const READ: usize = 4 << 10;
+
 /// How long the end of a body may take to come behind the end of the answer.
 const END: Duration = Duration::from_millis(50);
 
@@ -114,7 +117,7 @@ impl Client {
             Ok(io) => io.map_err(|error| ClientError::Connect(reason(&*error)))?,
             Err(_) => return Err(ClientError::Connect("operation timed out".into())),
         };
-        let (sender, connection) = http1::handshake(io).await.map_err(broken)?;
+        let (sender, connection) = http1::Builder::new().read_buf_exact_size(Some(READ)).handshake(io).await.map_err(broken)?;
         let mut connection = Connection::new(sender, connection);
         let response = connection.sender.send_request(self.request(body)).await.map_err(broken)?;
         Ok(self.streaming(response, connection))

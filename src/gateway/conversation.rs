@@ -13,7 +13,8 @@ pub(super) struct ChatMessages {
 
 impl ChatMessages {
     /// The messages of a request. System messages from before the first answer go to `system`.
-    pub(super) fn read(list: &[Value], system: &mut Vec<String>) -> Vec<Value> {
+    /// What they say moves, since it may be large.
+    pub(super) fn read(list: Vec<Value>, system: &mut Vec<String>) -> Vec<Value> {
         let mut chat = ChatMessages::default();
         for message in list {
             chat.add(message, system);
@@ -22,43 +23,39 @@ impl ChatMessages {
         chat.messages
     }
 
-    fn add(&mut self, message: &Value, system: &mut Vec<String>) {
+    fn add(&mut self, mut message: Value, system: &mut Vec<String>) {
+        let content = message.get_mut("content").map(Value::take).unwrap_or_default();
         match message["role"].as_str() {
-            Some("assistant") => self.add_assistant(&message["content"]),
+            Some("assistant") => self.add_assistant(&content),
             // Strict templates take it at the beginning only. Later, to move it there would spoil the prompt cache.
             Some("system") if !self.messages.iter().any(|message| message["role"] == "assistant") => {
-                system.extend(texts(&message["content"]));
+                system.extend(texts(&content));
             }
             Some("system") => {
-                let parts = texts(&message["content"]).into_iter();
-                self.push_user(parts.map(|text| text_part(&format!("<system-reminder>\n{text}\n</system-reminder>"))).collect());
+                let parts = texts(&content).into_iter();
+                self.push_user(parts.map(|text| text_part(format!("<system-reminder>\n{text}\n</system-reminder>"))).collect());
             }
-            _ => self.add_user(&message["content"]),
+            _ => self.add_user(content),
         }
     }
 
-    fn add_user(&mut self, content: &Value) {
-        let blocks = match content {
-            Value::Array(blocks) => blocks.as_slice(),
-            _ => return self.push_user(texts(content).iter().map(|text| text_part(text)).collect()),
-        };
-        let is_result = |block: &&Value| block["type"] == "tool_result";
+    fn add_user(&mut self, content: Value) {
+        let (results, others): (Vec<Value>, Vec<Value>) =
+            blocks(content).into_iter().partition(|block| block["type"] == "tool_result");
         let mut parts = Vec::new();
-        for block in blocks.iter().filter(is_result) {
+        for block in results {
             self.add_result(block, &mut parts);
         }
-        parts.extend(blocks.iter().filter(|block| !is_result(block)).filter_map(part));
+        parts.extend(others.into_iter().filter_map(part));
         self.push_user(parts);
     }
 
     /// Images move to the user's message: a tool's message must have none.
-    fn add_result(&mut self, block: &Value, parts: &mut Vec<Value>) {
-        let found: Vec<Value> = match &block["content"] {
-            Value::Array(blocks) => blocks.iter().filter_map(part).collect(),
-            content => texts(content).iter().map(|text| text_part(text)).collect(),
-        };
-        let (texts, pictures): (Vec<_>, Vec<_>) = found.into_iter().partition(|part| part["type"] == "text");
-        let mut text = joined(&texts);
+    fn add_result(&mut self, mut block: Value, parts: &mut Vec<Value>) {
+        let content = block.get_mut("content").map(Value::take).unwrap_or_default();
+        let found = blocks(content).into_iter().filter_map(part);
+        let (texts, pictures): (Vec<_>, Vec<_>) = found.partition(|part| part["type"] == "text");
+        let mut text = joined(texts);
         if block["is_error"] == true && !text.trim_start().to_lowercase().contains("error") {
             text = format!("Error: {text}");
         }
@@ -69,10 +66,10 @@ impl ChatMessages {
         match self.open.iter().position(|open| *open == id) {
             Some(at) => {
                 self.open.remove(at);
-                self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
+                self.messages.push(with_content(json!({"role": "tool", "tool_call_id": id, "content": null}), text.into()));
             }
             // The call was left out of the conversation.
-            None => parts.push(text_part(&format!("[result of an earlier tool call]\n{text}"))),
+            None => parts.push(text_part(format!("[result of an earlier tool call]\n{text}"))),
         }
         parts.extend(pictures);
     }
@@ -86,7 +83,8 @@ impl ChatMessages {
         if let Some(last) = self.messages.last_mut().filter(|last| last["role"] == "user") {
             let before = match last["content"].take() {
                 Value::Array(parts) => parts,
-                text => vec![text_part(text.as_str().unwrap_or_default())],
+                Value::String(text) => vec![text_part(text)],
+                _ => vec![],
             };
             last["content"] = content(before.into_iter().chain(parts).collect());
         } else {
@@ -94,7 +92,7 @@ impl ChatMessages {
             for message in &mut self.messages {
                 message.as_object_mut().map(|message| message.shift_remove(THINKING));
             }
-            self.messages.push(json!({"role": "user", "content": content(parts)}));
+            self.messages.push(with_content(json!({"role": "user", "content": null}), content(parts)));
         }
     }
 
@@ -134,36 +132,67 @@ impl ChatMessages {
 /// Where templates look for the thinking that led to a call (Qwen 3, gpt-oss).
 const THINKING: &str = "reasoning_content";
 
-fn text_part(text: &str) -> Value {
-    json!({"type": "text", "text": text})
+fn text_part(text: String) -> Value {
+    let mut part = json!({"type": "text", "text": null});
+    part["text"] = text.into();
+    part
+}
+
+fn with_content(mut message: Value, content: Value) -> Value {
+    message["content"] = content;
+    message
+}
+
+/// The blocks of a message's content. A text is one block.
+fn blocks(content: Value) -> Vec<Value> {
+    match content {
+        Value::Array(blocks) => blocks,
+        Value::String(text) => vec![text_part(text)],
+        _ => vec![],
+    }
 }
 
 /// A string if there are only texts: some servers take nothing else.
 fn content(parts: Vec<Value>) -> Value {
-    if parts.iter().all(|part| part["type"] == "text") { joined(&parts).into() } else { parts.into() }
+    if parts.iter().all(|part| part["type"] == "text") { joined(parts).into() } else { parts.into() }
 }
 
-fn joined(parts: &[Value]) -> String {
-    parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
+fn joined(mut parts: Vec<Value>) -> String {
+    match parts.as_mut_slice() {
+        [part] => taken(&mut part["text"]),
+        parts => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+/// A text out of its place. Empty if it is none.
+fn taken(text: &mut Value) -> String {
+    match text.take() {
+        Value::String(text) => text,
+        _ => String::new(),
+    }
 }
 
 /// A user's block as a part of a chat message.
-fn part(block: &Value) -> Option<Value> {
-    let source = &block["source"];
-    let kind = block["type"].as_str()?;
-    match (kind, source["type"].as_str()) {
-        ("text", _) => Some(text_part(block["text"].as_str().filter(|text| !text.is_empty())?)),
+fn part(mut block: Value) -> Option<Value> {
+    let kind = block["type"].as_str()?.to_string();
+    let source = block.get_mut("source").map(Value::take).unwrap_or_default();
+    match (kind.as_str(), source["type"].as_str()) {
+        ("text", _) => Some(taken(block.get_mut("text")?)).filter(|text| !text.is_empty()).map(text_part),
         ("image", Some("base64")) => {
             let (media, data) = (source["media_type"].as_str().unwrap_or("image/png"), source["data"].as_str()?);
-            Some(json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}))
+            let url = format!("data:{media};base64,{data}");
+            drop(source);
+            let mut part = json!({"type": "image_url", "image_url": {"url": null}});
+            part["image_url"]["url"] = url.into();
+            Some(part)
         }
         ("image", Some("url")) => Some(json!({"type": "image_url", "image_url": {"url": source["url"].as_str()?}})),
-        ("document", Some("text")) => Some(text_part(source["data"].as_str()?)),
-        ("tool_reference", _) => Some(text_part(&format!("The tool {} is there now.", block["tool_name"].as_str()?))),
+        ("document", Some("text")) => Some(text_part(source["data"].as_str()?.into())),
+        ("tool_reference", _) => Some(text_part(format!("The tool {} is there now.", block["tool_name"].as_str()?))),
         ("thinking" | "redacted_thinking", _) => None,
-        _ => Some(text_part(&match block["text"].as_str() {
+        _ => Some(text_part(match block["text"].as_str() {
             Some(text) => text.to_string(),
-            None => not_shown(kind),
+            None => not_shown(&kind),
         })),
     }
 }

@@ -59,7 +59,7 @@ struct Measure {
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
     /// What was measured. To hold it keeps it from being changed in its place.
-    of: (Shared<Vec<String>>, Shared<Vec<Tool>>, Shared<Vec<Value>>, bool),
+    of: Parts,
     key: u64,
     pub estimated: usize,
 }
@@ -77,7 +77,10 @@ impl Measured {
     }
 }
 
-fn parts(request: &MessagesRequest) -> (Shared<Vec<String>>, Shared<Vec<Tool>>, Shared<Vec<Value>>, bool) {
+/// The system prompt, the tools, the messages, and whether tools may be called.
+type Parts = (Shared<Vec<String>>, Shared<Vec<Tool>>, Shared<Vec<Value>>, bool);
+
+fn parts(request: &MessagesRequest) -> Parts {
     (request.system.clone(), request.tools.clone(), request.messages.clone(), request.callable().is_empty())
 }
 

@@ -65,8 +65,16 @@ impl Events {
         self.out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
     }
 
-    fn delta(&mut self, index: u32, delta: Value) {
-        self.event("content_block_delta", &json!({"type": "content_block_delta", "index": index, "delta": delta}));
+    /// Written as text, since it comes for each token.
+    fn delta(&mut self, kind: &str, key: &str, text: &str) {
+        let start = format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{\"type\":\"{kind}\",\"{key}\":",
+            self.next
+        );
+        self.out.extend_from_slice(start.as_bytes());
+        // Into memory it cannot fail.
+        let _ = serde_json::to_writer(&mut self.out, text);
+        self.out.extend_from_slice(b"}}\n\n");
     }
 
     fn start_block(&mut self, block: Value) {
@@ -81,7 +89,7 @@ impl Events {
     fn close(&mut self) {
         if let Some(block) = self.open.take() {
             if block == OpenBlock::Thinking {
-                self.delta(self.next, json!({"type": "signature_delta", "signature": ""}));
+                self.delta("signature_delta", "signature", "");
             }
             self.stop_block();
         }
@@ -105,16 +113,16 @@ impl Sink for Events {
         match piece {
             Piece::Text(text) => {
                 self.open(OpenBlock::Text);
-                self.delta(self.next, json!({"type": "text_delta", "text": text}));
+                self.delta("text_delta", "text", &text);
             }
             Piece::Thinking(text) => {
                 self.open(OpenBlock::Thinking);
-                self.delta(self.next, json!({"type": "thinking_delta", "thinking": text}));
+                self.delta("thinking_delta", "thinking", &text);
             }
             Piece::Call { name, arguments } => {
                 self.close();
                 self.start_block(tool_use(&name, json!({})));
-                self.delta(self.next, json!({"type": "input_json_delta", "partial_json": arguments}));
+                self.delta("input_json_delta", "partial_json", &arguments);
                 self.stop_block();
             }
             Piece::Block(mut block) => {
@@ -123,7 +131,7 @@ impl Sink for Events {
                 let input = block.get_mut("input").map(|input| std::mem::replace(input, json!({})));
                 self.start_block(block);
                 if let Some(input) = input {
-                    self.delta(self.next, json!({"type": "input_json_delta", "partial_json": input.to_string()}));
+                    self.delta("input_json_delta", "partial_json", &input.to_string());
                 }
                 self.stop_block();
             }

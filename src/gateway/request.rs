@@ -67,7 +67,8 @@ pub(crate) fn read(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
     let request = parse(&body)?;
     // It may be large.
     drop(body);
-    read_limited(&request, api_check::max_tokens(&request)?)
+    let max_tokens = api_check::max_tokens(&request)?;
+    read_limited(request, max_tokens)
 }
 
 /// A request for the number of its tokens, whose answer has no limit.
@@ -77,7 +78,7 @@ pub(crate) fn read(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
 pub(crate) fn read_to_count(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
     let request = parse(&body)?;
     drop(body);
-    read_limited(&request, 1)
+    read_limited(request, 1)
 }
 
 fn parse(body: &[u8]) -> Result<Value, ApiError> {
@@ -87,21 +88,23 @@ fn parse(body: &[u8]) -> Result<Value, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))
 }
 
-fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, ApiError> {
+fn read_limited(mut request: Value, max_tokens: u32) -> Result<MessagesRequest, ApiError> {
     if !request["thread"].is_null() {
         return Err(ApiError::thread_unsupported());
     }
     let list = request["messages"].as_array().ok_or_else(|| ApiError::bad_request("messages: Field required"))?;
-    api_check::check(request)?;
+    api_check::check(&request)?;
+    let offered = OfferedTools::read(&request, &referred_to(list))?;
+    let failed_call = failed_call(&offered, &request["tool_choice"], list)?;
     let mut system = texts(&request["system"]);
     system.retain(|text| !text.starts_with(BILLING));
     let own_system = system.len();
+    // They may be large, and are not copied.
+    let Value::Array(list) = request["messages"].take() else { return Err(ApiError::bad_request("messages: Field required")) };
     let mut messages = ChatMessages::read(list, &mut system);
     if messages.is_empty() {
         return Err(ApiError::bad_request("messages: at least one message is required"));
     }
-    let offered = OfferedTools::read(request, &referred_to(list))?;
-    let failed_call = failed_call(&offered, &request["tool_choice"], list)?;
     if failed_call.is_none() && !offered.server_tools.is_empty() {
         system.push(note(&offered.server_tools));
     }
@@ -130,7 +133,7 @@ fn read_limited(request: &Value, max_tokens: u32) -> Result<MessagesRequest, Api
         stop: stop.iter().filter_map(Value::as_str).filter(|text| !text.is_empty()).map(str::to_string).collect(),
         streams: request["stream"] == true,
         shows_thinking: matches!(request["thinking"]["type"].as_str(), Some("enabled" | "adaptive")),
-        format: format(request),
+        format: format(&request),
     };
     put_changing_last(&mut read);
     Ok(read)

@@ -74,12 +74,8 @@ impl Gateway {
         let body = read_body(request, &mut admitted).await?;
         let request = read_apart(body, request::read).await?;
         if !request.streams {
-            let mut whole = Whole::new(self.reported_model(&request).await);
-            let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
-            answer::unload_when_idle(&self.context).await;
-            outcome?;
-            let message = whole.message().ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
-            return Ok(json_response(StatusCode::OK, &message));
+            // Apart, since each connection has the room of this function from its start.
+            return Box::pin(self.whole_message(request)).await;
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
@@ -100,6 +96,15 @@ impl Gateway {
         }
         drop(has_begun);
         Ok(stream_response(receiver))
+    }
+
+    async fn whole_message(self: Arc<Gateway>, request: MessagesRequest) -> Result<HttpResponse, ApiError> {
+        let mut whole = Whole::new(self.reported_model(&request).await);
+        let outcome = answer::answer_keeping_server(&self.upstream, &self.context, &request, &mut whole).await;
+        answer::unload_when_idle(&self.context).await;
+        outcome?;
+        let message = whole.message().ok_or_else(|| ApiError::bad_answer("the answer has no end"))?;
+        Ok(json_response(StatusCode::OK, &message))
     }
 
     /// The model that an answer says it is of, unless another one answers in its place.

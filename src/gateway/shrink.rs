@@ -172,7 +172,7 @@ mod tests {
             for steps in 1..6 {
                 let (before, now) = (lean(steps - 1), lean(steps));
                 assert_eq!(before.system, now.system, "{window} {steps}");
-                assert_eq!(before.messages, now.messages[..before.messages.len()], "{window} {steps}");
+                assert_eq!(before.messages[..], now.messages[..before.messages.len()], "{window} {steps}");
                 // A tool that was not offered is, once it was called.
                 let is_first_call = steps == 2 && window == 8192;
                 assert_eq!(before.tools == now.tools, !is_first_call, "{window} {steps}");
@@ -183,13 +183,13 @@ mod tests {
     #[test]
     fn the_full_request_is_for_contexts_with_room() {
         let (usual, long) = (session(0, &["Bash"]), session(0, &["Bash"]));
-        let long = MessagesRequest { system: vec![IDENTITY.into(), "word ".repeat(30_000)], ..long };
+        let long = MessagesRequest { system: vec![IDENTITY.into(), "word ".repeat(30_000)].into(), ..long };
         let table = [(&usual, 8192, true), (&usual, 49_600, false), (&long, 65_536, true), (&long, 131_072, false)];
         for (request, window, expected) in table {
             assert_eq!(is_too_much(request, window), expected, "{window}");
         }
         assert!(is_claude_codes(&usual));
-        assert!(!is_claude_codes(&MessagesRequest { tools: vec![], ..usual.clone() }));
-        assert!(!is_claude_codes(&MessagesRequest { system: vec!["Be brief.".into()], ..usual }));
+        assert!(!is_claude_codes(&MessagesRequest { tools: vec![].into(), ..usual.clone() }));
+        assert!(!is_claude_codes(&MessagesRequest { system: vec!["Be brief.".into()].into(), ..usual }));
     }
 }

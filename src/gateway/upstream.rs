@@ -120,7 +120,8 @@ impl Upstream {
                     self.note_size(question);
                     return Ok(answer);
                 }
-                Err(failure) => self.recover(question, failure).await?,
+                // Apart: most answers need no room for it.
+                Err(failure) => Box::pin(self.recover(question, failure)).await?,
             }
         }
     }
