@@ -193,6 +193,8 @@ fn init_lists_what_the_folder_and_the_user_have() {
         (".claude/settings.json", r#"{"outputStyle": "Users"}"#),
         ("parent/.claude/agents/deep/x.md", "---\nname: \"xagent\"\ndescription: does x\n---\n"),
         ("parent/.claude/agents/nameless.md", "no head\n"),
+        ("parent/.claude/agents/plain.md", "---\nname: plain\n---\n"),
+        ("parent/.claude/agents/crlf.md", "--- \r\nname: crlf # a comment\r\ndescription: of lines\r\n---\r\nText.\r\n"),
         ("parent/work/.claude/commands/sub/z.md", "No head.\n"),
         ("parent/work/.claude/commands/y.md", "---\ndescription: does y\n---\n$ARGUMENTS\n"),
         ("parent/work/.claude/skills/sk/SKILL.md", "---\nname: sk\ndescription: a skill\n---\n"),
@@ -211,22 +213,22 @@ fn init_lists_what_the_folder_and_the_user_have() {
     let commands = |found: &[&str]| json!([found, &own].concat());
     let all = ["sk", "sub:z", "uc", "y"];
     let table: &[(&[&str], [Value; 4])] = &[
-        (&[], [json!(["Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Local")]),
+        (&[], [json!(["crlf", "Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Local")]),
         (&["--setting-sources", "user"], [json!(["Uagent"]), commands(&["uc"]), json!([]), json!("Users")]),
         (
             &["--setting-sources", "project"],
-            [json!(["xagent"]), commands(&["sk", "sub:z", "y"]), json!(["sk"]), json!("Projects")],
+            [json!(["crlf", "xagent"]), commands(&["sk", "sub:z", "y"]), json!(["sk"]), json!("Projects")],
         ),
         (&["--setting-sources="], [json!([]), commands(&[]), json!([]), json!("default")]),
         (
             &["--settings", r#"{"outputStyle":"Given"}"#],
-            [json!(["Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Given")],
+            [json!(["crlf", "Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Given")],
         ),
         (&["--bare"], [json!([]), commands(&[]), json!([]), json!("Local")]),
-        (&["--disable-slash-commands"], [json!(["Uagent", "xagent"]), json!([]), json!([]), json!("Local")]),
+        (&["--disable-slash-commands"], [json!(["crlf", "Uagent", "xagent"]), json!([]), json!([]), json!("Local")]),
         (
             &["--agents", r#"{"given":{"description":"d","prompt":"p"}}"#],
-            [json!(["given", "Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Local")],
+            [json!(["crlf", "given", "Uagent", "xagent"]), commands(&all), json!(["sk"]), json!("Local")],
         ),
     ];
     for (args, expected) in table {
@@ -236,10 +238,10 @@ fn init_lists_what_the_folder_and_the_user_have() {
     let cmd = sandbox.cmd("claude").args(&STREAM).stdin(format!("{line}\n")).dir(sandbox.path("parent/work"));
     let reply: Value = serde_json::from_str(cmd.run().out().lines().next().unwrap()).unwrap();
     let reply = &reply["response"]["response"];
-    assert_eq!(reply["output_style"], "Local");
+    assert_eq!((&reply["output_style"], &reply["available_output_styles"]), (&"Local".into(), &json!(["default", "Local"])));
     assert_eq!(
         reply["agents"],
-        json!([{"name": "Uagent", "description": "of the user", "model": "haiku"}, {"name": "xagent", "description": "does x"}])
+        json!([{"name": "crlf", "description": "of lines"}, {"name": "Uagent", "description": "of the user", "model": "haiku"}, {"name": "xagent", "description": "does x"}])
     );
     let command = |name: &str, description: &str| json!({"name": name, "description": description, "argumentHint": ""});
     let expected = [

@@ -701,19 +701,24 @@ fn a_long_transcript_takes_little_memory() {
         // Until the client goes.
         let _ = stream.read(&mut [0]);
     });
-    let mut child = sandbox.cmd("claude").args(&["-p", "?", "-r", A]).env("LOCAL_LLM_URL", holding.url()).spawn();
-    drop(child.stdin.take());
-    let asked = has_asked.recv_timeout(Duration::from_secs(60)).expect("it asks");
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id()));
-    kill_group(&mut child);
+    let mut peak = |id: &str| {
+        let mut child = sandbox.cmd("claude").args(&["-p", "?", "-r", id]).env("LOCAL_LLM_URL", holding.url()).spawn();
+        drop(child.stdin.take());
+        let asked = has_asked.recv_timeout(Duration::from_secs(60)).expect("it asks");
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        kill_group(&mut child);
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        (asked, peak)
+    };
+    let (asked, long) = peak(A);
     // More than any local context holds, and no more.
     let taken: usize = asked.iter().map(String::len).sum();
     assert!((1_000_000..1_100_000).contains(&taken), "{taken}");
     assert!(asked[0].starts_with("user: question 3"), "{}", &asked[0][..30]);
     assert!(asked[asked.len() - 2].starts_with("assistant: answer 419 x"));
-    if let Ok(status) = status {
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        assert!(peak.expect("a figure") < size >> 10, "the file itself is larger: {peak:?} kB");
+    write_transcript(&sandbox, sandbox.home(), B, &[user("1", None, 0, "q"), assistant("2", Some("1"), 1, "a")]);
+    if let (Some(long), (_, Some(short))) = (long, peak(B)) {
+        assert!(long < short + (size >> 10) / 2, "{long} kB, {short} kB with a short one");
     }
 }
 
@@ -974,4 +979,64 @@ fn an_answer_that_was_cut_by_its_limit_is_kept() {
     claude(&sandbox, &["one", "--session-id", A]).expect(0, "half a\n", warning);
     claude(&sandbox, &["go on", "-c"]).expect(0, "half a\n", warning);
     assert_eq!(asked(&stub), ["user: one", "assistant: half a", "user: go on"]);
+}
+
+/// A rewind and a compaction by Claude Code leave messages in its file that are no part of its conversation any more.
+#[test]
+fn what_claude_code_has_dropped_stays_dropped() {
+    let stub = echo();
+    let sandbox = local(&stub.url());
+    let own = |role: &str, text: &str, second: u64| json!({"role": role, "text": text, "at": 1_795_352_400_000_u64 + second * 1000, "uuid": uuid(text)});
+    let said = [own("user", "l1", 1), own("assistant", "L1", 2), own("user", "l2", 3), own("assistant", "L2", 4)];
+    let path = ours(&sandbox, sandbox.home(), A);
+    sandbox.write(path.strip_prefix(sandbox.home()).unwrap().to_str().unwrap(), format!("{}\n", json!({"entries": said})));
+    let transcript = [
+        user(&uuid("l1"), None, 1, "l1"),
+        assistant(&uuid("L1"), Some(&uuid("l1")), 2, "L1"),
+        user(&uuid("l2"), Some(&uuid("L1")), 3, "l2"),
+        assistant(&uuid("L2"), Some(&uuid("l2")), 4, "L2"),
+        user("7", Some(&uuid("L1")), 20, "c3"),
+        assistant("8", Some("7"), 21, "C3"),
+    ];
+    write_transcript(&sandbox, sandbox.home(), A, &transcript);
+    assert_eq!(history(&sandbox, &stub, &["-r", A]).join("/"), "user: l1/assistant: L1/user: c3/assistant: C3");
+}
+
+fn uuid(text: &str) -> String {
+    format!("{:0>8}-1111-4111-8111-111111111111", text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// Its clock may have been wrong.
+#[test]
+fn what_is_said_is_told_to_claude_code_whatever_the_time_says() {
+    let stub = echo();
+    let sandbox = local(&stub.url());
+    let future = |mut line: Value| {
+        line["timestamp"] = "2099-01-01T00:00:00.000Z".into();
+        line
+    };
+    let transcript = [future(user("1", None, 0, "c1")), future(assistant("2", Some("1"), 1, "C1"))];
+    write_transcript(&sandbox, sandbox.home(), A, &transcript);
+    ask(&sandbox, "l1", &["-r", A]);
+    let lines = fs::read_to_string(theirs(&sandbox, sandbox.home(), A)).unwrap();
+    let lines: Vec<Value> =
+        lines.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |at: usize| (lines[at]["parentUuid"].clone(), lines[at]["message"]["content"].clone());
+    assert_eq!(of(2), ("2".into(), "l1".into()));
+    assert_eq!(of(3), (lines[2]["uuid"].clone(), json!([{"type": "text", "text": "re l1"}])));
+    assert_eq!((&lines[4]["type"], &lines[4]["leafUuid"]), (&"last-prompt".into(), &lines[3]["uuid"]));
+    assert_eq!(lines.len(), 5);
+}
+
+#[test]
+fn a_pipe_for_a_transcript_is_not_waited_for() {
+    let stub = echo();
+    let sandbox = local(&stub.url());
+    ask(&sandbox, "one", &["--session-id", A]);
+    let path = theirs(&sandbox, sandbox.home(), A);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let output = claude(&sandbox, &["two", "-r", A]);
+    assert_eq!((output.code(), output.out().as_str()), (0, "re two\n"), "{}", output.err());
+    assert!(output.err().contains("Claude Code does not know what the local model has said"), "{}", output.err());
 }

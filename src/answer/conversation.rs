@@ -57,8 +57,10 @@ pub(crate) struct Conversation<'a> {
     turns: u64,
     /// How many of the user's messages have their answer.
     answered_lines: usize,
-    /// The sessions before this one: each was cleared.
-    cleared: Vec<Session>,
+    /// The session as it was before it was cleared or compacted.
+    earlier: Vec<Session>,
+    /// Something was said in this call.
+    has_said: bool,
     begun: Instant,
     /// No more input comes, or none is wanted.
     has_input_ended: bool,
@@ -99,6 +101,10 @@ pub(super) struct ConversationOptions {
     pub pump: Option<Pump>,
     /// What was said goes into Claude Code's transcript in the end.
     pub writes_transcript: bool,
+    /// The real Claude has begun the session in this call.
+    pub is_begun: bool,
+    /// The options name a session.
+    pub names_session: bool,
     /// The caller keeps sessions in a store of its own.
     pub mirrors: bool,
     /// The title that the options give the session.
@@ -122,6 +128,8 @@ impl<'a> Conversation<'a> {
         interrupts: Option<Receiver<()>>,
     ) -> Conversation<'a> {
         let (sender, events) = channel();
+        // What Claude has answered is not answered again.
+        let seen = options.pump.as_ref().map(Pump::answered_uuids).unwrap_or_default();
         Conversation {
             context,
             shared: Arc::new(shared),
@@ -134,10 +142,11 @@ impl<'a> Conversation<'a> {
             queue: VecDeque::new(),
             state: ConversationState::Idle,
             turns: 0,
-            cleared: vec![],
+            earlier: vec![],
+            has_said: false,
             begun: Instant::now(),
             has_input_ended: false,
-            seen: HashSet::new(),
+            seen,
             interrupts,
         }
     }
@@ -238,6 +247,7 @@ impl<'a> Conversation<'a> {
                 Event::InputEnded(Some(error)) => {
                     // With the reporter locked no other thread is within a line.
                     self.shared.reporter().abandon();
+                    self.tell_claude();
                     return Err(Error::AsClaude { text: error });
                 }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
@@ -264,7 +274,7 @@ impl<'a> Conversation<'a> {
             marks: self.shared.marks().clone(),
             writer: self.options.writes_transcript.then(|| EntryWriter::new(self.context, &reporter.session.model)),
             session: self.session,
-            cleared: self.cleared,
+            earlier: self.earlier,
             left_to_claude_code,
         })))
     }

@@ -1,6 +1,7 @@
 //! What stands between a request and its conversation: the checks, in the real CLI's order, the input and the settings.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +87,9 @@ pub(super) fn prepare<'a>(
         has_commands: !command_line.has("--disable-slash-commands"),
         claude_code_is_there: request.claude_code_is_there,
         pump: request.pump,
-        writes_transcript: request.claude_code_is_there || config_dir(context).is_ok_and(|folder| folder.is_dir()),
+        writes_transcript: has_transcripts(context, request.claude_code_is_there),
+        is_begun: handover.as_ref().is_some_and(|handover| handover.session_id.is_some()),
+        names_session: ["--session-id", "--resume", "--continue"].iter().any(|option| command_line.has(option)),
         mirrors: command_line.has("--session-mirror"),
         title: session_title(command_line).filter(|_| is_stream && handover.is_none()).map(str::to_string),
     };
@@ -100,6 +103,12 @@ pub(super) fn prepare<'a>(
         marks: Mutex::default(),
     };
     Ok((Conversation::new(context, shared, session, options, request.interrupts), start))
+}
+
+/// Whether Claude Code keeps transcripts here, or would.
+fn has_transcripts(context: &Context, claude_code_is_there: bool) -> bool {
+    let is_folder = |folder: Result<PathBuf>| folder.is_ok_and(|folder| folder.is_dir());
+    is_folder(config_dir(context)) || claude_code_is_there && is_folder(context.home().cloned())
 }
 
 fn session_info(context: &Context, settings: &RequestSettings, command_line: &CommandLine, mark: Mark) -> SessionInfo {

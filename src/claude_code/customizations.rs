@@ -15,6 +15,8 @@ use crate::os::atomic_file::read_bounded;
 /// The commands that a plain answer has itself.
 pub(crate) const OWN_COMMANDS: [&str; 3] = ["clear", "compact", "usage"];
 
+const DEFAULT_STYLE: &str = "default";
+
 /// More than people have in a folder.
 const MOST_FILES: usize = 1000;
 
@@ -41,7 +43,7 @@ struct Described {
 impl Default for Customizations {
     fn default() -> Customizations {
         let (agents, skills, commands) = Default::default();
-        Customizations { agents, skills, commands, output_style: "default".into(), has_commands: true }
+        Customizations { agents, skills, commands, output_style: DEFAULT_STYLE.into(), has_commands: true }
     }
 }
 
@@ -88,10 +90,8 @@ impl Customizations {
     fn read_folder(&mut self, folder: &Path, source: &str) {
         for path in files_in(&folder.join("agents")) {
             let head = Head::of(&path);
-            if let Some(name) = head.field("name") {
-                let described =
-                    Described { description: head.field("description").unwrap_or_default(), model: head.field("model") };
-                self.agents.insert(name, described);
+            if let (Some(name), Some(description)) = (head.field("name"), head.field("description")) {
+                self.agents.insert(name, Described { description, model: head.field("model") });
             }
         }
         let described = |path: &Path| {
@@ -111,6 +111,11 @@ impl Customizations {
             let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
             self.commands.insert(parts.join(":"), described(&path));
         }
+    }
+
+    pub(crate) fn output_styles(&self) -> Vec<&str> {
+        let chosen = Some(self.output_style.as_str()).filter(|style| *style != DEFAULT_STYLE);
+        [DEFAULT_STYLE].into_iter().chain(chosen).collect()
     }
 
     pub(crate) fn agent_names(&self) -> Vec<&str> {
@@ -185,14 +190,15 @@ struct Head {
 impl Head {
     fn of(path: &Path) -> Head {
         let text = read_bounded(path, MOST_READ).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let (head, body) =
-            match text.trim_start_matches('\u{feff}').strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")) {
-                Some((head, body)) => (head, body.split_once('\n').map_or("", |(_, body)| body)),
-                None => ("", text.as_str()),
-            };
+        let text = String::from_utf8_lossy(&text).replace("\r\n", "\n");
+        let (head, body) = parts(text.trim_start_matches('\u{feff}')).unwrap_or(("", &text));
         let fields = head.lines().filter_map(|line| line.split_once(':'));
-        let plain = |value: &str| value.trim().trim_matches(['"', '\'']).to_string();
+        // A comment begins with a blank.
+        let plain = |value: &str| {
+            let value = value.trim();
+            let quoted = value.strip_prefix(['"', '\'']).and_then(|rest| rest.strip_suffix(['"', '\'']));
+            quoted.unwrap_or_else(|| value.split_once(" #").map_or(value, |(value, _)| value.trim_end())).to_string()
+        };
         Head {
             fields: fields.map(|(key, value)| (key.trim().to_string(), plain(value))).collect(),
             first_line: body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().into(),
@@ -202,4 +208,17 @@ impl Head {
     fn field(&self, key: &str) -> Option<String> {
         self.fields.iter().find(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| value.clone())
     }
+}
+
+/// What stands between two lines of dashes, and what comes after them.
+fn parts(text: &str) -> Option<(&str, &str)> {
+    let (first, rest) = text.split_once('\n')?;
+    let mut at = 0;
+    for line in rest.split_inclusive('\n').filter(|_| first.trim_end() == "---") {
+        if line.trim_end() == "---" {
+            return Some((&rest[..at], &rest[at + line.len()..]));
+        }
+        at += line.len();
+    }
+    None
 }

@@ -1,11 +1,13 @@
 //! Claude Code's own transcripts of sessions, as far as they are text.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -62,7 +64,7 @@ struct TranscriptLine<'a> {
 
 /// The newest messages of a transcript, oldest first, up to the line with the id `last` if that is given. `None` if there are none.
 pub(crate) fn read(path: &Path, last: Option<&str>) -> Option<Vec<SessionMessage>> {
-    let mut lines = lines_from_end(File::open(path).ok()?);
+    let mut lines = lines_from_end(open(path)?);
     let mut messages = Vec::new();
     let mut size = 0;
     let mut wanted = last.map(str::to_string);
@@ -99,9 +101,31 @@ pub(crate) fn read(path: &Path, last: Option<&str>) -> Option<Vec<SessionMessage
     (!messages.is_empty()).then_some(messages)
 }
 
+/// Which of these ids messages of the transcript have, whether they belong to its conversation or not.
+pub(crate) fn found(path: &Path, ids: &HashSet<&String>) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let lines = open(path).filter(|_| !ids.is_empty()).into_iter().flat_map(lines_from_end);
+    for line in lines {
+        if found.len() == ids.len() {
+            break;
+        }
+        for at in memchr::memmem::find_iter(&line, b"\"uuid\":\"") {
+            let id = line.get(at + 8..at + 44).and_then(|id| std::str::from_utf8(id).ok()).map(str::to_string);
+            found.extend(id.filter(|id| ids.contains(id)));
+        }
+    }
+    found
+}
+
+/// A pipe in its place is never waited for.
+fn open(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
 /// The id of the last line of a transcript that has one.
 pub(crate) fn last_uuid(path: &Path) -> Option<String> {
-    lines_from_end(File::open(path).ok()?).find_map(|line| parse(&line)?.uuid)
+    lines_from_end(open(path)?).find_map(|line| parse(&line)?.uuid)
 }
 
 /// The title that the user gave, if any. Claude Code repeats it now and then; the last one counts.
@@ -111,7 +135,7 @@ pub(crate) fn title(path: &Path) -> Option<String> {
     struct Titled {
         custom_title: String,
     }
-    lines_from_end(File::open(path).ok()?).find_map(|line| {
+    lines_from_end(open(path)?).find_map(|line| {
         memchr::memmem::find(&line, b"\"custom-title\"")?;
         serde_json::from_slice::<Titled>(&line).ok().map(|line| line.custom_title)
     })

@@ -93,6 +93,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
     let mut request = AnswerRequest::by_flag();
     if let Some(pump) = stdin.pump().filter(|_| stdin.has_begun()) {
         request.input = InputSource::Feed(pump.divert_for_good());
+        request.pump = Some(pump.clone());
     }
     let Some(answered) = ask_local_model(call, command_line, request)? else { return Ok(ExitCode::FAILURE) };
     if lacks_tools {

@@ -82,6 +82,7 @@ impl Failover<'_> {
         let request = AnswerRequest { mark, may_decline: true, ..AnswerRequest::by_flag() };
         match answer::run(self.applet, self.context, &self.command_line, request) {
             Ok(Outcome::Answered(answered)) => {
+                answered.tell_claude(self.applet);
                 answered.record(reason, self.entry(RouteName::Answer, AnsweredBy::Local)).append(self.context);
                 Ok(answered.exit_code())
             }

@@ -6,8 +6,9 @@
 //! it has read until then. Whoever has asked keeps the lock, so that nobody takes an agent's place in the cache between its turns.
 
 use std::ffi::OsString;
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -63,7 +64,8 @@ fn start(context: &Context, folder: &Path, option: Option<&str>) {
 
 /// Has whoever primes this server stop, and keeps others from it while the file lives. Waits for that, for a second at most.
 pub(crate) fn make_way(server: &Server) -> Option<File> {
-    let mut file = open_private(&server.priming_lock()).ok()?;
+    // Where there is no folder for it, nobody primes.
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(server.priming_lock()).ok()?;
     for _ in 0..LOOKS {
         match file.try_lock_shared() {
             Ok(()) => return Some(file),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::claude_code::protocol::input::{self, Input, Role};
 
@@ -31,6 +31,8 @@ pub(super) struct Kept {
     /// The beginning of a line that is not whole yet. Of one text: all of it.
     unfinished: Vec<u8>,
     is_too_much: bool,
+    /// Control requests are kept until they are answered, too: others than Claude Code answer them now.
+    pub keeps_requests: bool,
 }
 
 impl Kept {
@@ -62,6 +64,8 @@ impl Kept {
                 if subtype.starts_with("set_") || subtype == INITIALIZE {
                     self.settings.retain(|(kind, _)| kind != subtype);
                     self.settings.push((subtype.into(), line));
+                } else if self.keeps_requests {
+                    self.unanswered.push(line);
                 }
             }
             Ok(_) => self.responses += usize::from(memchr::memmem::find(&line, b"\"control_response\"").is_some()),
@@ -120,6 +124,23 @@ impl Kept {
             }
         }
         messages
+    }
+
+    pub(super) fn answered_uuids(&self) -> HashSet<String> {
+        let uuid = |line: &Vec<u8>| match input::parse_line(line) {
+            Ok(Input::User(message)) => message.uuid,
+            _ => None,
+        };
+        let waiting: HashSet<String> = self.unanswered.iter().filter_map(uuid).collect();
+        self.uuids.difference(&waiting).cloned().collect()
+    }
+
+    pub(super) fn drop_request(&mut self, id: &str) {
+        let is_it = |line: &[u8]| match input::parse_line(line) {
+            Ok(Input::Control { id: Some(Value::String(other)), .. }) => other == id,
+            _ => false,
+        };
+        self.unanswered.retain(|line| !is_it(line));
     }
 
     /// Drops the message with this id, which is to have no answer.

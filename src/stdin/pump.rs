@@ -68,6 +68,7 @@ impl Pump {
             Reader::Nobody(all) => all,
             _ => [state.kept.settings().concat(), state.kept.bytes()].concat(),
         };
+        state.kept.keeps_requests = false;
         pipe.done = state.length;
         let is_over = state.is_over;
         drop(state);
@@ -94,6 +95,7 @@ impl Pump {
         let (sender, next) = channel();
         let mut state = self.state();
         let sender = (!state.is_over).then_some(sender);
+        state.kept.keeps_requests = true;
         let (settings, first) = match std::mem::replace(&mut state.reader, Reader::LocalModel { sender, missed }) {
             Reader::Nobody(all) => (vec![], all),
             _ => (state.kept.settings(), state.kept.bytes()),
@@ -182,6 +184,16 @@ impl Pump {
     /// Drops the first `count` of the user's lines, which have their answer. Returns the messages dropped.
     pub(crate) fn drop_answered(&self, count: usize) -> Vec<(Role, String)> {
         self.state().kept.drop_answered(count)
+    }
+
+    /// The ids of the user's messages that have their answer.
+    pub(crate) fn answered_uuids(&self) -> HashSet<String> {
+        self.state().kept.answered_uuids()
+    }
+
+    /// Drops a control request that the local model's side has answered.
+    pub(crate) fn drop_request(&self, id: &str) {
+        self.state().kept.drop_request(id);
     }
 
     /// Drops a message that the caller has taken back.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Home, SAID, VERSIONS, stderr};
 use crate::auto::talks::Talk;
@@ -212,4 +212,71 @@ fn claude_knows_what_was_said_before_it_was_cleared() {
         let asked = questions_of_the_call(&home.net).pop().unwrap()["messages"].to_string();
         assert!(asked.contains(own) && !asked.contains(other), "{asked}");
     }
+}
+
+/// What comes with the command reaches Claude Code, in its order and once.
+#[test]
+fn what_comes_with_a_command_is_answered_too() {
+    let mut home = Home::new(TODAY);
+    write_command(&home);
+    let model = home.plays(Manner::Pieces, replies(3));
+    let user = |uuid: &str, content: &str| json!({"type": "user", "uuid": uuid, "message": {"role": "user", "content": content}});
+    let control = |id: &str, subtype: &str| json!({"type": "control_request", "request_id": id, "request": {"subtype": subtype}});
+    let (one, two) = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
+    let lines = [
+        control("before", "initialize"),
+        user(one, "Of apples."),
+        control("first", "mcp_status"),
+        user(two, "/greet all"),
+        control("second", "get_context_usage"),
+        user(one, "Of apples."),
+        user("33333333-3333-4333-8333-333333333333", "Of pears."),
+    ];
+    let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let args = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
+    let output = home.sandbox.cmd("claude").args(&args).stdin(input).dir(home.work("")).limit(LIMIT).run();
+    let out = output.out();
+    let messages: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let results: Vec<&Value> =
+        messages.iter().filter(|message| message["type"] == "result").map(|message| &message["result"]).collect();
+    assert_eq!((output.code(), results), (0, vec![&"aside".into(), &"answer 1".into(), &"answer 2".into()]), "{}", output.err());
+    for id in ["before", "first", "second"] {
+        let replies = messages.iter().filter(|message| message["response"]["request_id"] == id).count();
+        assert_eq!(replies, 1, "{id} in {out}");
+    }
+    holds(&model, &["Of apples.", "aside", "Greet all politely.", "answer 1", "Of pears."]).unwrap();
+}
+
+/// What was to be left out of the session stays left out.
+#[test]
+fn it_goes_on_at_the_point_that_the_caller_names() {
+    let mut home = Home::new(TODAY);
+    write_command(&home);
+    let model = home.plays(Manner::Pieces, replies(1));
+    let id = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa1";
+    let args = ["--session-id", id, "--output-format", "stream-json", "--verbose"];
+    let first = home.ask("Of apples.", &args).run();
+    let answer = first.out().lines().find_map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (line["type"] == "assistant").then(|| line["uuid"].as_str().unwrap().to_string())
+    });
+    assert_eq!(home.ask("Of plums.", &["--resume", id]).run().code(), 0);
+    let mut talk = Talk::with(&home.sandbox, &["--resume", id, "--resume-session-at", &answer.unwrap()]);
+    assert_eq!(result(&talk.say("/greet all").unwrap()), ("answer 1", "local"));
+    assert_eq!(talk.end().unwrap().0, Some(0));
+    holds(&model, &["Of apples.", "aside", "Greet all politely."]).unwrap();
+    assert!(!model.questions().pop().unwrap().to_string().contains("Of plums."));
+}
+
+#[test]
+fn where_its_transcript_cannot_be_written_a_command_is_text() {
+    let mut home = Home::new(TODAY);
+    write_command(&home);
+    let model = home.plays(Manner::Pieces, []);
+    home.sandbox.write(".claude/projects", "no folder");
+    let mut talk = Talk::new(&home.sandbox);
+    let said = [talk.say("Of apples.").unwrap(), talk.say("/greet all").unwrap(), talk.say("Of pears.").unwrap()];
+    assert_eq!(said.each_ref().map(result), [("aside", "local"); 3]);
+    holds(&model, &["Of apples.", "aside", "/greet all", "aside", "Of pears."]).unwrap();
+    assert_eq!(talk.end().unwrap().0, Some(0));
 }

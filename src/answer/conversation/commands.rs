@@ -70,7 +70,8 @@ impl Conversation<'_> {
         let (name, arguments) = message.command().unwrap_or_default();
         match command {
             OwnCommand::Clear => {
-                self.cleared.push(self.session.clone());
+                self.earlier.push(self.session.clone());
+                self.has_said = true;
                 self.session.clear();
                 let replay = self.replay_of_command("clear", arguments, message);
                 let mut reporter = self.shared.reporter();
@@ -179,6 +180,7 @@ impl Conversation<'_> {
             let boundary = writer.compact_boundary(&self.session.id, &boundary, last.as_deref(), &metadata(true, after));
             self.mirror_entries(vec![boundary, entry]);
         }
+        self.earlier.push(self.session.clone());
         self.session.compact(summary);
         self.shared.reporter().compacted(&boundary, last.as_deref(), &metadata(false, after), line);
     }

@@ -26,6 +26,9 @@ impl Conversation<'_> {
         if let (Some(id), Ok(mut answered)) = (id.as_ref().and_then(Value::as_str), self.options.answered_requests.lock()) {
             answered.insert(id.into());
         }
+        if let (Some(pump), Some(id)) = (&self.options.pump, id.as_ref().and_then(Value::as_str)) {
+            pump.drop_request(id);
+        }
         self.shared.reporter().output.message_now(&answer.reply.message(id));
         answer.after.iter().for_each(|message| self.send(message));
         if answer.interrupts_turn {

@@ -13,6 +13,15 @@ impl Conversation<'_> {
         EntryWriter::new(self.context, &self.shared.reporter().session.model)
     }
 
+    /// Lets Claude Code know what was said in a call that ends by a fault.
+    pub(super) fn tell_claude(&self) {
+        if self.options.writes_transcript {
+            let writer = self.entry_writer();
+            let _ =
+                self.earlier.iter().chain([&self.session]).try_for_each(|session| session.write_transcript(&writer).map(|_| ()));
+        }
+    }
+
     /// A fork begins with the messages of the other session, which the caller's store has under that one's id.
     pub(super) fn mirror_fork(&self) {
         let (true, Some(transcript)) = (self.options.mirrors, self.session.transcript()) else { return };
@@ -39,6 +48,7 @@ impl Conversation<'_> {
             }
             self.mirror_entries(vec![entry]);
         }
+        self.has_said |= !message.text.is_empty();
         self.session.add(message);
     }
 

@@ -26,8 +26,8 @@ pub(crate) struct Answered {
     pub usage: Usage,
     pub marks: Marks,
     pub(super) session: Session,
-    /// The sessions before it: each was cleared.
-    pub(super) cleared: Vec<Session>,
+    /// The session as it was before it was cleared or compacted.
+    pub(super) earlier: Vec<Session>,
     /// Set if Claude Code is to know what was said.
     pub(super) writer: Option<EntryWriter>,
     /// Set if the conversation is not over: the real Claude Code is to go on with it.
@@ -51,8 +51,8 @@ impl Answered {
     /// its transcript when it ends.
     pub(crate) fn tell_claude(&self, applet: &str) {
         let Some(writer) = &self.writer else { return };
-        let cleared = self.cleared.iter().try_for_each(|session| session.write_transcript(writer).map(|_| ()));
-        let told = cleared.and_then(|()| match self.left_to_claude_code {
+        let earlier = self.earlier.iter().try_for_each(|session| session.write_transcript(writer).map(|_| ()));
+        let told = earlier.and_then(|()| match self.left_to_claude_code {
             Some(_) => self.session.give_to_claude(writer),
             None => self.session.write_transcript(writer),
         });

@@ -46,7 +46,7 @@ impl Conversation<'_> {
         let mut joined = first.clone();
         let mut messages = vec![first];
         let command = match self.command(&joined) {
-            Some(Command::ClaudeCodes) if self.session.is_empty() || self.session.transcript().is_some() => {
+            Some(Command::ClaudeCodes) if self.session.is_empty() || self.session.can_tell_claude() => {
                 self.queue.push_front(joined);
                 self.state = ConversationState::LeftToClaudeCode;
                 return true;
@@ -144,9 +144,11 @@ impl Conversation<'_> {
 
     pub(super) fn left_to_claude_code(&self) -> Option<LeftToClaudeCode> {
         matches!(self.state, ConversationState::LeftToClaudeCode).then(|| LeftToClaudeCode {
-            session_id: (!self.session.is_empty()).then(|| self.session.id.clone()),
+            // Where nothing was said yet, the caller's own options lead to the session, or to the point in it.
+            session_id: (!self.session.is_empty() && (self.has_said || self.options.is_begun)).then(|| self.session.id.clone()),
             has_answered: self.turns > 0,
-            new_session_id: (self.session.is_empty() && !self.cleared.is_empty()).then(|| self.session.id.clone()),
+            new_session_id: (self.session.is_empty() && (self.has_said || !self.options.names_session))
+                .then(|| self.session.id.clone()),
             prompt: self.queue.front().filter(|_| self.options.pump.is_none()).map(UserMessage::as_text),
         })
     }

@@ -117,7 +117,7 @@ pub(crate) fn initialized(session: &SessionInfo, state: &str) -> ControlReply {
     let SessionInfo { model, permission_mode, customizations, .. } = session;
     ControlReply::done(json!({
         "commands": customizations.commands(), "agents": customizations.agents(),
-        "output_style": customizations.output_style, "available_output_styles": ["default"],
+        "output_style": customizations.output_style, "available_output_styles": customizations.output_styles(),
         "models": [{
             "value": "default", "resolvedModel": model, "displayName": model,
             "description": "The local model that answers while Claude does not",

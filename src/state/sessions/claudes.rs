@@ -73,14 +73,21 @@ impl Session {
     pub(crate) fn write_transcript(&self, writer: &EntryWriter) -> Result<bool> {
         let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) else { return Ok(false) };
         let entries = self.missing_entries(writer, &transcript);
-        if entries.is_empty() {
+        let is_titled = |title: &String| transcript::title(&transcript).as_ref() == Some(title);
+        let title = store.title(file).filter(|title| !self.messages.is_empty() && !is_titled(title));
+        if entries.is_empty() && title.is_none() {
             return Ok(true);
         }
-        let title = store.title(file).map(|title| transcript_entry::title(&self.id, &title));
+        let title = title.map(|title| transcript_entry::title(&self.id, &title));
         let prompt = self.messages.iter().rfind(|message| message.role == Role::User);
         let end = prompt.zip(self.last_uuid()).map(|(prompt, leaf)| transcript_entry::last_prompt(&self.id, &prompt.text, leaf));
         let lines: String = entries.into_iter().chain(title).chain(end).map(|entry| format!("{entry}\n")).collect();
         store::append_lines(&transcript, lines.as_bytes()).map(|()| true)
+    }
+
+    /// Whether Claude Code can be told.
+    pub(crate) fn can_tell_claude(&self) -> bool {
+        self.transcript().is_some_and(|transcript| store::open_to_append(&transcript).is_ok())
     }
 
     /// Leaves the session to Claude Code, as one of its own.
@@ -89,7 +96,7 @@ impl Session {
     /// If its transcript cannot be written.
     pub(crate) fn give_to_claude(&self, writer: &EntryWriter) -> Result<bool> {
         let is_written = self.write_transcript(writer)?;
-        if let (Some(transcript), Some((store, file))) = (self.transcript(), &self.file) {
+        if let (Some(transcript), Some((store, file)), false) = (self.transcript(), &self.file, self.messages.is_empty()) {
             let known = store.ids(&transcript);
             if self.messages.iter().all(|message| message.uuid.as_ref().is_some_and(|uuid| known.contains(uuid))) {
                 store.remove(file);
@@ -98,21 +105,24 @@ impl Session {
         Ok(is_written)
     }
 
-    /// What is older than the end of the transcript would stand in the wrong place there.
+    /// What stands before a message that Claude Code knows would stand in the wrong place behind it.
     fn missing_entries(&self, writer: &EntryWriter, transcript: &Path) -> Vec<Value> {
         let mut theirs = transcript::read(transcript, None).unwrap_or_default();
         let known: HashSet<String> = theirs.iter().filter_map(|message| message.uuid.clone()).collect();
-        let since = theirs.last().map_or(i64::MIN, |last| last.at);
-        let is_missing =
-            |message: &&SessionMessage| message.at >= since && message.uuid.as_ref().is_some_and(|uuid| !known.contains(uuid));
-        let missing: Vec<SessionMessage> = self.messages.iter().filter(is_missing).cloned().collect();
+        let is_known = |message: &SessionMessage| message.uuid.as_ref().is_some_and(|uuid| known.contains(uuid));
+        let since = self.messages.iter().rposition(is_known).map_or(0, |at| at + 1);
+        let missing: Vec<SessionMessage> =
+            self.messages[since..].iter().filter(|message| message.uuid.is_some()).cloned().collect();
         let mut parent = transcript::last_uuid(transcript);
-        // A question that Claude has refused stands there already, and once is enough.
+        // Questions that Claude has refused stand there already, and once is enough.
         let is_again = |theirs: &SessionMessage| {
-            theirs.role == Role::User && missing.first().is_some_and(|first| first.text.trim() == theirs.text.trim())
+            theirs.role == Role::User && missing.first().is_some_and(|first| first.text.contains(theirs.text.trim()))
         };
-        if theirs.last().is_some_and(is_again) {
+        let count = theirs.len();
+        while theirs.last().is_some_and(is_again) {
             theirs.pop();
+        }
+        if theirs.len() < count {
             parent = theirs.pop().and_then(|before| before.uuid);
         }
         self.entries(writer, &missing, parent)

@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use nix::fcntl::OFlag;
 
 use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::projects::{folder_name, projects_dir};
@@ -77,7 +78,13 @@ impl SessionStore {
         let beside = theirs.as_ref().and_then(|theirs| Some(self.root.join(theirs.strip_prefix(&self.projects).ok()?)));
         let file = ours.or(beside).unwrap_or_else(|| self.file(id));
         let (_, own) = records.unwrap_or_default();
-        let mut messages = merged(transcript.unwrap_or_default(), own);
+        let mut messages = transcript.unwrap_or_default();
+        let known: HashSet<&String> = messages.iter().filter_map(|message| message.uuid.as_ref()).collect();
+        let missing: HashSet<&String> =
+            own.iter().filter_map(|message| message.uuid.as_ref()).filter(|uuid| !known.contains(uuid)).collect();
+        // What Claude Code has in its file and not in its conversation it has dropped, or summed up.
+        let dropped = theirs.as_deref().map(|theirs| transcript::found(theirs, &missing)).unwrap_or_default();
+        messages = merged(messages, own, &dropped);
         if let Some(last) = last {
             match messages.iter().position(|message| message.uuid.as_deref() == Some(last)) {
                 Some(at) => messages.truncate(at + 1),
@@ -220,16 +227,23 @@ fn find(root: &Path, folder: &str, id: &str) -> Option<PathBuf> {
 
 /// Appends in one write. The newline before it ends a line that a full disk has torn.
 pub(super) fn append_lines(path: &Path, lines: &[u8]) -> Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    let mut file = match file {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path)?,
-        file => file.map_err(Error::file("open", path))?,
-    };
+    let mut file = open_to_append(path)?;
     file.write_all(&[b"\n", lines].concat()).map_err(Error::file("write", path))
 }
 
-/// The messages of both in the order of time, each once, without those that were dropped.
-fn merged(theirs: Vec<SessionMessage>, mut own: Vec<SessionMessage>) -> Vec<SessionMessage> {
+/// Makes the file if it is missing. A pipe in its place is never waited for.
+pub(super) fn open_to_append(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits());
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path),
+        file => file.map_err(Error::file("open", path)),
+    }
+}
+
+/// The messages of both in the order of time, each once, without those that were dropped, here or by Claude Code: `dropped`.
+fn merged(theirs: Vec<SessionMessage>, mut own: Vec<SessionMessage>, dropped: &HashSet<String>) -> Vec<SessionMessage> {
+    own.retain(|message| message.uuid.as_ref().is_none_or(|uuid| !dropped.contains(uuid)));
     transcript::make_times_ascend(&mut own);
     let mut all = theirs;
     let known: HashMap<String, usize> =
