@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -92,23 +92,24 @@ impl Home {
         self.stage.cmd("llm-failover").args(&["-q", "local"]).dir(self.stage.path(folder)).limit(60).run()
     }
 
-    fn primers(&self) -> usize {
-        let is_primer = |pid: &i32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|word| word == b"--prime")
-        };
-        processes_at_home(self.stage.home()).iter().filter(|pid| is_primer(pid)).count()
-    }
-
     #[track_caller]
     fn wait_for_primers(&self) {
-        until(30, "nobody primes", || self.primers() == 0);
+        until(30, "nobody primes", || primers(self.stage.home()) == 0);
     }
 
     fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.stage.path(".local/state/claude-failover/prefixes"));
         entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     }
+}
+
+/// How many processes at this home have a server read ahead.
+pub fn primers(home: &Path) -> usize {
+    let is_primer = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"--prime")
+    };
+    processes_at_home(home).iter().filter(|pid| is_primer(pid)).count()
 }
 
 fn is_priming(question: &Value) -> bool {

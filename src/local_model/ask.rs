@@ -59,8 +59,8 @@ pub(crate) fn ask_with_recovery(
     listener: &mut dyn Listener,
 ) -> std::result::Result<Answer, Unanswered> {
     let endpoint = server.endpoint();
-    // Only the first link is primed.
-    let _way = (endpoint.link() == FIRST).then(|| prime::make_way(server));
+    // Only the first link is primed, and without that file nobody has done it yet.
+    let _way = (endpoint.link() == FIRST && server.priming_lock().exists()).then(|| prime::make_way(server));
     let mut tried = Tried::default();
     let served = || window::served(endpoint).unwrap_or_default();
     let mut listener = FirstWord { listener, space: String::new(), has_come: false };

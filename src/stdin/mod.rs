@@ -4,6 +4,7 @@ mod child_pipe;
 mod feed;
 mod kept;
 mod pump;
+mod reader;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};

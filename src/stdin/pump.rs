@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::process::ChildStdin;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use crate::os::blocking::Blocking;
 use crate::stdin::child_pipe::ChildPipe;
 use crate::stdin::feed::Feed;
 use crate::stdin::kept::Kept;
+use crate::stdin::reader::Reader;
 
 #[derive(Clone, Default)]
 pub(crate) struct Pump {
@@ -32,25 +33,6 @@ struct PumpState {
     last_came: Option<Instant>,
     /// How many bytes came.
     length: u64,
-}
-
-/// Who is given what comes.
-enum Reader {
-    /// No backend has been given any of it; all that came is here.
-    Nobody(Vec<u8>),
-    Claude,
-    LocalModel {
-        /// None after the end.
-        sender: Option<Sender<Vec<u8>>>,
-        /// What came since Claude had it; none if Claude is never to have it again.
-        missed: Option<Vec<u8>>,
-    },
-}
-
-impl Default for Reader {
-    fn default() -> Reader {
-        Reader::Nobody(vec![])
-    }
 }
 
 impl Pump {
@@ -191,7 +173,7 @@ impl Pump {
         self.state().kept.answered_uuids()
     }
 
-    /// Drops a control request that the local model's side has answered.
+    /// Drops a control request, which has its answer.
     pub(crate) fn drop_request(&self, id: &str) {
         self.state().kept.drop_request(id);
     }

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::auto::{TODAY, claude};
+use crate::prime::primers;
 use crate::real_engines::{Engine, Guard, LIMIT};
-use crate::support::life::{Life, processes_at_home};
+use crate::support::life::Life;
 use crate::support::{node, until};
 
 /// The tokens that the server read for the agent's first turn, and those that it had in its cache.
@@ -16,14 +17,6 @@ fn first_turn(life: &Life, prompt: &str) -> (u64, u64) {
     assert_eq!((output.code(), &result["num_turns"]), (0, &1.into()), "{result}");
     let count = |name: &str| result["usage"][name].as_u64().unwrap();
     (count("input_tokens"), count("cache_read_input_tokens"))
-}
-
-fn wait_for_primers(life: &Life) {
-    let is_primer = |pid: &i32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word == b"--prime")
-    };
-    until(LIMIT, "it has read ahead", || !processes_at_home(life.home()).iter().any(is_primer));
 }
 
 #[test]
@@ -42,7 +35,7 @@ fn the_first_turn_finds_what_was_read_ahead() {
     let flip = |life: &Life, word| {
         let cmd = life.cmd("llm-failover").args(&["-q", word]).dir(life.path("work"));
         cmd.limit(LIMIT).run().expect(0, "", "");
-        wait_for_primers(life);
+        until(LIMIT, "it has read ahead", || primers(life.home()) == 0);
     };
     let mut shares = Vec::new();
     for prompt in ["What is in this folder?", "Write a poem about the sea."] {
