@@ -701,7 +701,7 @@ fn a_long_transcript_takes_little_memory() {
         // Until the client goes.
         let _ = stream.read(&mut [0]);
     });
-    let mut peak = |id: &str| {
+    let peak = |id: &str| {
         let mut child = sandbox.cmd("claude").args(&["-p", "?", "-r", id]).env("LOCAL_LLM_URL", holding.url()).spawn();
         drop(child.stdin.take());
         let asked = has_asked.recv_timeout(Duration::from_secs(60)).expect("it asks");
