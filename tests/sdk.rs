@@ -126,7 +126,7 @@ impl Model {
         match last {
             "never end" => Reply::Begin("beginning".into()),
             "refuse this" => Reply::Refuse(400),
-            "say much" => Reply::Text("much_漢_".repeat(50_000)),
+            "say much" => Reply::Text((0..50_000).map(|number| format!("{number:06}漢")).collect()),
             "say separators" => Reply::Text("a\u{2028}b\u{2029}c\u{85}d\u{a0}e\rf\u{0}g\u{feff}h\u{1f980}".into()),
             _ => {
                 let marks = system.split("<<").skip(1).filter_map(|rest| rest.split_once(">>"));
