@@ -533,7 +533,7 @@ fn state_is_closed_to_others_whatever_the_mask() {
     let mut files: Vec<_> = fs::read_dir(&state).unwrap().flatten().map(|entry| entry.path()).collect();
     files.sort();
     let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    assert_eq!(names, ["prime.lock", "server.lock", "server.log", "server.pid", "servers.json", "servers.lock", "switch.lock"]);
+    assert_eq!(names, ["server.lock", "server.log", "server.pid", "servers.json", "servers.lock", "switch.lock"]);
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
