@@ -45,14 +45,39 @@ main() {
     fi
     sleep 3
     memory >"$place/idle"
-    latency 1 "one stream, a token every 5 ms"
-    latency 32 "32 streams at once, a token every 5 ms in each"
+    latency 1 "one stream, a token every 5 ms" 1000
+    latency 32 "32 streams at once, a token every 5 ms in each" 1500
     throughput
     echo "memory of the gateway"
     memory | paste -d " " "$place/idle" - | awk '
         NR == 1 { ours = $2 }
         { printf "  %-20s %8.1f MiB idle, %8.1f MiB after the load  %s\n", $1, $2 / 1024, $4 / 1024,
           (NR == 1 ? "target at most 12 idle" : sprintf("%.1f times ours", $2 / ours)) }'
+    [ ! -r /proc/self/clear_refs ] || peaks
+}
+
+# Peak memory of our gateway, which only Linux tells.
+peaks() {
+    echo "peak memory of claude-failover"
+    peak "256 streams at once" 24 "$place/streams" "$seconds" 256 100 20000 "$key" "${targets[1]}"
+    {
+        printf '{"model":"stub","max_tokens":100,"messages":[{"role":"user","content":"'
+        head -c 62914560 /dev/zero | tr '\0' a
+        printf '"}]}'
+    } >"$place/large"
+    peak "a body of 60 MiB" 150 curl --silent --show-error --data-binary "@$place/large" -H "x-api-key: $key" \
+        -H "content-type: application/json" "http://127.0.0.1:${targets[1]#*:}/v1/messages"
+}
+
+# TITLE TARGET PROGRAM [ARG...]
+peak() {
+    local title=$1 target=$2
+    shift 2
+    # The group of a gateway that is one process has its pid.
+    echo 5 >"/proc/${groups[0]}/clear_refs"
+    "$@" >"$place/result" || fail "$title: $(cat "$place/result")"
+    awk -v title="$title" -v target="$target" '
+        $1 == "VmHWM:" { printf "  %-20s %8.1f MiB  target at most %d\n", title, $2 / 1024, target }' "/proc/${groups[0]}/status"
 }
 
 options() {
@@ -156,11 +181,11 @@ stop() {
     while kill -0 -- "-$1" 2>/dev/null; do sleep 0.05; done
 }
 
-# WIDTH TITLE
+# WIDTH TITLE MOST, which our gateway may add to each median.
 latency() {
     echo "$2 (us)"
     "$place/streams" "$seconds" "$1" 40 5000 "$key" "${targets[@]}" >"$place/result"
-    paste -d " " "$place/names" "$place/result" | awk '
+    paste -d " " "$place/names" "$place/result" | awk -v most="$3" '
         NR == 1 {
             first = $2; token = $4
             printf "  %20s   request to first token               a token, sent to received\n", ""
@@ -168,7 +193,7 @@ latency() {
         }
         { printf "  %-20s   %8.0f %8.0f %8.0f %6.1f   %8.0f %8.0f %8.0f %6.1f\n", $1,
           $2 / 1000, $3 / 1000, ($2 - first) / 1000, $2 / first, $4 / 1000, $5 / 1000, ($4 - token) / 1000, $4 / token }
-        NR == 2 { print "  target: claude-failover adds at most 1000 to each median" }'
+        NR == 2 { print "  target: claude-failover adds at most " most " to each median" }'
     complain
 }
 

@@ -2,6 +2,7 @@
 //! the order that the API promises (see `events`), and no header or token of a caller may ever reach the server.
 
 mod answers;
+mod burden;
 mod caller;
 mod chain;
 mod circles;

@@ -1,10 +1,11 @@
 //! The answer as server-sent events.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::completions::chunk::Usage;
 use crate::gateway::api_error::ApiError;
-use crate::gateway::message::{End, Piece, Sink, empty_block, message, tool_use, usage};
+use crate::gateway::message::{ApiUsage, End, Message, Piece, Sink, empty_block, tool_use};
 
 /// Writes server-sent events. Blocks come one after the other, as the API promises.
 pub(crate) struct Events {
@@ -14,6 +15,12 @@ pub(crate) struct Events {
     has_begun: bool,
     open: Option<OpenBlock>,
     next: u32,
+}
+
+#[derive(Serialize)]
+struct Start<'a> {
+    r#type: &'a str,
+    message: Message<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -56,13 +63,18 @@ impl Events {
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.has_begun, true) {
             let usage = Usage { input: self.input_tokens, ..Usage::default() };
-            let message = message(&self.model, json!([]), Value::Null, Value::Null, usage);
-            self.event("message_start", &json!({"type": "message_start", "message": message}));
+            let model = std::mem::take(&mut self.model);
+            self.event("message_start", &Start { r#type: "message_start", message: Message::new(&model, &[], None, usage) });
         }
     }
 
-    fn event(&mut self, name: &str, data: &Value) {
-        self.out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
+    fn event(&mut self, name: &str, data: &impl Serialize) {
+        self.out.extend_from_slice(b"event: ");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\ndata: ");
+        // Into memory it cannot fail.
+        let _ = serde_json::to_writer(&mut self.out, data);
+        self.out.extend_from_slice(b"\n\n");
     }
 
     /// Written as text, since it comes for each token.
@@ -72,7 +84,6 @@ impl Events {
             self.next
         );
         self.out.extend_from_slice(start.as_bytes());
-        // Into memory it cannot fail.
         let _ = serde_json::to_writer(&mut self.out, text);
         self.out.extend_from_slice(b"}}\n\n");
     }
@@ -142,7 +153,7 @@ impl Sink for Events {
         self.begin();
         self.close();
         let delta = json!({"stop_reason": end.reason, "stop_sequence": end.sequence});
-        self.event("message_delta", &json!({"type": "message_delta", "delta": delta, "usage": usage(end.usage)}));
+        self.event("message_delta", &json!({"type": "message_delta", "delta": delta, "usage": ApiUsage::from(end.usage)}));
         self.event("message_stop", &json!({"type": "message_stop"}));
     }
 }

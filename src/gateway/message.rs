@@ -1,5 +1,6 @@
 //! The answer as a message of the Messages API: its pieces, its end, and both in one.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::claude_code::protocol::messages::api_id;
@@ -47,18 +48,53 @@ pub(super) fn tool_use(name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": api_id("toolu"), "name": name, "input": input})
 }
 
-pub(super) fn message(model: &str, content: Value, stop_reason: Value, stop_sequence: Value, tokens: Usage) -> Value {
-    json!({
-        "id": api_id("msg"), "type": "message", "role": "assistant", "model": model, "content": content,
-        "stop_reason": stop_reason, "stop_sequence": stop_sequence, "usage": usage(tokens),
-    })
+/// A message in the API's words.
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    id: String,
+    r#type: &'a str,
+    role: &'a str,
+    model: &'a str,
+    content: &'a [Value],
+    stop_reason: Option<&'a str>,
+    stop_sequence: Option<&'a str>,
+    usage: ApiUsage,
 }
 
-pub(super) fn usage(usage: Usage) -> Value {
-    json!({
-        "input_tokens": usage.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
-        "output_tokens": usage.output,
-    })
+impl<'a> Message<'a> {
+    /// One that has not ended unless `end` says so.
+    pub(super) fn new(model: &'a str, content: &'a [Value], end: Option<&'a End>, usage: Usage) -> Message<'a> {
+        Message {
+            id: api_id("msg"),
+            r#type: "message",
+            role: "assistant",
+            model,
+            content,
+            stop_reason: end.map(|end| end.reason),
+            stop_sequence: end.and_then(|end| end.sequence.as_deref()),
+            usage: ApiUsage::from(usage),
+        }
+    }
+}
+
+/// What was used, in the API's words.
+#[derive(Serialize)]
+pub(super) struct ApiUsage {
+    input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_read_input_tokens: u64,
+    output_tokens: u64,
+}
+
+impl From<Usage> for ApiUsage {
+    fn from(usage: Usage) -> ApiUsage {
+        ApiUsage {
+            input_tokens: usage.input,
+            cache_creation_input_tokens: 0,
+            cache_read_input_tokens: usage.cached,
+            output_tokens: usage.output,
+        }
+    }
 }
 
 /// Collects an answer into one message.
@@ -77,7 +113,7 @@ impl Whole {
     /// The message, if the answer has ended.
     pub(crate) fn message(self) -> Option<Value> {
         let end = self.end?;
-        Some(message(&self.model, self.content.into(), end.reason.into(), end.sequence.into(), end.usage))
+        serde_json::to_value(Message::new(&self.model, &self.content, Some(&end), end.usage)).ok()
     }
 
     pub(crate) fn set_model(&mut self, model: String) {
