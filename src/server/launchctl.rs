@@ -155,7 +155,9 @@ impl Supervisor for Launchd {
                     error.unwrap_or_else(|| Error::Supervisor { reason: format!("`{}` does not end under launchd", self.label) })
                 );
             }
-            if let (true, Ok(plist)) = (refusal.is_some() || self.loaded()?.is_empty(), self.plist()) {
+            // In no domain, and there all the same: an old launchd has it. Asked in this order, an agent that ends in between is gone.
+            let is_old = refusal.is_some() || self.loaded()?.is_empty() && self.is_loaded()?;
+            if let (true, Ok(plist)) = (is_old, self.plist()) {
                 self.launchctl(&["unload", &plist.to_string_lossy()])?;
             }
             sleep(Duration::from_millis(100));
