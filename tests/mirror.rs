@@ -195,17 +195,17 @@ fn init_lists_what_the_folder_and_the_user_have() {
         ("parent/.claude/agents/nameless.md", "no head\n"),
         ("parent/.claude/agents/plain.md", "---\nname: plain\n---\n"),
         ("parent/.claude/agents/crlf.md", "--- \r\nname: crlf # a comment\r\ndescription: of lines\r\n---\r\nText.\r\n"),
-        ("parent/work/.claude/commands/sub/z.md", "No head.\n"),
-        ("parent/work/.claude/commands/y.md", "---\ndescription: does y\n---\n$ARGUMENTS\n"),
-        ("parent/work/.claude/skills/sk/SKILL.md", "---\nname: sk\ndescription: a skill\n---\n"),
-        ("parent/work/.claude/settings.json", r#"{"outputStyle": "Projects"}"#),
-        ("parent/work/.claude/settings.local.json", r#"{"outputStyle": "Local"}"#),
+        ("parent/inner/.claude/commands/sub/z.md", "No head.\n"),
+        ("parent/inner/.claude/commands/y.md", "---\ndescription: does y\n---\n$ARGUMENTS\n"),
+        ("parent/inner/.claude/skills/sk/SKILL.md", "---\nname: sk\ndescription: a skill\n---\n"),
+        ("parent/inner/.claude/settings.json", r#"{"outputStyle": "Projects"}"#),
+        ("parent/inner/.claude/settings.local.json", r#"{"outputStyle": "Local"}"#),
     ] {
         sandbox.write(file, text);
     }
     let init = |args: &[&str]| {
         let cmd = sandbox.cmd("claude").args(&["-p", "hi", "--output-format", "stream-json", "--verbose"]).args(args);
-        let output = cmd.dir(sandbox.path("parent/work")).run();
+        let output = cmd.dir(sandbox.path("parent/inner")).run();
         let init: Value = serde_json::from_str(output.out().lines().next().unwrap()).unwrap();
         ["agents", "slash_commands", "skills", "output_style"].map(|key| init[key].clone())
     };
@@ -235,7 +235,7 @@ fn init_lists_what_the_folder_and_the_user_have() {
         assert_eq!(&init(args), expected, "{args:?}");
     }
     let line = json!({"type": "control_request", "request_id": "1", "request": {"subtype": "initialize"}});
-    let cmd = sandbox.cmd("claude").args(&STREAM).stdin(format!("{line}\n")).dir(sandbox.path("parent/work"));
+    let cmd = sandbox.cmd("claude").args(&STREAM).stdin(format!("{line}\n")).dir(sandbox.path("parent/inner"));
     let reply: Value = serde_json::from_str(cmd.run().out().lines().next().unwrap()).unwrap();
     let reply = &reply["response"]["response"];
     assert_eq!((&reply["output_style"], &reply["available_output_styles"]), (&"Local".into(), &json!(["default", "Local"])));
