@@ -26,6 +26,9 @@ const NEEDLE: usize = 32;
 /// How many of those places are tried.
 const MOST_TRIED: usize = 64;
 
+/// How often one answer may make the same call. Some tools give something else each time, and a user may want three throws of the dice.
+pub(crate) const MOST_SAME_CALLS: usize = 3;
+
 /// What stands behind a text that was cut.
 pub(crate) const CUT: &str = "\n\n[Cut here by claude-failover: the local model wrote the same again and again.]";
 
@@ -36,6 +39,8 @@ pub(crate) enum Circling {
     InText,
     /// In what it gives to a call, which cannot be made then.
     InCall,
+    /// In the calls themselves: the same one again and again.
+    OfCalls,
 }
 
 /// Watches an answer as it comes.
@@ -74,6 +79,11 @@ impl Watch {
         if self.calls.push(text) {
             self.found = self.found.or(Some(Circling::InCall));
         }
+    }
+
+    /// The same call has come too often.
+    pub(super) fn note_same_calls(&mut self) {
+        self.found = self.found.or(Some(Circling::OfCalls));
     }
 }
 

@@ -202,6 +202,9 @@ impl<'t> Reader<'t> {
         self.grow(pieces.iter().map(|piece| piece.arguments.len()).sum());
         pieces.iter().for_each(|piece| self.circles.push_call(&piece.arguments));
         self.calls.push(pieces);
+        if self.calls.has_too_many_of_last() {
+            self.circles.note_same_calls();
+        }
         if let Some(reason) = choice.finish_reason() {
             self.finish = Some(reason.into());
         }

@@ -4,6 +4,7 @@
 //! (ollama/ollama#15457), change the id from piece to piece (LM Studio), repeat the name or cut it in two.
 
 use crate::completions::chunk::CallPiece;
+use crate::completions::circles::MOST_SAME_CALLS;
 use crate::completions::tool::Tool;
 
 /// A call as a server reports it.
@@ -46,6 +47,15 @@ impl<'t> StreamedCalls<'t> {
         let mut calls = std::mem::take(&mut self.calls);
         calls.retain(|call| !call.name.is_empty());
         calls
+    }
+
+    /// Whether the last call, as far as it is whole, has come more often than one answer may make it.
+    pub(super) fn has_too_many_of_last(&self) -> bool {
+        let Some(last) = self.calls.last().filter(|_| self.calls.len() > MOST_SAME_CALLS) else { return false };
+        // What stands for arguments that are still to come is the same in all calls.
+        let is_whole = last.object.has_come && last.arguments.trim() != "{}";
+        let is_same = |call: &&StreamedCall| call.name == last.name && call.arguments == last.arguments;
+        is_whole && self.calls.iter().filter(is_same).count() > MOST_SAME_CALLS
     }
 
     /// The call that a piece belongs to. None: it begins another. `is_beside`: another piece of the same event stands before it.

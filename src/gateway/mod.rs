@@ -17,6 +17,7 @@ mod count;
 mod event_stream;
 mod events;
 mod fit;
+mod flood;
 mod http;
 mod instructions;
 mod lean_prompt;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::completions::chunk::Usage;
 use crate::gateway::message::{End, Piece, Sink};
@@ -156,15 +156,18 @@ impl Repeated {
 fn hash_of_call(function: &Value) -> u64 {
     let (name, arguments) = (&function["name"], function["arguments"].as_str().unwrap_or_default());
     match serde_json::from_str(arguments) {
-        Ok(Value::Object(arguments)) => {
-            let mut arguments: Vec<_> = arguments.iter().map(|(key, value)| (key, value.to_string())).collect();
-            // How a command is described changes nothing of what it does.
-            arguments.retain(|(key, _)| name != "Bash" || *key != "description");
-            arguments.sort_unstable();
-            hash(&(name.as_str(), arguments))
-        }
+        Ok(Value::Object(arguments)) => hash_of_deed(name.as_str().unwrap_or_default(), &arguments),
         _ => hash(&(name.as_str(), arguments)),
     }
+}
+
+/// The same for calls that do the same.
+pub(super) fn hash_of_deed(name: &str, arguments: &Map<String, Value>) -> u64 {
+    let mut arguments: Vec<_> = arguments.iter().map(|(key, value)| (key, value.to_string())).collect();
+    // How a command is described changes nothing of what it does.
+    arguments.retain(|(key, _)| name != "Bash" || *key != "description");
+    arguments.sort_unstable();
+    hash(&(name, arguments))
 }
 
 fn hash(of: &impl Hash) -> u64 {

@@ -8,6 +8,7 @@ use crate::completions::content::Part;
 use crate::completions::failure::CompletionError;
 use crate::completions::reader::Reader;
 use crate::completions::tool::ToolCall;
+use crate::gateway::flood;
 use crate::gateway::message::{End, Piece, Sink};
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
@@ -122,6 +123,7 @@ impl<'a> Reply<'a> {
             // Few servers keep to it: mlx-lm 0.32.2 does not read `parallel_tool_calls`.
             calls.truncate(1);
         }
+        flood::stem(&mut calls, is_cut || circling.is_some());
         if calls.iter().any(|call| call.arguments.is_err()) {
             return ReplyEnd::Faulty {
                 calls: calls.into_iter().map(|call| self.unmade(call, is_cut, circling)).collect(),

@@ -55,6 +55,23 @@ fn a_model_that_heeds_goes_on() {
 }
 
 #[test]
+fn a_flood_of_the_same_call_is_stemmed() {
+    let items: Vec<_> = VERSIONS.iter().flat_map(|version| [(*version, Manner::Pieces), (*version, Manner::Whole)]).collect();
+    each(&items, |&(version, manner)| {
+        let mut home = Home::new(version);
+        let call = |command: &str| ("Bash", json!({"command": command}));
+        let (twice, flood) = (vec![call("echo two >> a.txt"); 2], vec![call("echo ten >> b.txt"); 10]);
+        let model = home.plays(manner, [calls(&twice), calls(&flood), done()]);
+        let output = home.ask("go", &[FREE]).run();
+        same("end", (0, format!("{DONE}\n")), (output.code(), output.out()))?;
+        same("stderr", SAID.to_string(), stderr(&output))?;
+        same("made", ("two\n".repeat(2), "ten\n".repeat(3)), (home.read("a.txt"), home.read("b.txt")))?;
+        let told: Vec<usize> = model.questions().iter().map(|question| results(question).len()).collect();
+        same("results", vec![0, 2, 3], told)
+    });
+}
+
+#[test]
 fn an_answer_in_circles_is_cut() {
     each(&VERSIONS, |&version| {
         let mut home = Home::new(version);

@@ -1,10 +1,12 @@
 //! Small models go round in circles, in an answer and from answer to answer. Both end.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
 use super::{Gateway, Server, TOKEN, delta, question, tools, with, with_tools};
 use crate::support::Sandbox;
-use crate::support::stub::{completion, end, piece};
+use crate::support::stub::{Stub, completion, end, json as json_answer, piece, sse};
 
 const LINE: &str = "Let me check the configuration file once more. ";
 
@@ -109,6 +111,59 @@ fn a_call_in_circles_is_not_made() {
         told.starts_with("Error: not made: the call was cut off, since its arguments repeat the same again and again."),
         "{told}"
     );
+}
+
+fn call_piece(index: usize, arguments: &str) -> String {
+    let function = json!({"name": "Bash", "arguments": arguments});
+    delta(&json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function", "function": function}]}))
+}
+
+fn whole_call(index: usize, command: &str) -> String {
+    call_piece(index, &json!({"command": command}).to_string())
+}
+
+fn commands(message: &Value) -> Vec<&str> {
+    let calls = message["content"].as_array().unwrap().iter().filter(|block| block["type"] == "tool_use");
+    calls.map(|call| call["input"]["command"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn of_a_flood_of_the_same_call_three_are_made() {
+    let server = Server::saying("");
+    let gateway = server.gateway();
+    let flood = |times: usize| (0..times).map(|index| whole_call(index, "make")).collect::<String>();
+    let written = "<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"make\"}}\n</tool_call>\n";
+    let mixed = flood(3) + &whole_call(3, "make test");
+    let table: [(&str, String, &[&str]); 6] = [
+        ("two", flood(2) + &end("tool_calls"), &["make"; 2]),
+        ("ten", flood(10) + &end("tool_calls"), &["make"; 3]),
+        ("ten, and another", flood(10) + &whole_call(10, "ls") + &end("tool_calls"), &["make"; 3]),
+        ("three and another", mixed + &end("tool_calls"), &["make", "make", "make", "make test"]),
+        ("in the text", pieces(piece, written, 40) + &end("stop"), &["make"; 3]),
+        ("to the last token", flood(3) + &call_piece(3, "{\"comm") + &end("length"), &["make"; 3]),
+    ];
+    for (what, events, expected) in table {
+        server.say(&events);
+        let message = gateway.message(&with_tools(question("build it")));
+        assert_eq!((commands(&message), &message["stop_reason"]), (expected.to_vec(), &json!("tool_use")), "{what}");
+    }
+}
+
+/// It would go on until the model may write no more.
+#[test]
+fn a_flood_is_not_listened_to() {
+    let endless = Stub::new(|request, stream| {
+        if !request.is_chat() {
+            return drop(stream.write_all(json_answer(404, "{}").as_bytes()));
+        }
+        let mut calls = (0..).map(|index| whole_call(index, "make"));
+        let mut is_heard = stream.write_all(sse("").as_bytes()).is_ok();
+        while is_heard {
+            is_heard = calls.next().is_some_and(|call| stream.write_all(call.as_bytes()).is_ok());
+        }
+    });
+    let message = Gateway::new(&endless.url()).message(&with_tools(question("build it")));
+    assert_eq!((commands(&message), &message["stop_reason"]), (vec!["make"; 3], &json!("tool_use")));
 }
 
 #[test]

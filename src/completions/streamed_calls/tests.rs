@@ -180,3 +180,27 @@ fn calls_are_told_apart() {
 fn what_is_no_call_is_dropped() {
     assert_eq!(calls(&json!([[{"index": 0, "function": null}], [null], [7], [{"function": {"arguments": "{}"}}]])), [""; 0]);
 }
+
+#[test]
+fn a_flood_is_noticed_once_there_is_one_call_too_many() {
+    let whole = |arguments: &str, times: usize| -> Vec<String> { vec![arguments.into(); times] };
+    let (a, b) = (r#"{"command":"a"}"#, r#"{"command":"b"}"#);
+    let mixed = [whole(a, 3), whole(b, 3)].concat();
+    let table: [(&str, Vec<String>, bool); 7] = [
+        ("three of the same", whole(a, 3), false),
+        ("four", whole(a, 4), true),
+        ("three of each", mixed.clone(), false),
+        ("one more of the first", [mixed, whole(a, 1)].concat(), true),
+        ("many different ones", (0..50).map(|number| format!("{{\"command\":\"{number}\"}}")).collect(), false),
+        ("the fourth is not whole yet", [whole(a, 3), whole("{\"command\":\"a\"", 1)].concat(), false),
+        ("arguments that are still to come", whole("{}", 10), false),
+    ];
+    for (what, arguments, expected) in table {
+        let mut calls = StreamedCalls::new(&[]);
+        for (index, arguments) in arguments.iter().enumerate() {
+            let piece = piece(json!(index), json!(format!("id{index}")), json!("Bash"), arguments.as_str());
+            calls.push(vec![CallPiece::from(&piece)]);
+        }
+        assert_eq!(calls.has_too_many_of_last(), expected, "{what}");
+    }
+}
