@@ -187,14 +187,20 @@ fn is_prose(passage: &str) -> bool {
 
 /// A text that runs in circles at its end, with the first repetitions only.
 pub(crate) fn without_circle(text: &str) -> &str {
-    let mut circles = Circles::default();
-    circles.tail.extend_from_slice(text.as_bytes());
-    let Some(Circle { period, length, .. }) = circles.search() else { return text };
-    let mut end = text.len() - length + 2 * period;
+    let Some((begin, period)) = repetition(text) else { return text };
+    let mut end = begin + 2 * period;
     while !text.is_char_boundary(end) {
         end += 1;
     }
     &text[..end]
+}
+
+/// Where the repetition begins with which a text ends, and how long the passage is, in bytes.
+pub(super) fn repetition(text: &str) -> Option<(usize, usize)> {
+    let mut circles = Circles::default();
+    circles.tail.extend_from_slice(text.as_bytes());
+    let Circle { period, length, .. } = circles.search()?;
+    Some((text.len() - length, period))
 }
 
 #[cfg(test)]

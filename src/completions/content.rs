@@ -5,7 +5,7 @@ use crate::completions::dialect::marks::{
     beginning_of, is_begun, is_begun_beginning, is_fence, is_turn_end, may_be_turn_end, opener_of, places,
 };
 use crate::completions::dialect::prose::Prose;
-use crate::completions::dialect::{bare_calls, begins_bare, trailing_calls};
+use crate::completions::dialect::{bare_calls, begins_bare, end_of_whole_calls, trailing_calls};
 use crate::completions::thinking;
 use crate::completions::tool::{Tool, ToolCall};
 
@@ -126,6 +126,7 @@ impl<'t> Content<'t> {
                 return None;
             }
             Stage::Call { is_bare } if may_call => {
+                rest.truncate(end_of_whole_calls(&rest, is_bare, is_whole));
                 let calls = if is_bare { bare_calls(&rest, self.tools, is_whole).map(|calls| (0, calls)) } else { None };
                 let trailing = || trailing_calls(&rest, self.prose.clone(), self.tools, is_whole);
                 if let Some((at, calls)) = calls.or_else(trailing) {

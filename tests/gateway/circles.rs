@@ -133,13 +133,22 @@ fn of_a_flood_of_the_same_call_three_are_made() {
     let gateway = server.gateway();
     let flood = |times: usize| (0..times).map(|index| whole_call(index, "make")).collect::<String>();
     let written = "<tool_call>\n{\"name\": \"Bash\", \"arguments\": {\"command\": \"make\"}}\n</tool_call>\n";
+    let bare = "{\"name\": \"Bash\", \"arguments\": {\"command\": \"make\"}}\n";
     let mixed = flood(3) + &whole_call(3, "make test");
-    let table: [(&str, String, &[&str]); 6] = [
+    let table: [(&str, String, &[&str]); 10] = [
         ("two", flood(2) + &end("tool_calls"), &["make"; 2]),
         ("ten", flood(10) + &end("tool_calls"), &["make"; 3]),
         ("ten, and another", flood(10) + &whole_call(10, "ls") + &end("tool_calls"), &["make"; 3]),
         ("three and another", mixed + &end("tool_calls"), &["make", "make", "make", "make test"]),
         ("in the text", pieces(piece, written, 40) + &end("stop"), &["make"; 3]),
+        ("in the text, to the last token", pieces(piece, written, 40) + &piece(&written[..30]) + &end("length"), &["make"; 3]),
+        ("within the first mark", pieces(piece, written, 40) + &piece(&written[..5]) + &end("length"), &["make"; 3]),
+        ("without marks", pieces(piece, bare, 40) + &piece(&bare[..30]) + &end("length"), &["make"; 3]),
+        (
+            "behind another",
+            piece(&written.replace("make", "ls")) + &pieces(piece, written, 40) + &piece(&written[..30]) + &end("length"),
+            &["ls", "make", "make", "make"],
+        ),
         ("to the last token", flood(3) + &call_piece(3, "{\"comm") + &end("length"), &["make"; 3]),
     ];
     for (what, events, expected) in table {

@@ -31,6 +31,7 @@ pub(crate) use json::read_arguments;
 
 use serde_json::Value;
 
+use crate::completions::circles::{MOST_SAME_CALLS, repetition};
 use crate::completions::tool::{Tool, ToolCall, offered_name};
 use marks::{TOOL_CALL, first_opener, is_fence, without_turn_ends};
 use prose::Prose;
@@ -108,6 +109,19 @@ pub(super) fn trailing_calls(text: &str, mut prose: Prose, tools: &[Tool], is_wh
         }
     }
     run.filter(|(_, calls)| !calls.is_empty() && without_turn_ends(&text[at..]).is_empty())
+}
+
+/// Where a text ends that was cut off in calls that repeat the same again and again, without the last of them, which is not whole.
+/// `is_bare`: they have no marks.
+pub(super) fn end_of_whole_calls(text: &str, is_bare: bool, is_whole: bool) -> usize {
+    let end = || {
+        let (begin, period) = (!is_whole).then(|| repetition(text))??;
+        let repeated = text.get(begin..)?;
+        let first = begin + if is_bare { repeated.find('{')? } else { first_opener(repeated)?.0 };
+        let times = (text.len() - first) / period;
+        (times >= MOST_SAME_CALLS).then_some(first + times * period).filter(|end| text.is_char_boundary(*end))
+    };
+    end().unwrap_or(text.len())
 }
 
 /// The calls with which thinking ends, if nothing follows it (Qwen 3.5: ollama/ollama#10976). They begin a line: within one the
