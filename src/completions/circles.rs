@@ -14,6 +14,9 @@ const MOST_PROSE: usize = 6 << 10;
 const MOST_OTHER: usize = 32 << 10;
 const MOST_IN_CALL: usize = 64 << 10;
 
+/// The same for an answer that its limit has ended within a repetition: with more tokens it would only go on.
+const MOST_AT_LIMIT: usize = 1 << 10;
+
 /// The longest passage that is noticed, in bytes.
 const LONGEST_PASSAGE: usize = 4 << 10;
 
@@ -79,6 +82,12 @@ impl Watch {
         if self.calls.push(text) {
             self.found = self.found.or(Some(Circling::InCall));
         }
+    }
+
+    /// Whether the text repeats itself at its end, which its limit has set.
+    pub(super) fn is_circling_at_limit(&self) -> bool {
+        let is_long = |circle: &Circle| circle.length >= MOST_AT_LIMIT.max(FEWEST_TIMES * circle.period);
+        self.text.circle.as_ref().is_some_and(is_long)
     }
 
     /// The same call has come too often.

@@ -112,7 +112,7 @@ impl<'t> Reader<'t> {
     pub(crate) fn end(&mut self, broken: Option<CompletionError>, out: &mut Vec<Part>) -> Result<Ended, CompletionError> {
         let mut parser = std::mem::take(&mut self.parser);
         parser.finish(|data| self.event(data, true, out));
-        let circling = self.circles.found;
+        let mut circling = self.circles.found;
         let is_whole = self.is_done || self.finish.is_some() || circling.is_some();
         let failure = match self.error.take() {
             Some(Fault::Server(error)) => Some(in_stream(&error, self.length == 0)),
@@ -149,6 +149,9 @@ impl<'t> Reader<'t> {
         }));
         if calls.is_empty() && !self.has_text && !is_cut {
             calls = calls_in_thinking(&self.thought, self.tools);
+        }
+        if calls.is_empty() && circling.is_none() && is_cut && self.circles.is_circling_at_limit() {
+            (circling, self.finish) = (Some(Circling::InText), None);
         }
         Ok(Ended {
             calls,

@@ -49,6 +49,28 @@ fn an_answer_in_circles_is_cut() {
     assert!(text.len() < 10_000, "{}", text.len());
 }
 
+/// Claude Code would ask three times for the rest of it.
+#[test]
+fn an_answer_that_its_limit_ends_in_a_circle_has_ended() {
+    let server = Server::saying("");
+    let gateway = server.gateway();
+    let (signs, rows) = ("#\n\n".repeat(700), "| item | in stock |\n".repeat(40));
+    let table = [
+        ("signs", signs.clone(), "length", true),
+        ("few rows", rows.clone(), "length", false),
+        ("signs, and then words", signs.clone() + "That was it, and now I", "length", false),
+        ("to its own end", signs, "stop", false),
+    ];
+    for (what, text, finish, is_circle) in table {
+        let letters: Vec<char> = text.chars().collect();
+        server.say(&(letters.chunks(5).map(|letters| piece(&String::from_iter(letters))).collect::<String>() + &end(finish)));
+        let message = gateway.message(&with_tools(question("go on")));
+        let expected = if is_circle { format!("{text}\n\n{CUT}") } else { text };
+        assert_eq!(message["content"], json!([{"type": "text", "text": expected}]), "{what}");
+        assert_eq!(message["stop_reason"] == "end_turn", is_circle || finish == "stop", "{what}");
+    }
+}
+
 #[test]
 fn thinking_in_circles_is_cut() {
     let server = Server::saying("");
