@@ -16,6 +16,7 @@ mod room;
 mod sdk;
 mod server_tools;
 mod sessions;
+mod small_model;
 mod terminal;
 mod text;
 mod when;

@@ -55,9 +55,14 @@ impl Engine {
 
     /// A home whose server is this.
     pub fn life(self) -> Life {
+        self.life_with("")
+    }
+
+    /// The same with more options of its server.
+    pub fn life_with(self, options: &str) -> Life {
         let mut life = Life::bare();
         let command = self.command(&life, &self.model());
-        life.set("LLM_SERVER_CMD", command);
+        life.set("LLM_SERVER_CMD", format!("{command} {options}"));
         life.set("LOCAL_LLM_MAX_TOKENS", "12");
         life
     }
