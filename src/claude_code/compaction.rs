@@ -12,6 +12,10 @@ const COMPACTED_AT: u32 = 91;
 /// The same for versions before 2.1.197, which end where the gateway has to refuse.
 const COMPACTED_BEFORE: u32 = 85;
 
+/// The same for those that count no result before they have sent it. The gateway keeps a tenth for the answer, and a step of another tenth
+/// must fit as well.
+const COMPACTED_BLINDLY: u32 = 78;
+
 /// The context that those take for granted.
 const ASSUMED_BEFORE: u32 = 200_000;
 
@@ -19,9 +23,10 @@ const ASSUMED_BEFORE: u32 = 200_000;
 /// less the longest answer, and 2.1.197 by nothing but the gateway's refusal of a prompt that is too long.
 pub(super) fn compaction(window: u32, max_tokens: u32, version: Option<Version>) -> (&'static str, String) {
     let share = |percent: u32| (u64::from(window) * u64::from(percent) / 100) as u32;
-    if version.is_some_and(Version::compacts_by_percentage) {
+    if let Some(version) = version.filter(|version| version.compacts_by_percentage()) {
         let whole = ASSUMED_BEFORE.saturating_sub(max_tokens).max(1);
-        let percentage = f64::from(share(COMPACTED_BEFORE)) / f64::from(whole) * 100.0;
+        let used = share(if version.counts_unsent() { COMPACTED_BEFORE } else { COMPACTED_BLINDLY });
+        let percentage = f64::from(used) / f64::from(whole) * 100.0;
         return ("CLAUDE_AUTOCOMPACT_PCT_OVERRIDE", format!("{:.2}", percentage.min(100.0)));
     }
     let told = share(COMPACTED_AT).saturating_add(max_tokens + KEPT_FREE);
@@ -60,7 +65,7 @@ mod tests {
             (32_768, 4096, Some(Version(2, 1, 330)), (told, "46914")),
             (65_536, 4096, Some(Version(2, 1, 197)), (told, "76733")),
             (16_384, 4096, Some(Version(2, 1, 110)), (percentage, "7.11")),
-            (65_536, 4096, Some(Version(2, 0, 76)), (percentage, "28.43")),
+            (65_536, 4096, Some(Version(2, 0, 76)), (percentage, "26.09")),
             (1_000_000, 4096, Some(Version(2, 0, 76)), (percentage, "100.00")),
         ];
         for (window, max_tokens, version, (name, value)) in table {

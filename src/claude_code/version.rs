@@ -54,6 +54,11 @@ impl Version {
         self < REFUSALS_COMPACT_SINCE
     }
 
+    /// Whether it counts what it has not sent yet when it decides whether to compact.
+    pub(crate) fn counts_unsent(self) -> bool {
+        self >= UNSENT_COUNTED_SINCE
+    }
+
     pub(crate) fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
@@ -62,6 +67,7 @@ impl Version {
 // The first versions that were observed to do so; those just before may do so too.
 const PARTIALS_SINCE: Version = Version(1, 0, 128);
 const RETRIES_SINCE: Version = Version(2, 1, 110);
+const UNSENT_COUNTED_SINCE: Version = Version(2, 1, 110);
 /// The first that was seen to compact by nothing but a refusal; 2.1.330 heeds the context that it is told.
 const REFUSALS_COMPACT_SINCE: Version = Version(2, 1, 197);
 const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);

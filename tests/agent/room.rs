@@ -56,7 +56,8 @@ fn lengths(turns: &[Turn]) -> Vec<(Kind, usize, usize)> {
 
 #[test]
 fn all_of_it_is_done_in_any_context() {
-    let older = [(2, 1, 197), (2, 1, 110)].into_iter().flat_map(|version| [8192, 16_384, 32_768].map(|n_ctx| (version, n_ctx)));
+    let older = [(2, 1, 197), (2, 1, 110), (2, 0, 76)].into_iter();
+    let older = older.flat_map(|version| [8192, 16_384, 32_768].map(|n_ctx| (version, n_ctx)));
     let items: Vec<(Version, usize)> =
         [8192, 12_288, 16_384, 32_768, 65_536].map(|n_ctx| (TODAY, n_ctx)).into_iter().chain(older).collect();
     each(&items, |&(version, n_ctx)| {
@@ -78,8 +79,13 @@ fn all_of_it_is_done_in_any_context() {
             if now.kind == Kind::Summary {
                 at_least("the conversation before a summary", n_ctx * share / 100, before.tokens - before.prefix, &all)?;
                 at_least("room after it", n_ctx / 3, before.tokens - turns[at + 1].tokens, &all)?;
-                at_least("what is known of it", before.tokens - n_ctx / 8, now.cached, &all)?;
+                // 2.0.76 asks for it with other tools.
+                let known = if version > (2, 0, 76) { before.tokens - n_ctx / 8 } else { 0 };
+                at_least("what is known of it", known, now.cached, &all)?;
             }
+        }
+        if version == (2, 0, 76) {
+            return Ok(());
         }
         let (read, new) = turns.iter().fold((0, 0), |(read, new), turn| (read + turn.tokens - turn.cached, new + turn.new));
         // Instructions stay the same over a summary, and so do the messages that Claude Code keeps; what moves is read again.
