@@ -7,6 +7,7 @@ mod credentials;
 mod dialects;
 mod inside;
 mod life;
+mod mcp;
 mod model_name;
 mod network;
 mod one_stream;

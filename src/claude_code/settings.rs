@@ -100,6 +100,10 @@ const SMALL_MODELS: [&str; 2] = ["ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAUL
 /// it does not know.
 const DENIED: [&str; 1] = ["WebSearch"];
 
+/// Otherwise 2.1.330 tells of the tools of MCP servers, and of half of its own, by nothing but names, for a search that small models do not
+/// think of. With short instructions the gateway chooses among all of them.
+const TOOL_SEARCH: &str = "ENABLE_TOOL_SEARCH";
+
 /// Variables that suit any local model.
 const FIXED: [(&str, &str); 12] = [
     // Its adviser is a model that Anthropic runs.
@@ -166,10 +170,12 @@ pub(crate) fn environment(context: &Context, local: &LocalGateway) -> Vec<(OsStr
         }
     }
     changes.extend(local.variables().into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
-    for (key, limit) in local.window.map(limits_of_results).unwrap_or_default() {
+    let limits = local.window.map(limits_of_results).unwrap_or_default().into_iter();
+    let search = local.is_lean.then(|| (TOOL_SEARCH, "false".to_string()));
+    for (key, value) in limits.map(|(key, limit)| (key, limit.to_string())).chain(search) {
         // What the user has set holds.
         if context.env(key).is_none() {
-            changes.push((key.into(), Some(limit.to_string().into())));
+            changes.push((key.into(), Some(value.into())));
         }
     }
     changes.push((AGENT_SESSION.into(), Some(inside().into())));
