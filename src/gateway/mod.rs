@@ -14,6 +14,7 @@ mod connections;
 mod conversation;
 mod corrections;
 mod count;
+mod draining;
 mod event_stream;
 mod events;
 mod fit;

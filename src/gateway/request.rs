@@ -1,11 +1,15 @@
 //! A request of the Messages API, read as tolerantly as it may be: what is not known is passed over.
 
+use std::io::BufReader;
+
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use crate::completions::tool::Tool;
 use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::conversation::{ChatMessages, texts};
+use crate::gateway::draining::Draining;
 use crate::gateway::instructions::put_changing_last;
 use crate::gateway::offered_tools::OfferedTools;
 use crate::gateway::repeats::{Repeated, tell_repeated};
@@ -64,9 +68,7 @@ impl MessagesRequest {
 /// # Errors
 /// What the API says to a body that is no such request.
 pub(crate) fn read(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
-    let request = parse(&body)?;
-    // It may be large.
-    drop(body);
+    let request = parse(body)?;
     let max_tokens = api_check::max_tokens(&request)?;
     read_limited(request, max_tokens)
 }
@@ -76,16 +78,27 @@ pub(crate) fn read(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
 /// # Errors
 /// As for [`read`].
 pub(crate) fn read_to_count(body: Vec<u8>) -> Result<MessagesRequest, ApiError> {
-    let request = parse(&body)?;
-    drop(body);
-    read_limited(request, 1)
+    read_limited(parse(body)?, 1)
 }
 
-fn parse(body: &[u8]) -> Result<Value, ApiError> {
-    let text = String::from_utf8_lossy(body);
-    serde_json::from_str(&text)
-        .or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
-        .map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))
+/// A body that is given back while it is read, which takes longer, in bytes.
+const LARGE: usize = 16 << 20;
+
+fn parse(body: Vec<u8>) -> Result<Value, ApiError> {
+    let parsed = if body.len() < LARGE {
+        let text = String::from_utf8_lossy(&body);
+        serde_json::from_str(&text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)))
+    } else {
+        // The parser has a string with escapes twice for a moment, so that there is no room for the body, too, nor to begin again.
+        let is_clean = std::str::from_utf8(&body).is_ok() && !may_have_surrogates(&body);
+        let body = if is_clean { body } else { replace_lone_surrogates(&String::from_utf8_lossy(&body)).into() };
+        serde_json::from_reader(BufReader::new(Draining::new(body)))
+    };
+    parsed.map_err(|error| ApiError::bad_request(format!("the request's body is not JSON: {error}")))
+}
+
+fn may_have_surrogates(body: &[u8]) -> bool {
+    ["\\ud", "\\uD"].iter().any(|escape| memmem::find(body, escape.as_bytes()).is_some())
 }
 
 fn read_limited(mut request: Value, max_tokens: u32) -> Result<MessagesRequest, ApiError> {

@@ -42,6 +42,26 @@ fn all_requests_together_are_bounded() {
     drop(other);
 }
 
+/// Text with line breaks is longer in JSON than in memory, and is put together beside both.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_request_is_in_memory_twice_at_most() {
+    let server = Server::saying(&completion("yes"));
+    let gateway = server.gateway();
+    assert_eq!(gateway.ask(&question("hi")).status, 200);
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    };
+    let before = peak();
+    let large = question(&"a line of a text that somebody has written\n".repeat(700_000));
+    let length = large.to_string().len();
+    assert_eq!(gateway.ask(&large).status, 200);
+    let taken = peak() - before;
+    assert!(taken > length && taken < length * 24 / 10, "{taken} bytes for {length}");
+}
+
 /// A server that keeps connections, as llama-server does, for so many answers, and says nothing when it closes them.
 fn keeping(answers: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -210,3 +210,25 @@ fn ids_are_short_and_stay_as_they_are() {
     assert_eq!(ids.len(), 10_000);
     assert!(ids.iter().all(|id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())));
 }
+
+#[test]
+fn a_large_body_says_the_same_as_a_small_one() {
+    let read = |content: &[u8], padding: usize| {
+        let head = br#"{"max_tokens": 9, "messages": [{"role": "user", "content": ""#;
+        let pad = format!(r#""}}], "padding": "{}"}}"#, "x".repeat(padding));
+        read([head, content, pad.as_bytes()].concat())
+    };
+    let contents: [&[u8]; 6] = [
+        b"plain",
+        b"one\\ntwo \\u00e4 \\\\ \\\"",
+        "\\ud83d\\ude00 ÿ".as_bytes(),
+        b"alone: \\ud83d",
+        b"no UTF-8: \xff\xfe",
+        b"no JSON: \"",
+    ];
+    for content in contents {
+        let (small, large) = (read(content, 0), read(content, LARGE));
+        assert_eq!(small.as_ref().ok(), large.as_ref().ok(), "{}", String::from_utf8_lossy(content));
+        assert_eq!(small.is_ok(), !content.starts_with(b"no JSON"));
+    }
+}
