@@ -16,6 +16,7 @@ mod network;
 mod refusals;
 mod requests;
 mod server_tools;
+mod slow_listing;
 mod truncated;
 
 /// What `scripts/test.sh --quick` leaves out.

@@ -71,10 +71,14 @@ impl Asker {
         });
         let heard = window::ask(&self.endpoint, &served, self.name_of(&known));
         (known.window, known.is_assumed) = (heard.tokens, heard.is_assumed);
-        (known.is_asked, known.is_checked) = (true, heard.tokens.is_some() && served.kind.refuses_what_is_too_long());
+        known.is_asked = true;
         let update = |before: &mut KnownModel| {
             let is_told = before.is_told && known.is_assumed;
-            *before = KnownModel { is_told, ..known.clone() };
+            // What a refusal has told holds, although the server says nothing of it.
+            let learned = before.window.filter(|_| known.window.is_none() && before.id == known.id);
+            let window = known.window.or(learned);
+            let is_checked = window.is_some() && served.kind.refuses_what_is_too_long();
+            *before = KnownModel { is_told, window, is_checked, ..known.clone() };
         };
         tell(&|progress| {
             update(progress.known.get_or_insert_default());
