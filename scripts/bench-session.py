@@ -97,7 +97,7 @@ class Session:
         base = {"HOME": str(home), "PATH": path(claude.parent), "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
         environment, meter = gateway.start(home, server.port, base)
         if is_told:
-            environment |= gateway.told | {"CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(n_ctx), "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(n_ctx // 8)}
+            environment |= dict(gateway.told) | {"CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(n_ctx), "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(n_ctx // 8)}
         try:
             server.forget()
             begun = time.monotonic()
@@ -154,7 +154,7 @@ def run(environment, work, limit):
 
 def installed(package):
     """The path of its program, or None; the reason is on stderr."""
-    done = subprocess.run([SCRIPTS / "bench/install.sh", package], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([SCRIPTS / "bench/install.sh", package], check=False, stdout=subprocess.PIPE, text=True)
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 
 

@@ -17,7 +17,7 @@ KEY = "sk-bench"
 
 
 class Ours:
-    name, told = "claude-failover", {}
+    name, told = "claude-failover", ()
 
     def __init__(self, binary):
         self.binary = binary
@@ -42,7 +42,7 @@ class Ours:
 class Peer:
     """A gateway that serves on a port until it is ended."""
 
-    told = {}
+    told = ()
 
     def __init__(self, program):
         self.program = program
@@ -75,7 +75,7 @@ class Peer:
 class Router(Peer):
     name, package = "claude-code-router", "claude-code-router"
     # The window is heeded only of a model whose name does not begin with `claude-`.
-    told = {"ANTHROPIC_MODEL": f"local,{MODEL}"}
+    told = (("ANTHROPIC_MODEL", f"local,{MODEL}"),)
 
     def start(self, home, port, environment):
         own = free_port()
