@@ -5,6 +5,7 @@ pub(crate) mod call_check;
 pub(crate) mod command_line;
 mod compaction;
 pub(crate) mod customizations;
+pub(crate) mod hooks;
 pub(crate) mod json_schema;
 pub(crate) mod locate;
 pub(crate) mod mentions;
