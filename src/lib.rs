@@ -8,7 +8,7 @@
 //! `docs/architecture.md` says what each is for.
 //!
 //! ```text
-//! cli              one file for each command: claude, llm_failover, status, install
+//! cli              one file for each command: claude, llm_failover, status, statusline, install
 //! drill            a call whose Claude is limited or down: scenario, api, call
 //! terminal         a person at a terminal: their session on either side
 //! failover         `auto`: call, answer, resume, give_up, record

@@ -5,6 +5,7 @@ pub(crate) mod install;
 pub(crate) mod links;
 mod llm_failover;
 pub(crate) mod status;
+mod statusline;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -99,9 +99,8 @@ impl Terminal<'_> {
                     // Nothing was said yet that could be lost.
                     Err(error) if start.session_id.is_none() && start.cause.is_none() => return Err(error),
                     Err(error) => {
-                        self.session.state().stay(why_not(&error));
-                        start = Start { side: Side::Claude, ..start };
-                        self.with_claude(stage, &start)?
+                        start = self.session.state().stay(start, why_not(&error));
+                        continue;
                     }
                 },
             };
@@ -143,7 +142,7 @@ impl Terminal<'_> {
             model: Some(ready.model),
             verdict: start.cause.map(|cause| cause.word().into()),
             exit: (!self.session.state().changes_sides()).then(|| exit.code()),
-            ..Entry::new(self.applet, begun, RouteName::Agent, AnsweredBy::Local)
+            ..Entry::new(self.applet, begun, RouteName::Terminal, AnsweredBy::Local)
         }
         .append(self.context);
         Ok(exit)

@@ -39,12 +39,7 @@ pub(super) struct Prompts {
 impl Prompts {
     /// The session begins at a side with a prompt that must not be held again.
     pub(super) fn carry(&mut self) {
-        *self = Prompts { is_carried: true, ..Prompts::default() };
-    }
-
-    /// The next prompt is held even if the offer was made before.
-    pub(super) fn offer_again(&mut self) {
-        *self = Prompts::default();
+        self.is_carried = true;
     }
 
     /// `offer`: to go from `side` to the other one.
@@ -178,8 +173,6 @@ mod tests {
         let mut prompts = Prompts::default();
         prompts.carry();
         assert_eq!(prompts.fate(Local, Ask, "one", Some(&offer("a"))), Fate::Sent);
-        assert!(matches!(prompts.fate(Local, Ask, "two", Some(&offer("a"))), Fate::Held(_)));
-        prompts.offer_again();
         assert!(matches!(prompts.fate(Local, Ask, "two", Some(&offer("a"))), Fate::Held(_)));
     }
 }

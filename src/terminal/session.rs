@@ -19,7 +19,8 @@ use crate::os::process::start_mark;
 use crate::routing::interactive_policy::InteractivePolicy;
 use crate::routing::route::Side;
 use crate::state::breaker::{Attempt, Breaker, Condition};
-use crate::state::flag::{Backend, Flag};
+use crate::state::flag::{Backend, Flag, is_auto};
+use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Heard;
 use crate::terminal::prompts::{Fate, Offer, Prompts};
 
@@ -124,8 +125,13 @@ impl Session {
 
 impl State {
     pub(super) fn begin(&mut self, start: &Start) {
-        if self.side != start.side || start.session_id.is_none() {
+        self.prompts = Prompts::default();
+        // One that the local model could not get is held again, with the reason.
+        if start.prompt.is_some() && (start.side == Side::Local || self.obstacle.is_none()) {
             self.prompts.carry();
+        }
+        if start.side == Side::Local {
+            self.obstacle = None;
         }
         self.side = start.side;
         self.since = Timestamp::now();
@@ -142,10 +148,11 @@ impl State {
         self.next.take()
     }
 
-    /// The session stays with Claude, since the local model cannot have it.
-    pub(super) fn stay(&mut self, obstacle: String) {
+    /// The session stays with Claude, since the local model could not be begun with in this way.
+    pub(super) fn stay(&mut self, begun: Start, obstacle: String) -> Start {
         self.obstacle = Some(obstacle);
-        self.prompts.offer_again();
+        let mode = begun.mode.as_deref().and_then(|mode| self.mode_at(Side::Claude, mode));
+        Start { side: Side::Claude, mode, ..begun }
     }
 
     fn prompt(&mut self, told: &Prompt) -> Fate {
@@ -159,7 +166,9 @@ impl State {
             Side::Claude => away.and_then(|condition| self.offer_of_local(&condition, now)),
             Side::Local => self.offer_of_claude(away.as_ref()),
         };
-        let fate = self.prompts.fate(self.side, self.policy, &told.prompt, offer.as_ref());
+        // What has just failed is not tried again by itself.
+        let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
+        let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref());
         if let Fate::Carried(prompt) = &fate {
             let transcript = Path::new(&told.transcript_path);
             let session_id = transcript::read(transcript, None).map(|_| told.session_id.clone());
@@ -190,8 +199,7 @@ impl State {
 
     /// None if there is no local model.
     fn offer_of_local(&self, condition: &Condition, now: Timestamp) -> Option<Offer> {
-        let is_auto = Flag::new(&self.context).is_ok_and(|flag| flag.read().0 == Backend::Auto);
-        let chain = Chain::with_small_model(&self.context).ok().filter(|_| is_auto)?;
+        let chain = Chain::with_small_model(&self.context).ok().filter(|_| is_auto(&self.context))?;
         let first = chain.first();
         if chain.main_links().len() == 1 && first.server.check_installed().is_err() {
             return None;
@@ -219,13 +227,17 @@ impl State {
     fn refusal(&mut self, refusal: &Refusal) {
         let (now, attempt) = (Timestamp::now(), self.attempt());
         let verdict = of_hook(refusal, now);
-        if self.side == Side::Local || !verdict.cause.fails_over() || verdict.cause == Cause::Throttle {
+        if self.side == Side::Local || !is_auto(&self.context) || !verdict.cause.fails_over() || verdict.cause == Cause::Throttle
+        {
             return;
         }
         let said = refusal.last_assistant_message.lines().next().unwrap_or_default().trim();
         self.said = Some(said.to_string()).filter(|said| !said.is_empty());
         self.obstacle = None;
         announce(&self.context, &self.breaker.record_refusal(&verdict, &attempt, now));
+        let (verdict, until) = (Some(verdict.cause.word().into()), verdict.until);
+        let entry = Entry::new(&self.context.name.to_string_lossy(), now, RouteName::Terminal, AnsweredBy::Claude);
+        Entry { verdict, until, ..entry }.append(&self.context);
     }
 
     /// An answer since the refusal says that Claude is back.
