@@ -38,6 +38,16 @@ pub(crate) struct Prompt {
     pub permission_mode: String,
 }
 
+/// How prompts begin that nobody has typed, in 2.1.330: the end of a background task, and the continuation after a limit.
+const BY_ITSELF: [&str; 2] = ["<task-notification>", "Your claude.ai usage limit has reset."];
+
+impl Prompt {
+    /// Whether the user has sent it. Nothing but its words tells.
+    pub(crate) fn is_by_user(&self) -> bool {
+        !BY_ITSELF.iter().any(|beginning| self.prompt.starts_with(beginning))
+    }
+}
+
 /// The end of a turn that Claude did not answer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Refusal {

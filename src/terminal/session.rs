@@ -93,6 +93,7 @@ impl Session {
     pub(super) fn hear(&self, heard: Heard) {
         let Ok(call) = serde_json::from_slice(&heard.json) else { return heard.answer("") };
         let fate = match &call {
+            HookCall::Prompt(prompt) if !prompt.is_by_user() => Fate::Sent,
             HookCall::Prompt(prompt) => self.state().prompt(prompt),
             HookCall::Refusal(refusal) => {
                 self.state().refusal(refusal);
