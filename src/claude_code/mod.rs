@@ -18,5 +18,6 @@ pub(crate) mod settings;
 pub(crate) mod slash_command;
 pub(crate) mod transcript;
 pub(crate) mod transcript_entry;
+pub(crate) mod unanswered;
 pub(crate) mod unknown_model;
 pub(crate) mod version;

@@ -42,8 +42,15 @@ impl Prompts {
         self.is_carried = true;
     }
 
-    /// `offer`: to go from `side` to the other one.
-    pub(super) fn fate(&mut self, side: Side, policy: InteractivePolicy, prompt: &str, offer: Option<&Offer>) -> Fate {
+    /// `offer`: to go from `side` to the other one. `is_at_work`: another prompt is not answered yet, and this one has to wait for it.
+    pub(super) fn fate(
+        &mut self,
+        side: Side,
+        policy: InteractivePolicy,
+        prompt: &str,
+        offer: Option<&Offer>,
+        is_at_work: bool,
+    ) -> Fate {
         if std::mem::take(&mut self.is_carried) {
             return Fate::Sent;
         }
@@ -59,11 +66,14 @@ impl Prompts {
             let goes = side == Side::Local && answers(go, prompt, None);
             return if goes { Fate::Carried(None) } else { Fate::Sent };
         };
-        if policy == InteractivePolicy::Auto {
-            return Fate::Carried(Some(prompt.into()));
-        }
         if answer(go) {
             return Fate::Carried(held);
+        }
+        if is_at_work {
+            return Fate::Sent;
+        }
+        if policy == InteractivePolicy::Auto {
+            return Fate::Carried(Some(prompt.into()));
         }
         if let (Some(held), true) = (&held, side == Side::Claude && answer("wait")) {
             return Fate::SentWith(meant(prompt, held));
@@ -123,7 +133,7 @@ mod tests {
     /// Plays prompts, each with the offer that there is, and returns what becomes of each in a word.
     fn played(side: Side, policy: InteractivePolicy, said: &[Said]) -> Vec<String> {
         let mut prompts = Prompts::default();
-        let mut one = |(prompt, id): &Said| match prompts.fate(side, policy, prompt, id.map(offer).as_ref()) {
+        let mut one = |(prompt, id): &Said| match prompts.fate(side, policy, prompt, id.map(offer).as_ref(), false) {
             Fate::Sent => "sent".into(),
             Fate::SentWith(text) => format!("sent with: {}", text.lines().last().unwrap_or_default()),
             Fate::Held(lines) => format!("held: {}", lines.lines().next().unwrap_or_default()),
@@ -169,10 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_wait_is_neither_held_nor_carried() {
+        for policy in [Ask, Auto] {
+            let mut prompts = Prompts::default();
+            assert_eq!(prompts.fate(Claude, policy, "one", Some(&offer("a")), true), Fate::Sent);
+            assert_ne!(prompts.fate(Claude, policy, "two", Some(&offer("a")), false), Fate::Sent);
+            assert_eq!(Prompts::default().fate(Claude, policy, "local", Some(&offer("a")), true), Fate::Carried(None));
+        }
+    }
+
+    #[test]
     fn a_prompt_that_was_carried_over_is_sent() {
         let mut prompts = Prompts::default();
         prompts.carry();
-        assert_eq!(prompts.fate(Local, Ask, "one", Some(&offer("a"))), Fate::Sent);
-        assert!(matches!(prompts.fate(Local, Ask, "two", Some(&offer("a"))), Fate::Held(_)));
+        assert_eq!(prompts.fate(Local, Ask, "one", Some(&offer("a")), false), Fate::Sent);
+        assert!(matches!(prompts.fate(Local, Ask, "two", Some(&offer("a")), false), Fate::Held(_)));
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::claude_code::hooks::{self, HookCall, Prompt, Refusal};
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::refusal::{Cause, of_hook};
-use crate::claude_code::transcript;
+use crate::claude_code::{transcript, unanswered};
 use crate::context::Context;
 use crate::failover::announce;
 use crate::local_model::chain::Chain;
@@ -169,13 +169,17 @@ impl State {
         };
         // What has just failed is not tried again by itself.
         let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
-        let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref());
+        let transcript = Path::new(&told.transcript_path);
+        let mut unanswered = offer.as_ref().map(|_| unanswered::read(transcript)).unwrap_or_default();
+        let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref(), unanswered.is_at_work);
         if let Fate::Carried(prompt) = &fate {
-            let transcript = Path::new(&told.transcript_path);
+            unanswered.prompts.retain(|waiting| *waiting != told.prompt);
+            unanswered.prompts.extend(prompt.clone());
+            let prompt = Some(unanswered.prompts.join("\n\n")).filter(|prompt| !prompt.is_empty());
             let session_id = transcript::read(transcript, None).map(|_| told.session_id.clone());
             let side = self.side.other();
             let mode = self.mode_at(side, &told.permission_mode);
-            self.next = Some(Start { side, session_id, prompt: prompt.clone(), mode, cause });
+            self.next = Some(Start { side, session_id, prompt, mode, cause });
         }
         fate
     }
