@@ -34,12 +34,23 @@ pub(super) struct Prompts {
     made: Option<String>,
     /// The next prompt was carried over from the other side, where it was held.
     is_carried: bool,
+    /// Claude is asked, whatever is known of it, until it refuses: the user has gone back to it.
+    trusts_claude: bool,
 }
 
 impl Prompts {
     /// The session begins at a side with a prompt that must not be held again.
     pub(super) fn carry(&mut self) {
         self.is_carried = true;
+    }
+
+    /// The user goes back to Claude, which may still be away.
+    pub(super) fn trust_claude(&mut self) {
+        self.trusts_claude = true;
+    }
+
+    pub(super) fn was_refused(&mut self) {
+        self.trusts_claude = false;
     }
 
     /// `offer`: to go from `side` to the other one. `is_at_work`: another prompt is not answered yet, and this one has to wait for it.
@@ -69,7 +80,7 @@ impl Prompts {
         if answer(go) {
             return Fate::Carried(held);
         }
-        if is_at_work {
+        if is_at_work || self.trusts_claude && side == Side::Claude {
             return Fate::Sent;
         }
         if policy == InteractivePolicy::Auto {
@@ -175,6 +186,17 @@ mod tests {
         ];
         for (side, policy, said, expected) in table {
             assert_eq!(played(*side, *policy, said), *expected, "{side:?} {policy:?} {said:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_gone_back_to_claude_is_asked_when_it_refuses() {
+        for policy in [Ask, Auto] {
+            let mut prompts = Prompts::default();
+            prompts.trust_claude();
+            assert_eq!(prompts.fate(Claude, policy, "one", Some(&offer("a")), false), Fate::Sent);
+            prompts.was_refused();
+            assert_ne!(prompts.fate(Claude, policy, "two", Some(&offer("a")), false), Fate::Sent);
         }
     }
 

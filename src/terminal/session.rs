@@ -131,8 +131,10 @@ impl State {
         if start.prompt.is_some() && (start.side == Side::Local || self.obstacle.is_none()) {
             self.prompts.carry();
         }
-        if start.side == Side::Local {
-            self.obstacle = None;
+        match start.side {
+            Side::Local => self.obstacle = None,
+            Side::Claude if self.side == Side::Local && self.obstacle.is_none() => self.prompts.trust_claude(),
+            Side::Claude => {}
         }
         self.side = start.side;
         self.since = Timestamp::now();
@@ -239,6 +241,7 @@ impl State {
         let said = refusal.last_assistant_message.lines().next().unwrap_or_default().trim();
         self.said = Some(said.to_string()).filter(|said| !said.is_empty());
         self.obstacle = None;
+        self.prompts.was_refused();
         announce(&self.context, &self.breaker.record_refusal(&verdict, &attempt, now));
         let (verdict, until) = (Some(verdict.cause.word().into()), verdict.until);
         let entry = Entry::new(&self.context.name.to_string_lossy(), now, RouteName::Terminal, AnsweredBy::Claude);
