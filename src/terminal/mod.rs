@@ -21,7 +21,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::settings_file;
 use crate::claude_code::{hooks, locate, version};
 use crate::context::Context;
-use crate::error::{Error, Result, notice};
+use crate::error::{Error, Result, notice, say};
 use crate::local_model::chain::Chain;
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
@@ -104,6 +104,10 @@ impl Terminal<'_> {
                     }
                 },
             };
+            if exit.code() != 0 && start.session_id.is_some() && self.session.state().is_carrying() {
+                let prompt = start.prompt.unwrap_or_default();
+                say(&format!("{}: the session did not go on, and this prompt was not sent:\n{prompt}", self.applet));
+            }
             match self.session.state().take_next() {
                 Some(next) => start = next,
                 None => return Ok(exit),
@@ -119,7 +123,10 @@ impl Terminal<'_> {
 
     fn with_local_model(&self, stage: &mut Stage, start: &Start) -> Result<Exit> {
         let begun = Timestamp::now();
-        self.bring_up(stage)?;
+        // One that begins here may wait for the server with its first prompt.
+        if start.cause.is_some() {
+            self.bring_up(stage)?;
+        }
         let mut ready = launch::prepare(self.applet, self.context, &self.command_line, false, &self.program, Some(&self.hook))?;
         notice(&format!("{}: {}", self.applet, ready.banner));
         let [_, settings] = &ready.settings;

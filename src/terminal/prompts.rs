@@ -44,6 +44,11 @@ impl Prompts {
         self.is_carried = true;
     }
 
+    /// Whether that prompt has not been sent yet.
+    pub(super) fn is_carrying(&self) -> bool {
+        self.is_carried
+    }
+
     /// The user goes back to Claude, which may still be away.
     pub(super) fn trust_claude(&mut self) {
         self.trusts_claude = true;

@@ -151,6 +151,11 @@ impl State {
         self.next.take()
     }
 
+    /// Whether the prompt with which this side began is on its way still.
+    pub(super) fn is_carrying(&self) -> bool {
+        self.prompts.is_carrying()
+    }
+
     /// The session stays with Claude, since the local model could not be begun with in this way.
     pub(super) fn stay(&mut self, begun: Start, obstacle: String) -> Start {
         self.obstacle = Some(obstacle);
@@ -223,9 +228,12 @@ impl State {
         let why = match (backend, away) {
             (Backend::Local, _) | (Backend::Auto, Some(_)) => return None,
             (Backend::Claude, _) => "The switch is at `claude`",
-            // The last that was heard of it may be an outage that nobody has looked after since.
-            (Backend::Auto, None) if self.breaker.conditions().iter().any(|known| known.until.is_none()) => "Claude may be back",
-            (Backend::Auto, None) => "Claude is back",
+            (Backend::Auto, None) => match self.breaker.conditions().iter().map(|known| known.until).min() {
+                None => "Claude is back",
+                Some(Some(_)) => "Claude\u{2019}s limit has ended",
+                // Nobody has asked it since.
+                Some(None) => "Claude may be back",
+            },
         };
         let model = Chain::with_small_model(&self.context).map(|chain| chain.first().name()).unwrap_or_default();
         Some(Offer { id: why.into(), why: why.into(), model })
