@@ -12,6 +12,7 @@ mod events;
 mod failures;
 mod fuzz;
 mod http;
+mod longer;
 mod network;
 mod refusals;
 mod requests;

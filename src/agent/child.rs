@@ -25,7 +25,7 @@ pub(crate) fn run(
     mark: Mark,
 ) -> std::result::Result<Exit, (Error, Box<NextTry>)> {
     let (begun, verdict) = (Timestamp::now(), mark.reason());
-    let ready = match prepare(applet, context, command_line, true, &next.program) {
+    let ready = match prepare(applet, context, command_line, true, &next.program, false) {
         Ok(ready) => ready,
         Err(error) => return Err((error, next.into())),
     };

@@ -23,7 +23,7 @@ use crate::gateway::agent_prompt::AgentPrompt;
 use crate::local_model::chain::Chain;
 use crate::local_model::model::Model;
 use crate::local_model::prime;
-use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
+use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_LEAVES_OUT, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
@@ -37,7 +37,7 @@ use crate::watch;
 pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
     let begun = Timestamp::now();
     let program = locate::announce_exec(applet, context)?;
-    let ready = prepare(applet, context, command_line, is_print, &program)?;
+    let ready = prepare(applet, context, command_line, is_print, &program, false)?;
     notice(&format!("{applet}: {}", ready.banner));
     for (name, value) in ready.environment {
         match value {
@@ -63,13 +63,15 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
     Err(locate::not_run(program, &error))
 }
 
-/// Starts a gateway for this process, and makes the settings and the environment that lead to it.
+/// Starts a gateway for this process, and makes the settings and the environment that lead to it. `leaves_out`: the gateway leaves out
+/// the oldest turns of what does not fit, in the place of Claude Code, which then must not compact.
 pub(crate) fn prepare(
     applet: &str,
     context: &Context,
     command_line: &CommandLine,
     is_print: bool,
     program: &Path,
+    leaves_out: bool,
 ) -> Result<Ready> {
     let chain = Chain::with_small_model(context)?;
     let (model, window) = expected_model(&chain)?;
@@ -91,7 +93,7 @@ pub(crate) fn prepare(
     // At a terminal 2.1.110 shows a warning for a helper of ours.
     let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
     atomic_file::replace_private(&file, merged.as_bytes())?;
-    start_gateway(context, command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    start_gateway(context, command_line, &local, listener, is_print, leaves_out).inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let environment = crate::claude_code::settings::environment(context, &local);
     Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
@@ -132,6 +134,7 @@ fn start_gateway(
     local: &LocalGateway,
     listener: TcpListener,
     is_print: bool,
+    leaves_out: bool,
 ) -> Result<()> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
@@ -146,6 +149,7 @@ fn start_gateway(
     command
         .env(GATEWAY_TOKEN, &local.token)
         .env(GATEWAY_APPENDED, appended)
+        .env(GATEWAY_LEAVES_OUT, if leaves_out { "1" } else { "" })
         .current_dir("/")
         // A Ctrl-C at the terminal is for Claude Code.
         .process_group(0)

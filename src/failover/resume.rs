@@ -62,7 +62,7 @@ impl Failover<'_> {
         prompt: Option<String>,
     ) -> Result<ExitCode, Box<(NextTry, Renderer)>> {
         let is_resumed = next.has_session();
-        let mut ready = match launch::prepare(self.applet, self.context, &self.command_line, true, &next.program) {
+        let mut ready = match launch::prepare(self.applet, self.context, &self.command_line, true, &next.program, false) {
             Ok(ready) => ready,
             Err(error) => {
                 self.say_why_not(&error);
