@@ -115,6 +115,7 @@ impl Upstream {
         cuts.remember(conversation, at, &uncut.messages);
         let mut kept = turns::cut(uncut, at);
         turns::shorten_results(&mut kept, budget.most);
+        self.marks.forget_lengths(question.way.current());
         question.cut(kept);
     }
 
@@ -143,11 +144,8 @@ impl Upstream {
         let rate = self.counters[question.way.current()].lock().unwrap_or_else(PoisonError::into_inner).rate();
         let answer = SHORTEST_ANSWER.max(window / 10);
         let estimated = |tokens: usize| ((tokens as f64 / rate) as usize).min(bound);
-        Budget {
-            most: estimated(window - answer),
-            after_cut: estimated((window - answer).saturating_sub(window / 3)),
-            moved: estimated(window / 4),
-        }
+        let most = window.saturating_sub(answer);
+        Budget { most: estimated(most), after_cut: estimated(most.saturating_sub(window / 3)), moved: estimated(window / 4) }
     }
 }
 

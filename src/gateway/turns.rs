@@ -90,7 +90,7 @@ impl Turns {
             return at;
         }
         let later = || (at + 1..=end).filter(|later| self.is_place_within(*later, end));
-        later().find(|later| self.length(*later, end) <= after_move).or(later().last()).unwrap_or(at)
+        later().find(|later| self.length(*later, end) <= after_move).or(later().next_back()).unwrap_or(at)
     }
 
     fn is_place_within(&self, at: usize, end: usize) -> bool {
