@@ -25,6 +25,7 @@ mod with_deps {
     mod clients;
     mod engines;
     mod frameworks;
+    mod handed_over;
     mod web_search;
 }
 
