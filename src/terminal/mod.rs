@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
-use crate::agent::launch;
+use crate::agent::launch::{self, AtTerminal};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::settings_file;
 use crate::claude_code::{hooks, locate, version};
@@ -127,7 +127,11 @@ impl Terminal<'_> {
         if start.cause.is_some() {
             self.bring_up(stage)?;
         }
-        let mut ready = launch::prepare(self.applet, self.context, &self.command_line, false, &self.program, Some(&self.hook))?;
+        // A session that began with Claude goes back to it.
+        let leaves_out =
+            start.session_id.is_some() || ["--resume", "--continue"].iter().any(|option| self.command_line.has(option));
+        let at_terminal = AtTerminal { hook: Some(&self.hook), leaves_out };
+        let mut ready = launch::prepare(self.applet, self.context, &self.command_line, false, &self.program, at_terminal)?;
         notice(&format!("{}: {}", self.applet, ready.banner));
         let [_, settings] = &ready.settings;
         let mut command = self.command(start, settings);
@@ -136,10 +140,6 @@ impl Terminal<'_> {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
-        }
-        // A summary by the local model would stay in the session, and Claude must be able to go on with the whole of it.
-        if start.session_id.is_some() || ["--resume", "--continue"].iter().any(|option| self.command_line.has(option)) {
-            command.env("DISABLE_AUTO_COMPACT", "1");
         }
         let exit = stage.run(command, &self.program);
         let _ = ready.gateway.kill();
