@@ -7,11 +7,6 @@
 set -euo pipefail
 
 scripts=$(cd "$(dirname "$0")" && pwd)
-deps="$(cd "$scripts/.." && pwd)/target/bench-deps"
-# 3.1.1 needs a package that its registry does not have.
-router_version=2.0.0
-# 1.74.15 ends its streams in the wrong order, and 1.107.0 is not to be used.
-litellm_version=1.102.4
 key=sk-bench
 peers=yes
 binary=
@@ -109,14 +104,11 @@ claude_failover() {
 }
 
 claude_code_router() {
-    if ! command -v npm >/dev/null; then
-        echo "  claude-code-router   not measured: no npm on PATH"
+    local program
+    if ! program=$("$scripts/bench/install.sh" claude-code-router); then
+        echo "  claude-code-router   not measured"
         return
     fi
-    local program=$deps/claude-code-router-$router_version
-    [ -x "$program/node_modules/.bin/ccr" ] ||
-        npm install --silent --no-audit --no-fund --prefix "$program" "@musistudio/claude-code-router@$router_version" ||
-        fail "npm cannot install claude-code-router $router_version; without the peers: --no-peers"
     mkdir -p "$place/router/.claude-code-router"
     free_port
     cat >"$place/router/.claude-code-router/config.json" <<-END
@@ -124,19 +116,14 @@ claude_code_router() {
 		 "Providers": [{"name": "stub", "api_base_url": "$(stub_url)", "api_key": "none", "models": ["stub"]}],
 		 "Router": {"default": "stub,stub"}}
 	END
-    start claude-code-router router /health 3 "$program/node_modules/.bin/ccr" start
+    start claude-code-router router /health 3 "$program" start
 }
 
 litellm() {
-    local program=$deps/litellm-$litellm_version python
-    if [ ! -x "$program/bin/litellm" ]; then
-        if ! python=$("$scripts/find-python.sh"); then
-            echo "  LiteLLM              not measured: no Python for it"
-            return
-        fi
-        "$python" -m venv "$program"
-        "$program/bin/pip" install --quiet --disable-pip-version-check "litellm[proxy]==$litellm_version" ||
-            fail "pip cannot install LiteLLM $litellm_version; without the peers: --no-peers"
+    local program
+    if ! program=$("$scripts/bench/install.sh" litellm); then
+        echo "  LiteLLM              not measured"
+        return
     fi
     mkdir -p "$place/litellm"
     free_port
@@ -150,7 +137,7 @@ litellm() {
 	END
     # It would fetch a list of prices first.
     start LiteLLM litellm /health/liveliness 3 env LITELLM_LOCAL_MODEL_COST_MAP=True \
-        "$program/bin/litellm" --config "$place/litellm/config.yaml" --host 127.0.0.1 --port "$port" --telemetry False
+        "$program" --config "$place/litellm/config.yaml" --host 127.0.0.1 --port "$port" --telemetry False
 }
 
 # NAME HOME PATH TIMES PROGRAM [ARG...]: starts a gateway at $port several times, and leaves the last running.

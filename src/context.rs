@@ -151,6 +151,10 @@ impl Context {
         entries.into_iter()
     }
 
+    pub(crate) fn stdin_is_terminal(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
     pub(crate) fn stdout_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }

@@ -8,8 +8,9 @@
 //! `docs/architecture.md` says what each is for.
 //!
 //! ```text
-//! cli              one file for each command: claude, llm_failover, status, install
+//! cli              one file for each command: claude, llm_failover, status, statusline, install
 //! drill            a call whose Claude is limited or down: scenario, api, call
+//! terminal         a person at a terminal: their session on either side
 //! failover         `auto`: call, answer, resume, give_up, record
 //! agent            Claude Code on the local model: launch, child
 //! routing          where a call goes: facts, route (pure), the policies
@@ -45,6 +46,7 @@ mod settings;
 mod state;
 mod stderr;
 mod stdin;
+mod terminal;
 mod text;
 mod watch;
 

@@ -23,5 +23,8 @@ pub(crate) const GATEWAY_TOKEN: &str = "CLAUDE_FAILOVER_GATEWAY_TOKEN";
 /// What the user appended to the system prompt: the gateway keeps it in a shortened one.
 pub(crate) const GATEWAY_APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
 
+/// "1" if the gateway leaves out the oldest turns of what does not fit: its Claude Code must not compact.
+pub(crate) const GATEWAY_LEAVES_OUT: &str = "CLAUDE_FAILOVER_GATEWAY_LEAVES_OUT";
+
 /// The folder of the agent that the gateway is for.
 pub(crate) const GATEWAY_FOLDER: &str = "CLAUDE_FAILOVER_GATEWAY_FOLDER";

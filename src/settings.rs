@@ -56,6 +56,7 @@ settings! {
     Stall "LLM_FAILOVER_STALL" "seconds that Claude may say nothing before its answer begins",
     Replay "LLM_FAILOVER_REPLAY" "always: answer locally even if tools have run",
     Resume "LLM_FAILOVER_RESUME" "never: a session in which tools have run does not go on locally",
+    Interactive "LLM_FAILOVER_INTERACTIVE" "what becomes of a session at a terminal when Claude refuses it: ask, auto, never",
     Quiet "LLM_FAILOVER_QUIET" "yes: nothing on stderr that Claude Code would not print, but for errors that end the call",
     GatewayToken "LLM_GATEWAY_TOKEN" "what the gateway asks its clients to show",
 }
@@ -248,7 +249,6 @@ impl Settings {
     pub(crate) fn agent(&self) -> String {
         self.word(Setting::Agent)
     }
-
     /// How much of Claude Code's instructions is sent, in the user's word.
     pub(crate) fn agent_prompt(&self) -> String {
         self.word(Setting::AgentPrompt)
@@ -335,6 +335,11 @@ impl Settings {
             Setting::Resume.warn(applet, &word, "auto or never", "auto");
         }
         word != "never"
+    }
+
+    /// In the user's word.
+    pub(crate) fn interactive(&self) -> String {
+        self.word(Setting::Interactive)
     }
 
     /// # Errors

@@ -12,6 +12,7 @@ mod events;
 mod failures;
 mod fuzz;
 mod http;
+mod longer;
 mod network;
 mod refusals;
 mod requests;
@@ -25,6 +26,7 @@ mod with_deps {
     mod clients;
     mod engines;
     mod frameworks;
+    mod handed_over;
     mod web_search;
 }
 

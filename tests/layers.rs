@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from top to bottom, as `src/lib.rs` and `docs/architecture.md` show them. Those of one row know nothing of each other.
-pub const LAYERS: [&[&str]; 15] = [
+pub const LAYERS: [&[&str]; 16] = [
     &["cli"],
     &["drill"],
+    &["terminal"],
     &["failover"],
     &["agent"],
     &["routing"],

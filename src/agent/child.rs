@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::agent::launch::prepare;
+use crate::agent::launch::{AtTerminal, prepare};
 use crate::answer;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::mark::Mark;
@@ -25,7 +25,7 @@ pub(crate) fn run(
     mark: Mark,
 ) -> std::result::Result<Exit, (Error, Box<NextTry>)> {
     let (begun, verdict) = (Timestamp::now(), mark.reason());
-    let ready = match prepare(applet, context, command_line, true, &next.program) {
+    let ready = match prepare(applet, context, command_line, true, &next.program, AtTerminal::default()) {
         Ok(ready) => ready,
         Err(error) => return Err((error, next.into())),
     };

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use jiff::Timestamp;
 use nix::errno::Errno;
@@ -23,7 +23,7 @@ use crate::gateway::agent_prompt::AgentPrompt;
 use crate::local_model::chain::Chain;
 use crate::local_model::model::Model;
 use crate::local_model::prime;
-use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
+use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_LEAVES_OUT, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
@@ -37,7 +37,7 @@ use crate::watch;
 pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
     let begun = Timestamp::now();
     let program = locate::announce_exec(applet, context)?;
-    let ready = prepare(applet, context, command_line, is_print, &program)?;
+    let ready = prepare(applet, context, command_line, is_print, &program, AtTerminal::default())?;
     notice(&format!("{applet}: {}", ready.banner));
     for (name, value) in ready.environment {
         match value {
@@ -63,6 +63,16 @@ pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &Comma
     Err(locate::not_run(program, &error))
 }
 
+/// What a session has at a terminal that changes between Claude and the local model.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct AtTerminal<'a> {
+    /// The command of the hooks, for a shell.
+    pub hook: Option<&'a str>,
+    /// The gateway leaves out the oldest turns of what does not fit, in the place of Claude Code, which compacts nothing: a summary by the
+    /// local model would stay in the session, and Claude must be able to go on with the whole of it.
+    pub leaves_out: bool,
+}
+
 /// Starts a gateway for this process, and makes the settings and the environment that lead to it.
 pub(crate) fn prepare(
     applet: &str,
@@ -70,6 +80,7 @@ pub(crate) fn prepare(
     command_line: &CommandLine,
     is_print: bool,
     program: &Path,
+    at_terminal: AtTerminal,
 ) -> Result<Ready> {
     let chain = Chain::with_small_model(context)?;
     let (model, window) = expected_model(&chain)?;
@@ -89,12 +100,17 @@ pub(crate) fn prepare(
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);
     // At a terminal 2.1.110 shows a warning for a helper of ours.
-    let merged = crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context))?;
+    let merged =
+        crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context), at_terminal.hook)?;
     atomic_file::replace_private(&file, merged.as_bytes())?;
-    start_gateway(context, command_line, &local, listener, is_print).inspect_err(|_| drop(fs::remove_file(&file)))?;
+    let gateway = start_gateway(context, command_line, &local, listener, is_print, at_terminal.leaves_out)
+        .inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
-    let environment = crate::claude_code::settings::environment(context, &local);
-    Ok(Ready { settings, environment, banner: local.banner(), model: local.model })
+    let mut environment = crate::claude_code::settings::environment(context, &local);
+    if at_terminal.leaves_out {
+        environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
+    }
+    Ok(Ready { settings, environment, banner: local.banner(), model: local.model, gateway })
 }
 
 /// The model that should answer, and the longest context of all, as the gateway finds the link that can hold a conversation.
@@ -132,7 +148,8 @@ fn start_gateway(
     local: &LocalGateway,
     listener: TcpListener,
     is_print: bool,
-) -> Result<()> {
+    leaves_out: bool,
+) -> Result<Child> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
     for name in context.variable_names() {
@@ -146,6 +163,7 @@ fn start_gateway(
     command
         .env(GATEWAY_TOKEN, &local.token)
         .env(GATEWAY_APPENDED, appended)
+        .env(GATEWAY_LEAVES_OUT, if leaves_out { "1" } else { "" })
         .current_dir("/")
         // A Ctrl-C at the terminal is for Claude Code.
         .process_group(0)
@@ -157,15 +175,14 @@ fn start_gateway(
         command.env(GATEWAY_FOLDER, &folder);
         prime::at_start(context, &folder);
     }
-    let started = command.spawn();
-    started.map(|_| ()).map_err(|error| Error::GatewayNotStarted { source: error })
+    command.spawn().map_err(|error| Error::GatewayNotStarted { source: error })
 }
 
 /// How much of the appended system prompt stays in a request that must be short, in characters.
 const MOST_APPENDED: usize = 8000;
 
 /// A gateway that was killed could not remove the settings of its process.
-fn remove_stale_settings(file: &Path) {
+pub(crate) fn remove_stale_settings(file: &Path) {
     let files = file.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     for path in files.map(|entry| entry.path()) {
         let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());

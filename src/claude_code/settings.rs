@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Child;
 
 use serde_json::{Map, Value, json};
 
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::compaction::{compaction, limits_of_results};
+use crate::claude_code::hooks;
 use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -45,6 +47,8 @@ pub(crate) struct Ready {
     /// The line that tells people about it on stderr.
     pub banner: String,
     pub model: String,
+    /// Ends by itself when this process does.
+    pub gateway: Child,
 }
 
 /// The least limit for an agent's answer, in tokens: a file that the agent writes is part of one answer.
@@ -212,15 +216,14 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// The user's own `--settings`, a file or JSON, merged with ours. `guards_key`: Claude Code must not send a key that is stored for
-/// all sessions.
+/// all sessions. `hook`: the command of the two hooks for a person at a terminal.
 ///
 /// # Errors
 /// If the settings cannot be read. Claude Code would ignore all of them, but the rules that the user has set must hold.
-pub(crate) fn merged(command_line: &CommandLine, local: &LocalGateway, guards_key: bool) -> Result<String> {
-    let mut given = command_line.all("--settings");
-    let mut settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
-    if given.next().is_some() {
-        return Err(unusable("it is given more than once, and versions of Claude Code differ in which one counts".into()));
+pub(crate) fn merged(command_line: &CommandLine, local: &LocalGateway, guards_key: bool, hook: Option<&str>) -> Result<String> {
+    let mut settings = given(command_line)?;
+    if let Some(command) = hook {
+        hooks::add(&mut settings, command);
     }
     let mut environment = match settings.remove("env") {
         Some(Value::Object(environment)) => environment,
@@ -243,6 +246,19 @@ pub(crate) fn merged(command_line: &CommandLine, local: &LocalGateway, guards_ke
         }
     }
     Ok(Value::from(settings).to_string())
+}
+
+/// The user's own `--settings`; none are as empty ones.
+///
+/// # Errors
+/// If they cannot be read, or are given more than once.
+pub(super) fn given(command_line: &CommandLine) -> Result<Map<String, Value>> {
+    let mut given = command_line.all("--settings");
+    let settings = given.next().map_or_else(|| Ok(Map::new()), read)?;
+    match given.next() {
+        None => Ok(settings),
+        Some(_) => Err(unusable("it is given more than once, and versions of Claude Code differ in which one counts".into())),
+    }
 }
 
 /// Where the settings of the Claude Code with this pid are.

@@ -118,7 +118,7 @@ pub(crate) fn found(path: &Path, ids: &HashSet<&String>) -> HashSet<String> {
 }
 
 /// A pipe in its place is never waited for.
-fn open(path: &Path) -> Option<File> {
+pub(super) fn open(path: &Path) -> Option<File> {
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
     file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
 }
@@ -183,7 +183,7 @@ fn message(line: TranscriptLine) -> Option<SessionMessage> {
 }
 
 /// The lines of a file from the last to the first, without reading more of it than is asked for.
-fn lines_from_end(mut file: File) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn lines_from_end(mut file: File) -> impl Iterator<Item = Vec<u8>> {
     let mut before = file.metadata().map_or(0, |metadata| metadata.len());
     let mut pending: Vec<u8> = Vec::new();
     std::iter::from_fn(move || {

@@ -59,6 +59,11 @@ impl Version {
         self >= UNSENT_COUNTED_SINCE
     }
 
+    /// Whether it has the hook on a refusal; the one on a prompt is older.
+    pub(crate) fn has_refusal_hook(self) -> bool {
+        self >= REFUSAL_HOOK_SINCE
+    }
+
     pub(crate) fn announces_retries(self) -> bool {
         self >= RETRIES_SINCE
     }
@@ -70,6 +75,8 @@ const RETRIES_SINCE: Version = Version(2, 1, 110);
 const UNSENT_COUNTED_SINCE: Version = Version(2, 1, 110);
 /// The first that was seen to compact by nothing but a refusal; 2.1.330 heeds the context that it is told.
 const REFUSALS_COMPACT_SINCE: Version = Version(2, 1, 197);
+/// 2.1.77 does not know it.
+const REFUSAL_HOOK_SINCE: Version = Version(2, 1, 78);
 const HOOKS_HIDDEN_SINCE: Version = Version(2, 1, 197);
 const RESULTS_PRINTED_SINCE: Version = Version(2, 1, 198);
 

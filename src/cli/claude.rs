@@ -19,9 +19,10 @@ use crate::os::signals::Target;
 use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::facts::Call;
 use crate::routing::reason::Reason;
-use crate::routing::route::{Facts, Route, decide};
+use crate::routing::route::{Facts, Route, Side, decide};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::stdin::Stdin;
+use crate::terminal;
 use crate::watch::next_try::NextTry;
 
 /// Decides the route and takes it. Where a route comes to nothing, it is decided anew.
@@ -36,6 +37,7 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
             Route::Answer(Reason::Flag | Reason::Away) => answer_plainly(&mut call),
             Route::Agent(Reason::Refused(refusal)) => failover::run_agent(&mut call, &refusal),
             Route::Agent(Reason::Flag | Reason::Away | Reason::NotInstalled) => run_agent(&mut call),
+            Route::Terminal(side) => at_terminal(&mut call, side),
             Route::Watch(on_refusal) => failover::watch(&mut call, on_refusal),
             Route::Wait(refusal) => failover::wait(&mut call, &refusal),
         };
@@ -44,6 +46,15 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
             Ok(None) => {}
             Err(error) => return report(applet, &error),
         }
+    }
+}
+
+/// As ever, where the session cannot change sides.
+fn at_terminal(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
+    match (terminal::run(call, side)?, side) {
+        (Some(exit), _) => Ok(Some(exit)),
+        (None, Side::Claude) => Ok(Some(become_claude(call.applet, call.context))),
+        (None, Side::Local) => run_agent(call),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::claude_code::locate;
 use crate::cli::llm_failover::options::{Action, Log, Options};
 use crate::cli::status::{self, Status};
-use crate::cli::{links, print};
+use crate::cli::{links, print, statusline};
 use crate::context::Context;
 use crate::drill::{self, DrillSuccess, Scenario};
 use crate::error::{self, Result, report, warn};
@@ -36,6 +36,7 @@ fn act(context: &Context, options: &Options) -> Result<ExitCode> {
         _ if options.version => print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))),
         None => command.status(false)?,
         Some(Action::Status(options)) => command.status(options.json)?,
+        Some(Action::Statusline(_)) => print(&statusline::line(context)?),
         Some(Action::Local(_)) => command.to_local()?,
         Some(Action::Claude(_)) => command.to_claude()?,
         Some(Action::Auto(_)) => command.to_auto()?,

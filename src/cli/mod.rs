@@ -5,6 +5,7 @@ pub(crate) mod install;
 pub(crate) mod links;
 mod llm_failover;
 pub(crate) mod status;
+mod statusline;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -62,6 +63,7 @@ fn long_form(context: &Context) -> ExitCode {
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
         Some(crate::os::guardian::GUARD_OPTION) => crate::os::guardian::main(rest),
         Some(crate::gateway::OPTION) => crate::gateway::main_for_parent(context, rest),
+        Some(crate::terminal::relay::OPTION) => crate::terminal::relay::main(context, rest),
         Some(crate::local_model::prime::OPTION) => crate::local_model::prime::main(context, rest),
         Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watcher_main(context, rest),
         Some(option) if option.starts_with('-') => Err(Error::Usage { message: format!("unknown option `{option}`") }),

@@ -153,23 +153,8 @@ impl<'a> Failover<'a> {
         Renderer::new(format(&self.command_line), self.context.stdout_is_terminal(), limits)
     }
 
-    /// Notifies the user's own program, and starts the process that unloads the server.
     fn announce(&self, change: &Change) {
-        let now = Timestamp::now();
-        match change {
-            Change::None => {}
-            Change::Opened(condition) => {
-                let description = condition.description(now);
-                notify::send(self.context, &format!("Claude {description}. The local model answers until it is back."));
-            }
-            Change::Added(condition) => {
-                notify::send(self.context, &format!("Claude {}, too.", condition.description(now)));
-            }
-            Change::Closed => {
-                notify::send(self.context, "Claude answers again. Calls go to Claude.");
-                unload::when_idle(self.context);
-            }
-        }
+        announce(self.context, change);
     }
 
     fn say(&self, line: &str) {
@@ -188,5 +173,24 @@ impl<'a> Failover<'a> {
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
         let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         self.say(&format!("no local answer: {why}{hint}; what follows is Claude's"));
+    }
+}
+
+/// Notifies the user's own program, and starts the process that unloads the server.
+pub(crate) fn announce(context: &Context, change: &Change) {
+    let now = Timestamp::now();
+    match change {
+        Change::None => {}
+        Change::Opened(condition) => {
+            let description = condition.description(now);
+            notify::send(context, &format!("Claude {description}. The local model answers until it is back."));
+        }
+        Change::Added(condition) => {
+            notify::send(context, &format!("Claude {}, too.", condition.description(now)));
+        }
+        Change::Closed => {
+            notify::send(context, "Claude answers again. Calls go to Claude.");
+            unload::when_idle(context);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::agent::launch;
+use crate::agent::launch::{self, AtTerminal};
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::refusal::Verdict;
 use crate::error::{Error, report};
@@ -62,13 +62,14 @@ impl Failover<'_> {
         prompt: Option<String>,
     ) -> Result<ExitCode, Box<(NextTry, Renderer)>> {
         let is_resumed = next.has_session();
-        let mut ready = match launch::prepare(self.applet, self.context, &self.command_line, true, &next.program) {
-            Ok(ready) => ready,
-            Err(error) => {
-                self.say_why_not(&error);
-                return Err((next, out).into());
-            }
-        };
+        let mut ready =
+            match launch::prepare(self.applet, self.context, &self.command_line, true, &next.program, AtTerminal::default()) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    self.say_why_not(&error);
+                    return Err((next, out).into());
+                }
+            };
         let mut mark = Mark::refused(refusal.cause, refusal.until);
         let (what, route) = if is_resumed {
             // A summary by the local model would stay in the session, and Claude must be able to go on with the whole of it.

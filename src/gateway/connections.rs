@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 /// How long a connection is kept for the next question. llama.cpp keeps a thread for each open one, and most servers close them after
 /// five seconds.
-const KEPT: Duration = Duration::from_secs(1);
+const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// How many are kept.
 const MOST_KEPT: usize = 64;
@@ -42,22 +43,30 @@ pub(super) struct IdleConnections(Arc<Mutex<Idle>>);
 #[derive(Default)]
 struct Idle {
     /// The newest last.
-    connections: Vec<(Instant, Connection)>,
+    connections: Vec<Kept>,
     /// A task closes the old ones.
     is_watched: bool,
+}
+
+struct Kept {
+    since: Instant,
+    /// The thread that drives it: from another one it would be slow.
+    thread: ThreadId,
+    connection: Connection,
 }
 
 impl IdleConnections {
     pub(super) fn take(&self) -> Option<Connection> {
         let connections = &mut self.lock().connections;
-        connections.retain(|(since, connection)| since.elapsed() < KEPT && connection.sender.is_ready());
-        connections.pop().map(|(_, connection)| connection)
+        connections.retain(|kept| kept.is_young() && kept.connection.sender.is_ready());
+        let own = connections.iter().rposition(|kept| kept.thread == thread::current().id())?;
+        Some(connections.remove(own).connection)
     }
 
     pub(super) fn put(&self, connection: Connection) {
         let mut idle = self.lock();
         if idle.connections.len() < MOST_KEPT {
-            idle.connections.push((Instant::now(), connection));
+            idle.connections.push(Kept { since: Instant::now(), thread: thread::current().id(), connection });
         }
         if !std::mem::replace(&mut idle.is_watched, true) {
             tokio::spawn(self.clone().close_old());
@@ -66,9 +75,9 @@ impl IdleConnections {
 
     async fn close_old(self) {
         loop {
-            sleep(KEPT).await;
+            sleep(KEPT_FOR).await;
             let mut idle = self.lock();
-            idle.connections.retain(|(since, _)| since.elapsed() < KEPT);
+            idle.connections.retain(Kept::is_young);
             idle.is_watched = !idle.connections.is_empty();
             if !idle.is_watched {
                 return;
@@ -78,5 +87,11 @@ impl IdleConnections {
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_young(&self) -> bool {
+        self.since.elapsed() < KEPT_FOR
     }
 }

@@ -109,6 +109,11 @@ impl Counter {
         }
     }
 
+    /// Tokens for each estimated one, at most, in a conversation that was not counted yet.
+    pub(super) fn rate(&self) -> f64 {
+        self.conversations.back().map_or(1.0, |last| last.rates.0.max(last.rates.1))
+    }
+
     /// What the server will count of this request.
     pub(super) fn foretell(&self, measured: &Measured) -> Count {
         self.foretell_measure(measured.key, measured.estimated)

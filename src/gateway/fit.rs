@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use crate::completions::chunk::Usage;
+use crate::completions::failure::CompletionError;
 use crate::error::warn;
 use crate::gateway::agent_prompt::AgentPrompt;
 use crate::gateway::count::Count;
@@ -61,13 +62,20 @@ impl Upstream {
     /// Whether the question's link has room for the request without anything left out, as far as that is known.
     pub(super) fn holds_all(&self, question: &Question) -> bool {
         let whole = shrink::estimate(question.whole_request()) + SHORTEST_ANSWER;
-        question.size == Size::Full || question.window.is_none_or(|window| whole <= window as usize)
+        question.size == Size::Full && !question.is_cut() || question.window.is_none_or(|window| whole <= window as usize)
     }
 
     /// A smaller request in the place of one that does not fit. A conversation of Claude Code that goes on is not changed for that:
     /// the server would read all of it anew, and Claude Code can compact.
-    pub(super) fn next_smaller(&self, question: &Question) -> Option<(Size, MessagesRequest)> {
+    pub(super) fn next_smaller(&self, question: &mut Question) -> Option<(Size, MessagesRequest)> {
         let window = self.link(question).models.at_hand().and_then(|model| model.window).or(question.window);
+        if self.cuts.is_some() {
+            let leaner = question.next_smaller(window, &self.appended);
+            // Lean, then with fewer turns, and then leaner still.
+            let goes_lean = question.size == Size::Full && leaner.is_some();
+            let is_shorter = question.note_too_long();
+            return if goes_lean || !is_shorter { leaner } else { Some((question.size, question.uncut().clone())) };
+        }
         let request = question.whole_request();
         if self.first_size(question, window) > question.size {
             return question.next_smaller(window, &self.appended);
@@ -97,6 +105,8 @@ impl Upstream {
         if let Ok(model) = self.model(&question).await {
             let size = self.first_size(&question, model.window);
             question.set_size(size, model.window, &self.appended);
+            self.cut_as_before(&mut question, &model);
+            self.cut(&mut question, &model);
         }
         self.likely_length(&question)
     }
@@ -112,7 +122,11 @@ impl Upstream {
     /// No more than fits after the prompt. What does not fit at all is the error within: the length, and the context.
     pub(super) async fn limit(self: &Arc<Upstream>, question: &mut Question) -> Result<Result<(), (u64, u64)>, Unanswered> {
         let mut model = self.model(question).await?;
-        let Some(mut window) = model.window else { return Ok(Ok(())) };
+        self.cut_as_before(question, &model);
+        let Some(mut window) = model.window else {
+            self.cut(question, &model);
+            return Ok(Ok(()));
+        };
         if self.left(question, question.sent(), &model, window) < self.least_left(question, &model, window) {
             let again = self.model_again(question).await?;
             match again.window {
@@ -126,6 +140,8 @@ impl Upstream {
             let mut short = question.sent().clone();
             summary::fit(&mut short, |request| self.left(question, request, &model, window) >= least);
             question.sized = short;
+        } else {
+            self.cut(question, &model);
         }
         let left = self.left(question, question.sent(), &model, window);
         if left < least {
@@ -160,7 +176,27 @@ impl Upstream {
         (window as usize).saturating_sub(length)
     }
 
+    /// Whether a prompt leaves enough.
+    pub(super) fn has_room(&self, question: &Question, request: &MessagesRequest, model: &Model, window: u32) -> bool {
+        self.left(question, request, model, window) >= self.least_left(question, model, window)
+    }
+
+    /// A refusal may tell the context, and how long the prompt was.
+    pub(super) fn learn_from_refusal(&self, question: &Question, failure: &CompletionError) {
+        if let CompletionError::TooLong { window: Some(window), .. } = failure {
+            self.link(question).models.learn_window(*window);
+        }
+        let told = match failure {
+            CompletionError::TooLong { prompt, .. } | CompletionError::AnswerTooLong { prompt, .. } => *prompt,
+            _ => None,
+        };
+        if let Some(input) = told.filter(|_| self.cuts.is_some()) {
+            self.learn_count(question, Usage { input, ..Usage::default() });
+        }
+    }
+
     pub(super) fn note_size(&self, question: &Question) {
+        self.note_cut(question);
         if question.size == Size::Full {
             return;
         }

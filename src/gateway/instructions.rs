@@ -108,7 +108,7 @@ fn take_changing(block: &mut String) -> Vec<String> {
 }
 
 /// What the program tells at the beginning of a message, and the rest.
-fn reminders(text: &str) -> (&str, &str) {
+pub(super) fn reminders(text: &str) -> (&str, &str) {
     let mut end = 0;
     while text[end..].trim_start().starts_with(OPEN) {
         let Some(length) = text[end..].find(CLOSE) else { break };

@@ -53,6 +53,11 @@ impl Marks {
         }
     }
 
+    /// The next request to a link has not grown from the one before: what was counted of that tells nothing of it.
+    pub(super) fn forget_lengths(&self, link: usize) {
+        *self.detectors[link].lock().unwrap_or_else(PoisonError::into_inner) = Detector::default();
+    }
+
     /// A line of the ledger that is no call.
     fn note(&self, link: &Link) -> Entry {
         let entry = Entry::new(super::NAME, Timestamp::now(), RouteName::Gateway, AnsweredBy::Local);

@@ -14,6 +14,7 @@ mod connections;
 mod conversation;
 mod corrections;
 mod count;
+mod cuts;
 mod draining;
 mod event_stream;
 mod events;
@@ -38,6 +39,7 @@ mod shared;
 mod shrink;
 mod stop_sequence;
 mod summary;
+mod turns;
 mod upstream;
 
 use std::ffi::OsString;

@@ -19,8 +19,12 @@ pub(crate) struct Question {
     pub(super) size: Size,
     /// The context that the request was made short for.
     pub(super) window: Option<u32>,
-    /// The request at this size.
+    /// The request at this size, as it is sent.
     pub(super) sized: MessagesRequest,
+    /// The same with the oldest turns, if they are left out.
+    uncut: Option<MessagesRequest>,
+    /// What was found too long last, in estimated tokens.
+    too_long: Option<usize>,
     /// Whether it can be sent at all: if not, the estimated length and the context.
     pub(super) limited: Result<(), (u64, u64)>,
     pub(super) tried: Tried,
@@ -42,6 +46,8 @@ impl Question {
             size: Size::Full,
             window: None,
             sized: request.clone(),
+            uncut: None,
+            too_long: None,
             limited: Ok(()),
             tried: Tried::default(),
             model: None,
@@ -54,7 +60,8 @@ impl Question {
 
     /// All of it again, for another link. `left_out`: what that one is known not to take.
     pub(super) fn begin_link(&mut self, left_out: LeftOut) {
-        (self.size, self.sized) = (Size::Full, self.request.clone());
+        self.set_sized((Size::Full, self.request.clone()));
+        self.too_long = None;
         (self.limited, self.tried, self.model, self.left_out) = (Ok(()), Tried::default(), None, left_out);
     }
 
@@ -80,12 +87,16 @@ impl Question {
     /// Goes on with the conversation.
     pub(crate) fn add(&mut self, messages: Vec<Value>) {
         self.request.messages.extend(messages.iter().cloned());
+        if let Some(uncut) = &mut self.uncut {
+            uncut.messages.extend(messages.iter().cloned());
+        }
         self.sized.messages.extend(messages);
     }
 
     /// Two messages of the user in a row are more than strict templates take.
     pub(super) fn tell_empty(&mut self) {
-        for messages in [&mut self.request.messages, &mut self.sized.messages] {
+        let uncut = self.uncut.as_mut().map(|uncut| &mut uncut.messages);
+        for messages in [&mut self.request.messages, &mut self.sized.messages].into_iter().chain(uncut) {
             match messages.last_mut().filter(|last| last["role"] == "user") {
                 None => messages.push(json!({"role": "user", "content": AFTER_EMPTY})),
                 Some(last) => match &mut last["content"] {
@@ -106,8 +117,41 @@ impl Question {
 
     /// Sends so much of the request.
     pub(super) fn set_size(&mut self, size: Size, window: Option<u32>, appended: &str) {
-        (self.size, self.window) = (size, window);
-        self.sized = shrink::sized(&self.request, size, Room { window, appended });
+        self.window = window;
+        self.set_sized((size, shrink::sized(&self.request, size, Room { window, appended })));
+    }
+
+    pub(super) fn set_sized(&mut self, (size, sized): (Size, MessagesRequest)) {
+        (self.size, self.sized, self.uncut) = (size, sized, None);
+    }
+
+    /// The request at its size with all turns.
+    pub(super) fn uncut(&self) -> &MessagesRequest {
+        self.uncut.as_ref().unwrap_or(&self.sized)
+    }
+
+    /// Sends this in the place of all turns.
+    pub(super) fn cut(&mut self, kept: MessagesRequest) {
+        let before = std::mem::replace(&mut self.sized, kept);
+        self.sized.max_tokens = self.sized.max_tokens.min(before.max_tokens);
+        self.uncut.get_or_insert(before);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.uncut.is_some()
+    }
+
+    /// What is sent is too long. Whether it is shorter than what was so before.
+    pub(super) fn note_too_long(&mut self) -> bool {
+        let most = self.most_estimated();
+        let estimated = self.measured(&self.sized).estimated;
+        self.too_long = Some(self.too_long.map_or(estimated, |before| before.min(estimated)));
+        most.is_none_or(|most| estimated <= most)
+    }
+
+    /// What may be sent after something was too long, in estimated tokens: so much less that it has an end.
+    pub(super) fn most_estimated(&self) -> Option<usize> {
+        self.too_long.map(|too_long| too_long / 10 * 9)
     }
 
     /// The request with all that the server may not take, and without the user's own additions.

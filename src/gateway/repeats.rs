@@ -193,7 +193,7 @@ fn waits(name: &str, arguments: &str) -> bool {
 }
 
 /// Claude Code's reminders stand among the user's messages, too.
-fn is_said_by_user(message: &Value) -> bool {
+pub(super) fn is_said_by_user(message: &Value) -> bool {
     texts(message).any(|text| !without_reminders(text).trim().is_empty())
 }
 

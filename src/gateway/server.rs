@@ -1,14 +1,16 @@
-//! The gateway's HTTP server: its listener, and a task for each connection.
+//! The gateway's HTTP server: its listener, the threads among which it shares the connections, and a task for each of these.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::net::TcpListener;
+use std::future::{Future, pending};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::{Error, Result};
 use crate::gateway::router::Gateway;
@@ -19,9 +21,20 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// The connections that one thread serves before the next one is started: a Claude Code seldom has more.
+const FEW: usize = 4;
+
+const MOST_THREADS: usize = 4;
+
+/// A thread that serves connections. One stays on its thread, since passing it to another one takes longer than the work.
+struct Server {
+    tasks: Handle,
+    /// Each connection has a clone of it.
+    connections: Arc<()>,
+}
+
 pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Output = ()>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Error::system("start", "the gateway"))?;
+    let runtime = runtime().map_err(Error::system("start", "the gateway"))?;
     let outcome = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -36,20 +49,48 @@ pub(super) fn run(gateway: Gateway, listener: TcpListener, end: impl Future<Outp
     outcome.map_err(Error::system("serve", "the gateway"))
 }
 
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
 async fn accept(listener: tokio::net::TcpListener, gateway: Arc<Gateway>) -> std::io::Result<()> {
+    let most = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+    let mut servers = vec![Server { tasks: Handle::current(), connections: Arc::default() }];
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Too many open files, or the caller has gone: the next one may succeed.
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files, or the caller has gone: the next one may succeed.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
         };
         // Small pieces must not wait for more.
         let _ = stream.set_nodelay(true);
-        let gateway = gateway.clone();
-        tokio::spawn(async move {
+        if servers.len() < most && servers.iter().all(|server| server.load() >= FEW) {
+            servers.extend(Server::start());
+        }
+        if let (Ok(stream), Some(server)) = (stream.into_std(), servers.iter().min_by_key(|server| server.load())) {
+            server.serve(gateway.clone(), stream);
+        }
+    }
+}
+
+impl Server {
+    /// One with a thread of its own, unless the system has none left.
+    fn start() -> Option<Server> {
+        let runtime = runtime().ok()?;
+        let tasks = runtime.handle().clone();
+        thread::Builder::new().spawn(move || runtime.block_on(pending::<()>())).ok()?;
+        Some(Server { tasks, connections: Arc::default() })
+    }
+
+    fn load(&self) -> usize {
+        Arc::strong_count(&self.connections) - 1
+    }
+
+    fn serve(&self, gateway: Arc<Gateway>, stream: TcpStream) {
+        let counted = self.connections.clone();
+        self.tasks.spawn(async move {
+            let _counted = counted;
+            let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
             let service = service_fn(|request| {
                 let gateway = gateway.clone();
                 async move { Ok::<_, Infallible>(gateway.respond(request).await) }

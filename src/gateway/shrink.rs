@@ -92,24 +92,26 @@ pub(crate) fn is_too_much(request: &MessagesRequest, window: u32) -> bool {
 }
 
 /// Tokens before the conversation.
-fn prefix(request: &MessagesRequest) -> usize {
+pub(crate) fn prefix(request: &MessagesRequest) -> usize {
     let system: usize = request.system.iter().map(|text| tokens(text)).sum();
     system + request.tools.iter().map(|tool| tokens(&tool.in_chat().to_string())).sum::<usize>()
 }
 
 /// How many tokens a request takes, estimated on the long side.
 pub(crate) fn estimate(request: &MessagesRequest) -> usize {
+    prefix(request) + request.messages.iter().map(message_length).sum::<usize>()
+}
+
+/// The same for a message.
+pub(crate) fn message_length(message: &Value) -> usize {
     const AROUND_MESSAGE: usize = 8;
-    let message = |message: &Value| {
-        let text = match &message["content"] {
-            Value::String(text) => tokens(text),
-            Value::Array(parts) => parts.iter().map(|part| part["text"].as_str().map_or(IMAGE, tokens)).sum(),
-            _ => 0,
-        };
-        let calls = message.get("tool_calls").map_or(0, |calls| tokens(&calls.to_string()));
-        text + calls + AROUND_MESSAGE
+    let text = match &message["content"] {
+        Value::String(text) => tokens(text),
+        Value::Array(parts) => parts.iter().map(|part| part["text"].as_str().map_or(IMAGE, tokens)).sum(),
+        _ => 0,
     };
-    prefix(request) + request.messages.iter().map(message).sum::<usize>()
+    let calls = message.get("tool_calls").map_or(0, |calls| tokens(&calls.to_string()));
+    text + calls + AROUND_MESSAGE
 }
 
 /// The texts of a message.

@@ -84,7 +84,7 @@ pub(super) fn fit(request: &mut MessagesRequest, fits: impl Fn(&MessagesRequest)
     }
 }
 
-fn both_ends(text: &str) -> String {
+pub(super) fn both_ends(text: &str) -> String {
     if text.len() <= 3 * END_OF_RESULT {
         return text.into();
     }

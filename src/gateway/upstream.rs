@@ -18,6 +18,7 @@ use crate::gateway::agent_prompt::AgentPrompt;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::client::{Client, ClientError, StreamingResponse};
 use crate::gateway::count::Counter;
+use crate::gateway::cuts::Cuts;
 use crate::gateway::instructions::Keeper;
 use crate::gateway::links::{UNLISTED, Unanswered};
 use crate::gateway::marks::Marks;
@@ -48,6 +49,8 @@ pub(crate) struct Upstream {
     /// One for each link.
     pub(super) counters: Vec<Mutex<Counter>>,
     pub(super) prompt: AgentPrompt,
+    /// Where conversations were cut, if they may be.
+    pub(super) cuts: Option<Cuts>,
     /// The links at which requests are lean.
     pub(super) lean_links: Vec<AtomicBool>,
     flag: Option<Flag>,
@@ -77,6 +80,7 @@ impl Upstream {
             marks: Marks::new(context, chain.links().len()),
             counters: chain.links().iter().map(|_| Mutex::default()).collect(),
             prompt: AgentPrompt::announced(context),
+            cuts: Cuts::new(context),
             lean_links: chain.links().iter().map(|_| AtomicBool::new(false)).collect(),
             chain,
             flag: Flag::new(context).ok().filter(|_| for_claude_code),
@@ -112,7 +116,7 @@ impl Upstream {
     pub(crate) async fn ask(self: &Arc<Upstream>, question: &mut Question) -> std::result::Result<StreamingResponse, ApiError> {
         loop {
             let outcome = match std::mem::replace(&mut question.limited, Ok(())) {
-                Ok(()) => self.send(question).await.inspect_err(|failure| self.learn_window(question, failure)),
+                Ok(()) => self.send(question).await.inspect_err(|failure| self.learn_from_refusal(question, failure)),
                 Err((prompt, window)) => Err(CompletionError::TooLong { prompt: Some(prompt), window: Some(window) }),
             };
             match outcome {
@@ -134,7 +138,7 @@ impl Upstream {
             link.models.learn_thinking(is_unopened);
         }
         self.note_link(question);
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| question.way.current() == 0) {
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| question.way.current() == 0 && !question.is_cut()) {
             keeper.keep(question.whole_request(), || question.whole(&link.settings, false));
         }
     }
@@ -198,7 +202,7 @@ impl Upstream {
             (Remedy::LowerMaxTokens(most), _) => question.sized.max_tokens = most,
             (Remedy::TellEmpty, _) => question.tell_empty(),
             (Remedy::Shrink, Some(smaller)) => {
-                (question.size, question.sized) = smaller;
+                question.set_sized(smaller);
                 return self.limit_or_go_on(question).await;
             }
             (Remedy::Shrink | Remedy::Fail, _) => {
@@ -221,12 +225,6 @@ impl Upstream {
             sleep_until(end.min(Instant::now() + POLL)).await;
         }
         Ok(())
-    }
-
-    fn learn_window(&self, question: &Question, failure: &CompletionError) {
-        if let CompletionError::TooLong { window: Some(window), .. } = failure {
-            self.link(question).models.learn_window(*window);
-        }
     }
 
     /// A failure as the API tells it.

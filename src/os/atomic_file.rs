@@ -53,7 +53,7 @@ fn write_and_rename(path: &Path, bytes: &[u8], mode: u32, flush: bool) -> io::Re
     write().inspect_err(|_| drop(fs::remove_file(&fresh)))
 }
 
-fn make_private_folder(path: &Path) -> Result<()> {
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
     let Some(dir) = path.parent() else { return Ok(()) };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::file("create", dir))
 }

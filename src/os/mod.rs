@@ -8,3 +8,4 @@ pub(crate) mod file_id;
 pub(crate) mod guardian;
 pub(crate) mod process;
 pub(crate) mod signals;
+pub(crate) mod terminal;

@@ -13,6 +13,7 @@ use crate::claude_code::settings::is_inside;
 use crate::context::Context;
 use crate::error::{Error, Result, warn};
 use crate::routing::agent_policy::{self, AgentPolicy};
+use crate::routing::interactive_policy::InteractivePolicy;
 use crate::routing::refusal_policy::RefusalPolicy;
 use crate::routing::route::{Facts, Kind};
 use crate::state::breaker::{Admission, Attempt, Breaker, Condition, Permit};
@@ -35,6 +36,7 @@ pub(crate) struct Call<'a> {
     next_try: Option<NextTry>,
     refusal_policy: Option<RefusalPolicy>,
     agent_policy: Option<AgentPolicy>,
+    interactive_policy: Option<InteractivePolicy>,
     resumes: Option<bool>,
     deadline: Option<Instant>,
     has_waited: bool,
@@ -61,6 +63,7 @@ impl<'a> Call<'a> {
             next_try: None,
             refusal_policy: None,
             agent_policy: None,
+            interactive_policy: None,
             resumes: None,
             deadline: None,
             has_waited: false,
@@ -106,6 +109,11 @@ impl<'a> Call<'a> {
     pub(crate) fn model(&self) -> String {
         let given = self.parsed_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
         given.or_else(|| self.context.env("ANTHROPIC_MODEL")?.into_string().ok()).unwrap_or_default()
+    }
+
+    /// `LLM_FAILOVER_INTERACTIVE`, read once a call.
+    pub(crate) fn interactive_policy(&mut self) -> InteractivePolicy {
+        *self.interactive_policy.get_or_insert_with(|| InteractivePolicy::from_settings(self.applet, self.context))
     }
 
     /// `LLM_FAILOVER_RESUME`, read once a call: a value that cannot be used is warned of once.
@@ -190,6 +198,10 @@ impl Facts for Call<'_> {
         let now = Timestamp::now();
         let attempt = Attempt { model: self.model(), begun: now };
         Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&attempt, now))
+    }
+
+    fn may_change_sides(&mut self) -> bool {
+        self.context.stdin_is_terminal() && self.interactive_policy() != InteractivePolicy::Never
     }
 
     fn kind(&mut self) -> Kind {

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_policy;
 pub(crate) mod facts;
+pub(crate) mod interactive_policy;
 pub(crate) mod reason;
 pub(crate) mod refusal_policy;
 pub(crate) mod route;

@@ -18,8 +18,26 @@ pub(crate) enum Route {
     Watch(OnRefusal),
     /// The real Claude Code, with its tools, on the local model.
     Agent(Reason),
+    /// The real Claude Code as a child at the terminal, which begins on this side and can change to the other.
+    Terminal(Side),
     /// Hold the call until Claude is back.
     Wait(Refusal),
+}
+
+/// Whose model a Claude Code at a terminal runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Claude,
+    Local,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Side {
+        match self {
+            Side::Claude => Side::Local,
+            Side::Local => Side::Claude,
+        }
+    }
 }
 
 /// What becomes of a refusal by Claude.
@@ -57,6 +75,8 @@ pub(crate) trait Facts {
     fn is_print(&mut self) -> bool;
     /// Whether the breaker is open, for a session at a terminal: the breaker's file.
     fn is_claude_away(&mut self) -> bool;
+    /// Whether a session at a terminal may go from Claude to the local model and back: `LLM_FAILOVER_INTERACTIVE`, and stdin.
+    fn may_change_sides(&mut self) -> bool;
     /// By parsing the whole command line.
     fn kind(&mut self) -> Kind;
     /// Whether a wrapper led here from a process of ours that watches the call already.
@@ -98,22 +118,34 @@ fn local(facts: &mut impl Facts) -> Route {
     }
 }
 
-/// Print mode is watched. The real Claude gets all else, and each command line that it refuses. A person at a terminal gets the
-/// local model while Claude is away.
+/// Print mode is watched. The real Claude gets each command line that it refuses. A person at a terminal gets the local model while
+/// Claude is away.
 fn auto(facts: &mut impl Facts) -> Route {
-    let is_print = facts.is_print();
-    if !is_print && !facts.is_claude_away() {
-        return Route::Exec;
+    if !facts.is_print() {
+        return at_terminal(facts);
     }
     match facts.kind() {
         Kind::Malformed | Kind::NoModel | Kind::Elsewhere => Route::Exec,
         _ if facts.is_watched_already() => Route::Exec,
-        _ if !is_print => interactive(facts, Reason::Away),
         Kind::MismatchedFormats => Route::Exec,
         // Without a place for state there is no breaker.
         Kind::Prompt if !facts.has_state() => Route::Exec,
         Kind::Prompt if !facts.has_claude() => Route::Answer(Reason::NotInstalled),
         Kind::Prompt => by_breaker_and_policy(facts),
+    }
+}
+
+fn at_terminal(facts: &mut impl Facts) -> Route {
+    let (is_away, may_change) = (facts.is_claude_away(), facts.may_change_sides());
+    if !is_away && !may_change || facts.agent_policy() == AgentPolicy::Never {
+        return Route::Exec;
+    }
+    match facts.kind() {
+        Kind::Malformed | Kind::NoModel | Kind::Elsewhere => Route::Exec,
+        _ if facts.is_watched_already() => Route::Exec,
+        Kind::Prompt if may_change => Route::Terminal(if is_away { Side::Local } else { Side::Claude }),
+        _ if is_away => Route::Agent(Reason::Away),
+        _ => Route::Exec,
     }
 }
 

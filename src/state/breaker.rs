@@ -144,10 +144,15 @@ impl Breaker {
         }
     }
 
-    /// Whether Claude is away for a session that cannot probe it: until the stated end, even while other calls probe.
-    pub(crate) fn is_open(&self, attempt: &Attempt, now: Timestamp) -> bool {
+    /// Why Claude is away for a session that cannot probe it: until the stated end, even while other calls probe.
+    pub(crate) fn away(&self, attempt: &Attempt, now: Timestamp) -> Option<Condition> {
         let is_on = |condition: &Condition| !condition.is_probe_due(now) || condition.until.is_some_and(|until| until > now);
-        self.read().conditions.iter().any(|condition| condition.concerns(attempt) && is_on(condition))
+        let on = self.conditions().into_iter().filter(|condition| condition.concerns(attempt) && is_on(condition));
+        on.max_by_key(|condition| condition.until)
+    }
+
+    pub(crate) fn is_open(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        self.away(attempt, now).is_some()
     }
 
     pub(crate) fn conditions(&self) -> Vec<Condition> {

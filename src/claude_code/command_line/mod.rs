@@ -3,6 +3,7 @@
 
 mod check;
 mod parser;
+mod resumed;
 mod scan;
 mod settings_flags;
 mod suggest;
@@ -32,6 +33,8 @@ pub(crate) struct CommandLine {
     /// Where each of them stands in the command line, its values included.
     places: Vec<Range<usize>>,
     prompt: Option<String>,
+    /// Where the words stand that are no options.
+    operand_places: Vec<usize>,
     /// The warning about a prompt that an option has taken as one of its values.
     swallowed_prompt: Option<String>,
 }
@@ -143,13 +146,13 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed> {
     }
     settings_flags::check(&args, &tokens)?;
     flow?;
-    let Parser { values, places, operands, unknown, .. } = parser;
+    let Parser { values, places, operands, operand_places, unknown, .. } = parser;
     if let Some(option) = unknown.first() {
         let near = suggest::options(option);
         return Err(Error::AsClaude { text: format!("error: unknown option '{option}'{near}") });
     }
     let swallowed_prompt = swallowed_prompt::warning(&args, &tokens);
-    Ok(Parsed::Prompt(CommandLine { values, places, prompt: operands.into_iter().next(), swallowed_prompt }))
+    Ok(Parsed::Prompt(CommandLine { values, places, prompt: operands.into_iter().next(), operand_places, swallowed_prompt }))
 }
 
 /// Arguments that are not UTF-8, with U+FFFD in place of what is not, as the real CLI reads them.

@@ -25,6 +25,8 @@ pub(super) struct Parser<'a> {
     /// Where each of `values` stands in `args`.
     pub places: Vec<Range<usize>>,
     pub operands: Vec<String>,
+    /// Where each of `operands` stands in `args`.
+    pub operand_places: Vec<usize>,
     /// The first unknown option and all words after it: each may be its value.
     pub unknown: Vec<String>,
 }
@@ -42,7 +44,17 @@ enum Joined {
 impl Parser<'_> {
     /// With `has_commands`, a command's name as the first operand ends parsing.
     pub(super) fn new(args: &[String], has_commands: bool) -> Parser<'_> {
-        Parser { args, at: 0, next: 0, has_commands, values: vec![], places: vec![], operands: vec![], unknown: vec![] }
+        Parser {
+            args,
+            at: 0,
+            next: 0,
+            has_commands,
+            values: vec![],
+            places: vec![],
+            operands: vec![],
+            operand_places: vec![],
+            unknown: vec![],
+        }
     }
 
     /// Parses all arguments.
@@ -112,7 +124,10 @@ impl Parser<'_> {
 
     fn push_word(&mut self, word: String) {
         match self.unknown.is_empty() {
-            true => self.operands.push(word),
+            true => {
+                self.operands.push(word);
+                self.operand_places.push(self.next - 1);
+            }
             false => self.unknown.push(word),
         }
     }

@@ -5,6 +5,7 @@
 //! Claude Code itself made up: the wording has changed at least six times, and models quote it.
 
 mod api_words;
+mod by_hook;
 mod by_text;
 mod cause;
 mod evidence;
@@ -12,6 +13,7 @@ mod reset;
 
 use jiff::Timestamp;
 
+pub(crate) use crate::claude_code::refusal::by_hook::of_hook;
 pub(crate) use crate::claude_code::refusal::cause::Cause;
 pub(crate) use crate::claude_code::refusal::evidence::{Ending, Evidence, Limit, Retry};
 

@@ -28,6 +28,7 @@ pub(super) struct Options {
 #[argh(subcommand)]
 pub(super) enum Action {
     Status(StatusOptions),
+    Statusline(Statusline),
     Local(Local),
     Claude(Claude),
     Auto(Auto),
@@ -47,6 +48,11 @@ pub(super) struct StatusOptions {
     #[argh(switch)]
     pub(super) json: bool,
 }
+
+/// Show in a few words who answers, for prompts and status lines.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "statusline", help_triggers("-h", "--help"))]
+pub(super) struct Statusline {}
 
 /// Start the local server, then switch to it (also: gemma, qwen).
 #[derive(FromArgs)]

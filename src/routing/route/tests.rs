@@ -36,6 +36,7 @@ struct Played {
     gate: Gate,
     policy: Policy,
     tools: Tools,
+    may_change_sides: bool,
     is_inside_agent: bool,
     is_watched_already: bool,
     has_state: bool,
@@ -58,6 +59,9 @@ impl Facts for Played {
     fn is_claude_away(&mut self) -> bool {
         self.facts_read.push("is_claude_away");
         self.gate == Gate::Open
+    }
+    fn may_change_sides(&mut self) -> bool {
+        self.may_change_sides
     }
     fn kind(&mut self) -> Kind {
         self.facts_read.push("kind");
@@ -175,6 +179,7 @@ fn played() -> Played {
         gate: Gate::Closed,
         policy: Policy::AnswerLocally,
         tools: Tools::NotNeeded,
+        may_change_sides: false,
         is_inside_agent: false,
         is_watched_already: false,
         has_state: true,
@@ -184,24 +189,13 @@ fn played() -> Played {
 }
 
 fn every_set_of_facts() -> Vec<Played> {
+    let tools = |policy| TOOLS.iter().map(move |&tools| (policy, tools));
+    let policies: Vec<(Policy, Tools)> = POLICIES.iter().flat_map(|&policy| tools(policy)).collect();
     let mut all = Vec::new();
-    for &backend in BACKENDS {
-        for &is_print in BOTH {
-            for &kind in KINDS {
-                for &gate in GATES {
-                    for &policy in POLICIES {
-                        all.extend(TOOLS.iter().map(|&tools| Played {
-                            backend,
-                            is_print,
-                            kind,
-                            gate,
-                            policy,
-                            tools,
-                            ..played()
-                        }));
-                    }
-                }
-            }
+    for (&backend, &is_print) in BACKENDS.iter().flat_map(|backend| BOTH.iter().map(move |is_print| (backend, is_print))) {
+        for (&kind, &gate) in KINDS.iter().flat_map(|kind| GATES.iter().map(move |gate| (kind, gate))) {
+            let one = |&(policy, tools)| Played { backend, is_print, kind, gate, policy, tools, ..played() };
+            all.extend(policies.iter().map(one));
         }
     }
     all
@@ -227,6 +221,20 @@ fn every_set_of_facts_has_one_row_and_goes_its_way() {
             .collect();
         assert_eq!(rows.len(), 1, "{facts:?}");
         assert_eq!(&decide(&mut facts), rows[0], "{facts:?}");
+    }
+}
+
+/// Nothing else goes another way by it, and print mode never does.
+#[test]
+fn a_session_at_a_terminal_that_may_change_sides() {
+    for facts in every_set_of_facts() {
+        let changes = facts.backend == Auto && !facts.is_print && facts.kind == Prompt && facts.tools != Tools::Never;
+        let expected = match facts.gate {
+            Gate::Closed if changes => Route::Terminal(Side::Claude),
+            Gate::Open if changes => Route::Terminal(Side::Local),
+            _ => decide(&mut facts.clone()),
+        };
+        assert_eq!(decide(&mut Played { may_change_sides: true, ..facts.clone() }), expected, "{facts:?}");
     }
 }
 

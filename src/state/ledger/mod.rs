@@ -67,6 +67,8 @@ pub(crate) enum RouteName {
     Agent,
     /// The agent went on with a session that Claude had begun.
     Resume,
+    /// A session at a terminal: a refusal by Claude, or its time on the local model.
+    Terminal,
     /// A note of a gateway about the call that it serves. It counts as no call.
     Gateway,
     /// A route of a later version of this program.
