@@ -147,7 +147,7 @@ fn commands() -> Vec<String> {
 #[test]
 fn every_command_is_in_the_documents() {
     let commands = commands();
-    assert_eq!(commands, ["status", "local", "claude", "auto", "start", "stop", "logs", "log", "drill", "gateway"]);
+    assert_eq!(commands, ["status", "statusline", "local", "claude", "auto", "start", "stop", "logs", "log", "drill", "gateway"]);
     let page = read("docs/settings.md");
     for command in commands {
         assert!(page.contains(&format!("`{command}`")) || page.contains(&format!("`llm-failover {command}")), "{command}");

@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use crate::support::life::{Life, freed, signal};
+use crate::support::play::BREAKER;
 use crate::support::stub::Stub;
 use crate::support::{Output, Sandbox, kill_group, until, wait};
 
@@ -45,6 +47,37 @@ fn status_says_how_things_stand() {
     let warning = "llm-failover: warning: the switch `[HOME]/.local/state/llm-backend` says `nonsense`, which is none of \
                    `claude`, `local` and `auto`: using claude\n";
     life.failover(&[]).expect(0, &status_text(&life, "claude", "UP (port PORT)", since), warning);
+}
+
+#[test]
+fn the_status_line_says_who_answers() {
+    let condition = |until: &str| {
+        format!(
+            r#"{{"conditions":[{{"class":"five_hour","since":"2026-01-01T00:00:00Z","until":{until},
+                "next_probe":"2026-01-01T00:00:00Z","updated":"2026-01-01T00:00:00Z","failures":1}}]}}"#
+        )
+    };
+    let year = jiff::Timestamp::now().in_tz("UTC").unwrap().year() + 1;
+    let far = format!("{year}-03-04T05:06:00Z");
+    let shown = jiff::Timestamp::from_str(&far).unwrap().in_tz("UTC").unwrap().strftime("%a %d %b %H:%M").to_string();
+    let table = [
+        ("claude", "", "claude\n".to_string()),
+        ("local", "", "local some-model\n".to_string()),
+        ("auto", "", "auto: claude\n".to_string()),
+        ("auto", &condition("null"), "auto: local\n".to_string()),
+        ("auto", &condition("\"2026-01-01T05:00:00Z\""), "auto: local\n".to_string()),
+        ("auto", &condition(&format!("\"{far}\"")), format!("auto: local until {shown}\n")),
+    ];
+    for (switch, breaker, expected) in table {
+        let mut sandbox = Sandbox::new();
+        sandbox.set("TZ", "UTC");
+        sandbox.set("LOCAL_LLM_MODEL", "some-model");
+        sandbox.switch(switch);
+        if !breaker.is_empty() {
+            sandbox.write(BREAKER, breaker);
+        }
+        sandbox.cmd("llm-failover").arg("statusline").run().expect(0, &expected, "");
+    }
 }
 
 #[test]
