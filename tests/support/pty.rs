@@ -1,23 +1,31 @@
 //! A process at a terminal of its own.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{Winsize, openpty};
+use nix::unistd::ttyname;
 
 use super::{Cmd, Sandbox, kill_group, real, until, wait};
 
 /// A running process and the other end of its terminal.
 pub struct Pty {
     child: Child,
-    master: File,
+    master: Option<File>,
+    /// Where the terminal is found by others.
+    path: PathBuf,
     reader: thread::JoinHandle<()>,
+    is_closed: Arc<AtomicBool>,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -45,20 +53,26 @@ impl Pty {
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
         }
+        let path = ttyname(&ends.slave).expect("a name");
         let stream = || Stdio::from(ends.slave.try_clone().expect("a descriptor"));
         let child = cmd.command().stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("the program starts");
         drop(cmd);
         let shown: Arc<Mutex<Vec<u8>>> = Arc::default();
         let master = File::from(ends.master);
-        let (mut terminal, seen) = (master.try_clone().expect("a descriptor"), shown.clone());
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let (mut terminal, seen, closed) = (master.try_clone().expect("a descriptor"), shown.clone(), is_closed.clone());
         let reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = terminal.read(&mut chunk) {
+            while !closed.load(Ordering::SeqCst) {
+                if poll(&mut [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)], 50_u16) == Ok(0) {
+                    continue;
+                }
+                let Ok(length @ 1..) = terminal.read(&mut chunk) else { break };
                 seen.lock().expect("no panic").extend_from_slice(&chunk[..length]);
                 let _ = terminal.write_all(&respond(&chunk[..length]));
             }
         });
-        Pty { child, master, reader, shown }
+        Pty { child, master: Some(master), path, reader, is_closed, shown }
     }
 
     /// What the terminal shows so far, line ends as `\n`.
@@ -74,7 +88,26 @@ impl Pty {
 
     /// Types. What has ended reads nothing, which is no fault of the keys.
     pub fn send(&self, keys: &str) {
-        let _ = (&self.master).write_all(keys.as_bytes());
+        let _ = self.master.as_ref().map(|mut master| master.write_all(keys.as_bytes()));
+    }
+
+    /// Gives it another size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let terminal = OpenOptions::new().read(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&self.path).expect("a terminal");
+        let size = ["rows", &rows.to_string(), "cols", &columns.to_string()];
+        assert!(Command::new("stty").args(size).stdin(terminal).status().expect("stty").success());
+    }
+
+    /// Closes it, as a window is closed.
+    pub fn hang_up(&mut self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        until(5, "nobody reads", || self.reader.is_finished());
+        self.master = None;
+    }
+
+    /// The process that was started.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
     }
 
     /// Whether the process has ended.

@@ -12,8 +12,8 @@ use alacritty_terminal::term::test::TermSize;
 use alacritty_terminal::term::{Config, Term, TermMode};
 use alacritty_terminal::vte::ansi::{NamedColor, Processor, Rgb};
 
-use super::Sandbox;
 use super::pty::Pty;
+use super::{Cmd, Sandbox};
 
 const ROWS: u16 = 50;
 const COLUMNS: u16 = 120;
@@ -27,10 +27,14 @@ pub struct Terminal {
 impl Terminal {
     /// A shell in this folder.
     pub fn new(sandbox: &Sandbox, folder: &Path) -> Terminal {
+        Terminal::of(sandbox.cmd_at_terminal("/bin/sh").dir(folder))
+    }
+
+    /// A call that [`Sandbox::cmd_at_terminal`] has made.
+    pub fn of(cmd: Cmd) -> Terminal {
         let screen = Arc::new(Mutex::new(Screen::new()));
-        let shell = sandbox.cmd_at_terminal("/bin/sh").dir(folder);
         let shown = screen.clone();
-        let pty = Pty::new(shell, ROWS, COLUMNS, move |output| lock(&shown).show(output));
+        let pty = Pty::new(cmd, ROWS, COLUMNS, move |output| lock(&shown).show(output));
         Terminal { pty, screen }
     }
 
@@ -43,12 +47,20 @@ impl Terminal {
         self.key("Enter");
     }
 
+    /// Types this, and no key that ends it.
+    pub fn type_text(&self, text: &str) {
+        self.pty.send(text);
+    }
+
     /// Types a key: `Enter`, `C-c`.
     #[track_caller]
     pub fn key(&self, key: &str) {
         self.pty.send(match key {
             "Enter" => "\r",
+            "Escape" => "\u{1b}",
             "C-c" => "\u{3}",
+            "C-u" => "\u{15}",
+            "C-z" => "\u{1a}",
             _ => panic!("no such key: {key}"),
         });
     }
@@ -56,15 +68,52 @@ impl Terminal {
     /// Waits until the screen shows `text`.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
+        self.wait_until(&format!("{text:?}"), |shown| shown.contains(text));
+    }
+
+    /// Waits until what the screen shows `holds`.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
-            let shown = self.screen().text();
-            if shown.contains(text) {
+            let shown = self.text();
+            if holds(&shown) {
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "no {text:?} on the screen:\n{shown}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "no {what} on the screen:\n{shown}");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What the screen shows.
+    pub fn text(&self) -> String {
+        self.screen().text()
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.screen().term.resize(TermSize::new(columns.into(), rows.into()));
+        self.pty.resize(rows, columns);
+    }
+
+    /// Closes it, as a window is closed.
+    pub fn hang_up(&mut self) {
+        self.pty.hang_up();
+    }
+
+    /// The process that was started at it.
+    pub fn pid(&self) -> i32 {
+        self.pty.pid()
+    }
+
+    /// Whether that has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.pty.has_ended()
+    }
+
+    /// Waits for its end: the exit code as a shell sees it.
+    pub fn end(self) -> i32 {
+        self.pty.end().0
     }
 
     /// All that was ever shown.
@@ -106,7 +155,7 @@ impl Screen {
         std::mem::take(&mut *self.answers.lock())
     }
 
-    /// The lines on the screen; one that is wrapped is one.
+    /// The lines on the screen; one that is wrapped is one, and a space that does not break is a space.
     fn text(&mut self) -> String {
         self.lines_from(Line(0))
     }
@@ -125,7 +174,7 @@ impl Screen {
     fn lines_from(&mut self, first: Line) -> String {
         self.end_overdue_update();
         let last = Point::new(self.term.bottommost_line(), self.term.last_column());
-        self.term.bounds_to_string(Point::new(first, 0.into()), last)
+        self.term.bounds_to_string(Point::new(first, 0.into()), last).replace('\u{a0}', " ")
     }
 
     /// A program may ask that the screen changes at once when it says so. A terminal does not wait for ever for that.
