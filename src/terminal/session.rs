@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use crate::claude_code::hooks::{self, HookCall, Prompt, Refusal};
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::refusal::{Cause, of_hook};
-use crate::claude_code::{transcript, unanswered};
+use crate::claude_code::transcript;
+use crate::claude_code::unanswered::{self, Unanswered};
 use crate::context::Context;
 use crate::failover::announce;
 use crate::local_model::chain::Chain;
@@ -22,7 +23,7 @@ use crate::state::breaker::{Attempt, Breaker, Condition};
 use crate::state::flag::{Backend, Flag, is_auto};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Heard;
-use crate::terminal::prompts::{Fate, Offer, Prompts};
+use crate::terminal::prompts::{Fate, Offer, Prompts, can_be_carried};
 
 /// How long Claude Code may take to show what a hook has said.
 const SHOWN: Duration = Duration::from_millis(50);
@@ -177,12 +178,17 @@ impl State {
         // What has just failed is not tried again by itself.
         let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
         let transcript = Path::new(&told.transcript_path);
-        let mut unanswered = offer.as_ref().map(|_| unanswered::read(transcript)).unwrap_or_default();
+        // On the local model the word to go back needs no offer.
+        let may_leave = offer.is_some() || self.side == Side::Local;
+        let mut unanswered = if may_leave { unanswered::read(transcript) } else { Unanswered::default() };
         let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref(), unanswered.is_at_work);
         if let Fate::Carried(prompt) = &fate {
             unanswered.prompts.retain(|waiting| *waiting != told.prompt);
             unanswered.prompts.extend(prompt.clone());
             let prompt = Some(unanswered.prompts.join("\n\n")).filter(|prompt| !prompt.is_empty());
+            if !prompt.as_deref().is_none_or(can_be_carried) {
+                return Fate::Held("Let the prompts that wait be answered first: they cannot be handed over.".into());
+            }
             let session_id = transcript::read(transcript, None).map(|_| told.session_id.clone());
             let side = self.side.other();
             let mode = self.mode_at(side, &told.permission_mode);
@@ -193,13 +199,11 @@ impl State {
 
     /// Auto mode needs a model that judges what is safe: it is Claude's alone, and is back when the session is.
     fn mode_at(&mut self, side: Side, mode: &str) -> Option<String> {
+        let had_auto_mode = std::mem::replace(&mut self.had_auto_mode, side == Side::Local && mode == AUTO_MODE);
         let mode = match (side, mode) {
             (_, "") => return None,
-            (Side::Local, AUTO_MODE) => {
-                self.had_auto_mode = true;
-                DEFAULT_MODE
-            }
-            (Side::Claude, DEFAULT_MODE) if std::mem::take(&mut self.had_auto_mode) => AUTO_MODE,
+            (Side::Local, AUTO_MODE) => DEFAULT_MODE,
+            (Side::Claude, DEFAULT_MODE) if had_auto_mode => AUTO_MODE,
             (_, mode) => mode,
         };
         Some(mode.into())
