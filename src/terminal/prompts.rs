@@ -67,7 +67,7 @@ impl Prompts {
         offer: Option<&Offer>,
         is_at_work: bool,
     ) -> Fate {
-        if std::mem::take(&mut self.is_carried) {
+        if std::mem::take(&mut self.is_carried) || !can_be_carried(prompt) {
             return Fate::Sent;
         }
         let go = match side {
@@ -121,6 +121,15 @@ fn answers(word: &str, prompt: &str, held: Option<&str>) -> bool {
         before.is_some_and(|at| prompt[at..].eq_ignore_ascii_case(word) && prompt[..at].trim() == held.trim())
     };
     prompt.eq_ignore_ascii_case(word) || held.is_some_and(is_behind)
+}
+
+/// How long an argument may be, in bytes and with room to spare: Linux takes 128 KiB.
+const LONGEST: usize = 120_000;
+
+/// Whether a prompt can be an argument of the next Claude Code. One that cannot is sent where it is: if it is refused there, it is in the
+/// session all the same, and goes over with the next one. What an image shows, no hook is told (2.1.330).
+pub(super) fn can_be_carried(prompt: &str) -> bool {
+    prompt.len() <= LONGEST && !prompt.contains('\0') && !prompt.contains("[Image #")
 }
 
 /// Which prompt somebody sends with `wait`.
@@ -221,5 +230,15 @@ mod tests {
         prompts.carry();
         assert_eq!(prompts.fate(Local, Ask, "one", Some(&offer("a")), false), Fate::Sent);
         assert!(matches!(prompts.fate(Local, Ask, "two", Some(&offer("a")), false), Fate::Held(_)));
+    }
+
+    #[test]
+    fn a_prompt_that_no_argument_can_hold_is_sent_where_it_is() {
+        for prompt in ["x".repeat(130_000).as_str(), "[Image #1] what is it", "a\0b"] {
+            let mut prompts = Prompts::default();
+            assert_eq!(prompts.fate(Claude, Ask, prompt, Some(&offer("a")), false), Fate::Sent);
+            assert_eq!(prompts.fate(Claude, Auto, prompt, Some(&offer("a")), false), Fate::Sent);
+            assert!(matches!(prompts.fate(Claude, Ask, "one", Some(&offer("a")), false), Fate::Held(_)));
+        }
     }
 }

@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use crate::claude_code::hooks::{self, HookCall, Prompt, Refusal};
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::refusal::{Cause, of_hook};
-use crate::claude_code::{transcript, unanswered};
+use crate::claude_code::transcript;
+use crate::claude_code::unanswered;
 use crate::context::Context;
 use crate::failover::announce;
 use crate::local_model::chain::Chain;
@@ -22,7 +23,7 @@ use crate::state::breaker::{Attempt, Breaker, Condition};
 use crate::state::flag::{Backend, Flag, is_auto};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Heard;
-use crate::terminal::prompts::{Fate, Offer, Prompts};
+use crate::terminal::prompts::{Fate, Offer, Prompts, can_be_carried};
 
 /// How long Claude Code may take to show what a hook has said.
 const SHOWN: Duration = Duration::from_millis(50);
@@ -136,13 +137,18 @@ impl Next {
     /// Claude Code writes its transcript in batches, the last when it ends.
     fn start(self) -> Start {
         let Next { mut start, transcript, sent } = self;
-        let mut prompts = unanswered::read(&transcript).prompts;
-        prompts.retain(|waiting| *waiting != sent);
-        prompts.extend(start.prompt);
-        start.prompt = Some(prompts.join("\n\n")).filter(|prompt| !prompt.is_empty());
+        start.prompt = carried(&transcript, &sent, start.prompt);
         start.session_id = start.session_id.filter(|_| transcript::read(&transcript, None).is_some());
         start
     }
+}
+
+/// What has no answer yet, and the prompt that was held. `sent`: what has ended Claude Code.
+fn carried(transcript: &Path, sent: &str, held: Option<String>) -> Option<String> {
+    let mut prompts = unanswered::read(transcript).prompts;
+    prompts.retain(|waiting| waiting != sent);
+    prompts.extend(held);
+    Some(prompts.join("\n\n")).filter(|prompt| !prompt.is_empty())
 }
 
 impl State {
@@ -198,9 +204,14 @@ impl State {
         // What has just failed is not tried again by itself.
         let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
         let transcript = Path::new(&told.transcript_path);
-        let is_at_work = offer.is_some() && unanswered::read(transcript).is_at_work;
+        // On the local model the word to go back needs no offer.
+        let may_leave = offer.is_some() || self.side == Side::Local;
+        let is_at_work = may_leave && unanswered::read(transcript).is_at_work;
         let fate = self.prompts.fate(self.side, policy, &told.prompt, offer.as_ref(), is_at_work);
         if let Fate::Carried(prompt) = &fate {
+            if !carried(transcript, &told.prompt, prompt.clone()).as_deref().is_none_or(can_be_carried) {
+                return Fate::Held("Let the prompts that wait be answered first: they cannot be handed over.".into());
+            }
             let side = self.side.other();
             let mode = self.mode_at(side, &told.permission_mode);
             let start = Start { side, session_id: Some(told.session_id.clone()), prompt: prompt.clone(), mode, cause };
@@ -211,13 +222,11 @@ impl State {
 
     /// Auto mode needs a model that judges what is safe: it is Claude's alone, and is back when the session is.
     fn mode_at(&mut self, side: Side, mode: &str) -> Option<String> {
+        let had_auto_mode = std::mem::replace(&mut self.had_auto_mode, side == Side::Local && mode == AUTO_MODE);
         let mode = match (side, mode) {
             (_, "") => return None,
-            (Side::Local, AUTO_MODE) => {
-                self.had_auto_mode = true;
-                DEFAULT_MODE
-            }
-            (Side::Claude, DEFAULT_MODE) if std::mem::take(&mut self.had_auto_mode) => AUTO_MODE,
+            (Side::Local, AUTO_MODE) => DEFAULT_MODE,
+            (Side::Claude, DEFAULT_MODE) if had_auto_mode => AUTO_MODE,
             (_, mode) => mode,
         };
         Some(mode.into())
