@@ -2,6 +2,10 @@
 
 #[path = "terminal/answers.rs"]
 mod answers;
+#[path = "terminal/as_without_us.rs"]
+mod as_without_us;
+#[path = "terminal/deaths.rs"]
+mod deaths;
 #[path = "terminal/others.rs"]
 mod others;
 #[path = "terminal/person.rs"]
@@ -106,10 +110,16 @@ impl Home {
 
     /// A shell at a terminal.
     fn shell(&self) -> Person<'_> {
-        Person::new(self, Terminal::new(&self.sandbox, &self.work()))
+        Person::new(self, Terminal::new(&self.sandbox, &self.work()), true)
     }
 
-    /// The same with a session in it that waits for the first prompt.
+    /// A program at a terminal of its own.
+    fn program(&self, program: &str, args: &[&str]) -> Person<'_> {
+        let terminal = Terminal::of(self.sandbox.cmd_at_terminal(program).args(args).dir(self.work()));
+        Person::new(self, terminal, program.ends_with("sh"))
+    }
+
+    /// A shell with a session in it that waits for the first prompt.
     fn session(&self, command: &str) -> Person<'_> {
         let mut person = self.shell();
         person.begins(command);
@@ -171,20 +181,24 @@ impl Home {
         files.into_iter().flatten().flatten().map(|file| file.path()).collect()
     }
 
-    /// Fails if a process or a file is left after so many seconds, but for this process. `helpers`: processes that do not tell by
-    /// their environment where they belong.
-    fn is_clean(&self, seconds: u64, but: Option<i32>, helpers: &[i32]) -> Result<(), String> {
+    /// Fails if a process is left after so many seconds, but for this one. `helpers`: processes that do not tell by their environment
+    /// where they belong.
+    fn nothing_runs(&self, seconds: u64, but: Option<i32>, helpers: &[i32]) -> Result<(), String> {
         let begun = Instant::now();
         loop {
             let here = processes_at_home(self.sandbox.home());
             let is_left =
                 |process: &Process| (here.contains(&process.pid) || helpers.contains(&process.pid)) && Some(process.pid) != but;
-            let left: Vec<String> = processes().into_iter().filter(is_left).map(|process| process.args).collect();
-            if left.is_empty() && self.files().is_empty() {
+            let left: Vec<String> = processes()
+                .into_iter()
+                .filter(is_left)
+                .map(|process| format!("{} {} {}", process.pid, process.state, process.args))
+                .collect();
+            if left.is_empty() {
                 return Ok(());
             }
             if begun.elapsed() > Duration::from_secs(seconds) {
-                return Err(format!("left behind: {left:?} {:?}", self.files()));
+                return Err(format!("left behind: {left:?}"));
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -19,15 +19,16 @@ const RETYPED: Duration = Duration::from_secs(15);
 
 /// A person at a terminal of this home.
 pub struct Person<'a> {
-    home: &'a Home,
+    pub home: &'a Home,
     pub terminal: Terminal,
     /// Processes of ours that do not tell by their environment where they belong.
     pub helpers: Vec<i32>,
+    is_shell: bool,
 }
 
 impl<'a> Person<'a> {
-    pub fn new(home: &'a Home, terminal: Terminal) -> Person<'a> {
-        Person { home, terminal, helpers: vec![] }
+    pub fn new(home: &'a Home, terminal: Terminal, is_shell: bool) -> Person<'a> {
+        Person { home, terminal, helpers: vec![], is_shell }
     }
 
     /// Begins a session in the shell, and waits until it waits for the first prompt.
@@ -43,10 +44,13 @@ impl<'a> Person<'a> {
         self.home.version >= (2, 1, 300)
     }
 
-    /// Our process: the only one that the shell has started.
+    /// Our process: the only one that the shell has started, or what runs in the place of one.
     pub fn ours(&self) -> Option<i32> {
-        let shell = self.terminal.pid();
-        processes().into_iter().find(|process| process.parent == shell).map(|process| process.pid)
+        let (first, is_shell) = (self.terminal.pid(), self.is_shell);
+        match is_shell {
+            true => processes().into_iter().find(|process| process.parent == first).map(|process| process.pid),
+            false => Some(first),
+        }
     }
 
     /// A process that ours has started, by how its command line goes on behind our name.
@@ -203,13 +207,25 @@ impl<'a> Person<'a> {
     /// Waits until the session has ended, with this exit code and with nothing left.
     #[track_caller]
     pub fn has_left(&self, code: i32) -> Result<(), String> {
-        self.terminal.wait_for(&format!("it has ended: {code}"));
-        let setting =
-            |name: &str| fs::read_to_string(self.home.work().join(format!("{name}.{}", self.terminal.pid()))).unwrap_or_default();
-        until(20, "the line ends", || !setting("after").is_empty());
-        same("settings of the terminal", setting("before"), setting("after"))?;
+        until(60, "an end", || self.exit_code().is_some());
+        same("exit code", Some(code), self.exit_code())?;
+        until(20, "the line ends", || !self.setting("after").is_empty());
+        same("settings of the terminal", self.setting("before"), self.setting("after"))?;
         same("alternate screen, mouse, cursor", "0 0 1", self.terminal.modes().as_str())?;
-        self.home.is_clean(20, Some(self.terminal.pid()), &self.helpers)
+        same("files", 0, self.home.files().len())?;
+        self.home.nothing_runs(20, Some(self.terminal.pid()), &self.helpers)
+    }
+
+    /// With what the session has ended, as the shell sees it.
+    pub fn exit_code(&self) -> Option<i32> {
+        let shown = self.terminal.text();
+        let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
+        shown.split("it has ended: ").skip(1).find_map(digits)
+    }
+
+    /// How the terminal was set at a time.
+    pub fn setting(&self, when: &str) -> String {
+        fs::read_to_string(self.home.work().join(format!("{when}.{}", self.terminal.pid()))).unwrap_or_default()
     }
 }
 
@@ -223,6 +239,7 @@ pub struct Process {
     pub pid: i32,
     pub parent: i32,
     pub args: String,
+    pub state: String,
 }
 
 pub fn processes() -> Vec<Process> {
@@ -232,7 +249,12 @@ pub fn processes() -> Vec<Process> {
         let mut words = line.split_whitespace();
         let (pid, parent) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let state = words.next()?;
-        (!state.starts_with('Z')).then(|| Process { pid, parent, args: words.collect::<Vec<_>>().join(" ") })
+        (!state.starts_with('Z')).then(|| Process {
+            pid,
+            parent,
+            args: words.collect::<Vec<_>>().join(" "),
+            state: state.to_string(),
+        })
     };
     String::from_utf8_lossy(&output.stdout).lines().filter_map(row).collect()
 }
