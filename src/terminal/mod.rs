@@ -21,7 +21,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings::settings_file;
 use crate::claude_code::{hooks, locate, version};
 use crate::context::Context;
-use crate::error::{Error, Result, notice, say};
+use crate::error::{Error, Result, notice, report, say};
 use crate::local_model::chain::Chain;
 use crate::os::atomic_file;
 use crate::os::exit::Exit;
@@ -96,9 +96,10 @@ impl Terminal<'_> {
                 Side::Claude => self.with_claude(stage, &start)?,
                 Side::Local => match self.with_local_model(stage, &start) {
                     Ok(exit) => exit,
-                    // Nothing was said yet that could be lost.
-                    Err(error) if start.session_id.is_none() && start.cause.is_none() => return Err(error),
                     Err(error) => {
+                        if start.cause.is_none() {
+                            report(self.applet, &error);
+                        }
                         start = self.session.state().stay(start, why_not(&error));
                         continue;
                     }

@@ -92,6 +92,10 @@ impl Prompts {
             return Fate::Carried(Some(prompt.into()));
         }
         if let (Some(held), true) = (&held, side == Side::Claude && answer("wait")) {
+            let is_alone = answers("wait", prompt, None);
+            if is_alone && held.len() > LONGEST_BESIDE {
+                return Fate::Held("Send the prompt again, and Claude gets it. The Up key brings it back.".into());
+            }
             return Fate::SentWith(meant(prompt, held));
         }
         if self.made.as_ref() == Some(&offer.id) {
@@ -131,6 +135,9 @@ const LONGEST: usize = 120_000;
 pub(super) fn can_be_carried(prompt: &str) -> bool {
     prompt.len() <= LONGEST && !prompt.contains('\0') && !prompt.contains("[Image #")
 }
+
+/// How long a text beside a prompt may be, in bytes: of a longer one the model gets the beginning (2.1.78 to 2.1.330).
+const LONGEST_BESIDE: usize = 4000;
 
 /// Which prompt somebody sends with `wait`.
 fn meant(prompt: &str, held: &str) -> String {
@@ -240,5 +247,15 @@ mod tests {
             assert_eq!(prompts.fate(Claude, Auto, prompt, Some(&offer("a")), false), Fate::Sent);
             assert!(matches!(prompts.fate(Claude, Ask, "one", Some(&offer("a")), false), Fate::Held(_)));
         }
+    }
+
+    #[test]
+    fn a_long_prompt_is_sent_again_by_the_user() {
+        let mut prompts = Prompts::default();
+        let long = "word ".repeat(1000);
+        let mut fate = |prompt: &str| prompts.fate(Claude, Ask, prompt, Some(&offer("a")), false);
+        assert!(matches!(fate(&long), Fate::Held(_)));
+        assert!(matches!(fate("wait"), Fate::Held(_)));
+        assert_eq!(fate(&long), Fate::Sent);
     }
 }

@@ -18,6 +18,9 @@ const OF_THE_FIRST_START: [&str; 9] = [
     "--prefill",
 ];
 
+/// Outranks the mode that the user has changed to since (2.1.330).
+const BYPASS: &str = "--dangerously-skip-permissions";
+
 impl CommandLine {
     /// `args`, from which this was parsed, with other settings and another prompt.
     pub(crate) fn begun_with(&self, args: &[OsString], settings: &OsStr, prompt: Option<&str>) -> Vec<OsString> {
@@ -34,8 +37,14 @@ impl CommandLine {
         prompt: Option<&str>,
     ) -> Vec<OsString> {
         let mut options: Vec<OsString> = vec!["--resume".into(), id.into()];
-        options.extend(mode.into_iter().flat_map(|mode| ["--permission-mode".into(), mode.into()]));
-        options.into_iter().chain(self.changed(args, &OF_THE_FIRST_START, settings, prompt)).collect()
+        let mut left_out = OF_THE_FIRST_START.to_vec();
+        if let Some(mode) = mode {
+            options.extend(["--permission-mode".into(), mode.into()]);
+            left_out.push(BYPASS);
+            // The mode can still be chosen.
+            options.extend(self.has(BYPASS).then(|| "--allow-dangerously-skip-permissions".into()));
+        }
+        options.into_iter().chain(self.changed(args, &left_out, settings, prompt)).collect()
     }
 
     /// The settings also stand in the place of each option that is left out: a variadic option before it would take the word behind it.
@@ -59,5 +68,65 @@ impl CommandLine {
         // Behind this no word is taken for an option.
         words.extend(prompt.into_iter().flat_map(|prompt| ["--".into(), prompt.into()]));
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claude_code::command_line::{Parsed, parse};
+
+    fn words(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    fn parsed(args: &[OsString]) -> CommandLine {
+        match parse(args) {
+            Ok(Parsed::Prompt(command_line)) => command_line,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_of_a_session_that_goes_on() {
+        const BEGINNING: &str = "--resume id --permission-mode plan";
+        let table: &[(&[&str], &str)] = &[
+            (&[], "--settings S -- next"),
+            (&["first", "--model", "haiku"], "--settings S --model haiku -- next"),
+            (&["--", "-x"], "--settings S -- next"),
+            (&["--allowedTools", "A", "B", "--", "first"], "--settings S --allowedTools A B -- next"),
+            (&["--allowedTools", "A", "--settings", "{}", "first"], "--settings S --allowedTools A --settings S -- next"),
+            (&["--settings={}", "-c", "--verbose"], "--settings S --settings S --settings S --verbose -- next"),
+            (&["-r", "other", "--fork-session"], "--settings S --settings S --settings S -- next"),
+            (&["--permission-mode", "acceptEdits"], "--settings S --settings S -- next"),
+            // The user has left that mode.
+            (
+                &["--dangerously-skip-permissions", "first"],
+                "--allow-dangerously-skip-permissions --settings S --settings S -- next",
+            ),
+        ];
+        for (line, expected) in table {
+            let args = words(line);
+            let resumed = parsed(&args).resumed(&args, OsStr::new("S"), "id", Some("plan"), Some("next"));
+            assert_eq!(resumed.join(OsStr::new(" ")), OsString::from(format!("{BEGINNING} {expected}")), "{line:?}");
+        }
+        let args = words(&["--dangerously-skip-permissions"]);
+        let resumed = parsed(&args).resumed(&args, OsStr::new("S"), "id", None, None);
+        assert_eq!(resumed, words(&["--resume", "id", "--settings", "S", "--dangerously-skip-permissions"]));
+    }
+
+    #[test]
+    fn the_command_line_of_a_session_that_begins() {
+        let table: &[(&[&str], &str)] = &[
+            (&["first", "--model", "haiku"], "--settings S --model haiku -- first"),
+            (&["--allowedTools", "A", "--settings", "{}", "first"], "--settings S --allowedTools A --settings S -- first"),
+            (&["-c", "first"], "--settings S -c -- first"),
+        ];
+        for (line, expected) in table {
+            let args = words(line);
+            let command_line = parsed(&args);
+            let begun = command_line.begun_with(&args, OsStr::new("S"), command_line.prompt());
+            assert_eq!(begun.join(OsStr::new(" ")), OsString::from(*expected), "{line:?}");
+        }
     }
 }
