@@ -1,6 +1,7 @@
 //! The prompts of a session at a terminal that have no answer yet. Claude Code loses them when it is ended: those that wait in its queue,
 //! and the one that it was asking Claude for the first time.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -31,8 +32,12 @@ fn of(lines: impl Iterator<Item = Vec<u8>>) -> Unanswered {
     let mut found = Unanswered::default();
     let (mut taken, mut is_turn_known) = (0, false);
     let mut asked = None;
-    for line in lines {
-        let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
+    let lines: Vec<Value> = lines.filter_map(|line| serde_json::from_slice(&line).ok()).collect();
+    let answered = answered(&lines);
+    for line in &lines {
+        if line["uuid"].as_str().is_some_and(|id| answered.contains(id)) {
+            continue;
+        }
         let kind = line["type"].as_str().unwrap_or_default();
         match (kind, line["operation"].as_str().unwrap_or_default()) {
             ("queue-operation", "enqueue") if taken > 0 => taken -= 1,
@@ -53,6 +58,20 @@ fn of(lines: impl Iterator<Item = Vec<u8>>) -> Unanswered {
     found.prompts.extend(asked);
     found.prompts.reverse();
     found
+}
+
+/// The ids of the lines before each answer. 2.1.78 may write a question behind its answer.
+fn answered(lines: &[Value]) -> HashSet<&str> {
+    let parents: HashMap<&str, &str> =
+        lines.iter().filter_map(|line| Some((line["uuid"].as_str()?, line["parentUuid"].as_str()?))).collect();
+    let mut answered = HashSet::new();
+    for answer in lines.iter().filter(|line| line["type"] == "assistant") {
+        let mut next = answer["parentUuid"].as_str();
+        while let Some(id) = next.filter(|id| answered.insert(*id)) {
+            next = parents.get(id).copied();
+        }
+    }
+    answered
 }
 
 /// The text of a prompt.
@@ -87,7 +106,19 @@ mod tests {
         let tool_result = json!([{"type": "tool_result", "tool_use_id": "t", "content": "done"}]);
         let noise = json!({"type": "system", "subtype": "turn_duration"});
         let idle = |lines: Vec<Value>| (lines, false, vec![]);
+        let line = |mut line: Value, id: &str, parent: &str| {
+            line["uuid"] = id.into();
+            line["parentUuid"] = parent.into();
+            line
+        };
+        let (asked, refused) = (line(hello.clone(), "q", "-"), line(answer.clone(), "a", "q"));
+        let note = line(json!({"type": "attachment"}), "n", "q");
         let table: Vec<(Vec<Value>, bool, Vec<&str>)> = vec![
+            idle(vec![asked.clone(), refused.clone()]),
+            idle(vec![refused.clone(), asked.clone()]),
+            idle(vec![line(answer.clone(), "a", "n"), asked.clone(), note.clone()]),
+            (vec![asked.clone(), note], true, vec!["hello"]),
+            (vec![refused, asked, line(user(text("A")), "s", "a")], true, vec!["A"]),
             idle(vec![]),
             idle(vec![hello.clone(), answer.clone(), noise.clone()]),
             (vec![hello.clone(), answer.clone(), user(text("A")), noise], true, vec!["A"]),
