@@ -4,6 +4,8 @@
 mod answers;
 #[path = "terminal/as_without_us.rs"]
 mod as_without_us;
+#[path = "terminal/command_lines.rs"]
+mod command_lines;
 #[path = "terminal/deaths.rs"]
 mod deaths;
 #[path = "terminal/others.rs"]
@@ -12,6 +14,8 @@ mod others;
 mod person;
 #[path = "terminal/refusals.rs"]
 mod refusals;
+#[path = "terminal/server.rs"]
+mod server;
 #[path = "terminal/whole_way.rs"]
 mod whole_way;
 
@@ -79,7 +83,7 @@ impl Home {
         let work = sandbox.path("work").canonicalize().expect("a folder");
         let project = json!({"hasTrustDialogAccepted": true, "allowedTools": [], "hasCompletedProjectOnboarding": true});
         let state = json!({"hasCompletedOnboarding": true, "lastOnboardingVersion": "99.0.0", "theme": "dark",
-                           "bypassPermissionsModeAccepted": true, "projects": {work.to_string_lossy(): project}});
+                           "projects": {work.to_string_lossy(): project}});
         sandbox.write(".claude.json", state.to_string());
         Home { sandbox, version, api, mood }
     }

@@ -72,11 +72,7 @@ fn how_it_ends() {
             person.hears("Of apples.", "An answer of Claude.");
             let (ours, claude_code) = (person.ours(), if at == 0 { person.ours() } else { person.claude_code() });
             match end {
-                End::Keys => {
-                    person.terminal.key("C-c");
-                    person.terminal.wait_for("again to exit");
-                    person.terminal.key("C-c");
-                }
+                End::Keys => person.presses_ctrl_c_twice(),
                 End::Signal(name) => signal(ours.ok_or("no process")?, name),
                 End::OfClaude(name) => signal(claude_code.ok_or("no process")?, name),
             }

@@ -204,6 +204,12 @@ impl<'a> Person<'a> {
         self.has_left(0)
     }
 
+    pub fn presses_ctrl_c_twice(&self) {
+        self.terminal.key("C-c");
+        self.terminal.wait_for("again to exit");
+        self.terminal.key("C-c");
+    }
+
     /// Waits until the session has ended, with this exit code and with nothing left.
     #[track_caller]
     pub fn has_left(&self, code: i32) -> Result<(), String> {
