@@ -106,11 +106,6 @@ impl Terminal {
         self.pty.pid()
     }
 
-    /// Whether that has ended.
-    pub fn has_ended(&mut self) -> bool {
-        self.pty.has_ended()
-    }
-
     /// Waits for its end: the exit code as a shell sees it.
     pub fn end(self) -> i32 {
         self.pty.end().0
