@@ -9,7 +9,7 @@ mod session;
 mod stage;
 
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::rc::Rc;
@@ -57,8 +57,8 @@ pub(crate) fn run(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
     let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
     let Ok(program) = locate::find(context) else { return Ok(None) };
     let has_hooks = version::of(context, &program).is_some_and(version::Version::has_refusal_hook);
-    let given = hooks::settings(&command_line, "");
-    if !has_hooks || given.is_err() || LEFT_ALONE.iter().any(|option| command_line.has(option)) {
+    let is_left_alone = LEFT_ALONE.iter().any(|option| command_line.has(option)) || context.args.iter().any(is_pipe);
+    if is_left_alone || !has_hooks || hooks::settings(&command_line, "").is_err() {
         return Ok(None);
     }
     let session = Session::new(context.for_applet(applet, &[]), Breaker::new(context)?, call.interactive_policy(), call.model());
@@ -80,6 +80,11 @@ pub(crate) fn run(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
     drop(listener);
     stage.end();
     outcome.map(|exit| Some(exit.end_process()))
+}
+
+/// Whether an option names a pipe of the shell (`<(…)`), which no second Claude Code can read.
+fn is_pipe(word: &OsString) -> bool {
+    word.to_string_lossy().rsplit('=').next().is_some_and(|value| value.starts_with("/dev/fd/"))
 }
 
 /// A hook that fails, since this program is gone, must not trouble anybody.
@@ -191,5 +196,19 @@ fn why_not(error: &Error) -> String {
     match error {
         Error::SwitchedBack => "The local model was not waited for.".into(),
         error => format!("The local model cannot answer: {}.", error.to_string().lines().next().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_of_the_shell() {
+        for (word, expected) in
+            [("/dev/fd/63", true), ("--settings=/dev/fd/63", true), ("what is /dev/fd/63", false), ("x.json", false)]
+        {
+            assert_eq!(is_pipe(&word.into()), expected, "{word}");
+        }
     }
 }
