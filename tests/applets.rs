@@ -2,8 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::thread;
 
 use crate::support::{BINARY, Sandbox};
 
@@ -36,6 +39,23 @@ fn the_name_may_be_bare_a_path_or_empty() {
     }
     sandbox.cmd(*BINARY).args(&["claude", "--version"]).run().expect(0, version, "");
     sandbox.cmd(*BINARY).arg0("").arg("--list").run().expect(0, "claude\nagent-llm\nllm-failover\n", "");
+}
+
+/// The shell that runs a hook takes the name from the file, and that may be any.
+#[test]
+fn a_copy_by_any_name_is_a_hook() {
+    let sandbox = Sandbox::new();
+    let socket = sandbox.path("hook.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            stream.read_to_end(&mut Vec::new()).unwrap();
+            stream.write_all(b"heard").unwrap();
+        }
+    });
+    for name in ["claude", "frob", "claude-failover"] {
+        sandbox.cmd(*BINARY).arg0(name).arg("--hook").arg(&socket).run().expect(0, "heard", "");
+    }
 }
 
 #[test]

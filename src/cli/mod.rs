@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use crate::context::Context;
 use crate::error::{Error, report};
 use crate::names::{APPLETS, OWN_NAME};
+use crate::terminal::relay;
 
 pub fn main() -> ExitCode {
     run(&Context::from_process())
@@ -23,6 +24,8 @@ pub fn main() -> ExitCode {
 fn run(context: &Context) -> ExitCode {
     let name = Path::new(&context.name).file_name().unwrap_or(OsStr::new(OWN_NAME));
     match name.to_str() {
+        // A shell cannot run a copy of the binary under its own name.
+        _ if context.args.first().is_some_and(|option| option == relay::OPTION) => long_form(context),
         Some(OWN_NAME) => long_form(context),
         Some(name) if APPLETS.contains(&name) => run_named(name, context),
         _ => report(OWN_NAME, &Error::UnknownApplet { name: name.to_string_lossy().into() }),
@@ -63,7 +66,7 @@ fn long_form(context: &Context) -> ExitCode {
         Some(crate::server::child::RUN_OPTION) => crate::server::child::become_server(context, rest),
         Some(crate::os::guardian::GUARD_OPTION) => crate::os::guardian::main(rest),
         Some(crate::gateway::OPTION) => crate::gateway::main_for_parent(context, rest),
-        Some(crate::terminal::relay::OPTION) => crate::terminal::relay::main(context, rest),
+        Some(relay::OPTION) => relay::main(context, rest),
         Some(crate::local_model::prime::OPTION) => crate::local_model::prime::main(context, rest),
         Some(crate::local_model::unload::WATCH_OPTION) => crate::local_model::unload::watcher_main(context, rest),
         Some(option) if option.starts_with('-') => Err(Error::Usage { message: format!("unknown option `{option}`") }),
