@@ -84,7 +84,8 @@ pub(crate) fn run(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
 
 /// Whether an option names a pipe of the shell (`<(…)`), which no second Claude Code can read.
 fn is_pipe(word: &OsString) -> bool {
-    word.to_string_lossy().rsplit('=').next().is_some_and(|value| value.starts_with("/dev/fd/"))
+    let folders = ["/dev/fd/", "/proc/self/fd/"];
+    word.to_string_lossy().rsplit('=').next().is_some_and(|value| folders.iter().any(|folder| value.starts_with(folder)))
 }
 
 /// A hook that fails, since this program is gone, must not trouble anybody.
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn pipes_of_the_shell() {
         for (word, expected) in
-            [("/dev/fd/63", true), ("--settings=/dev/fd/63", true), ("what is /dev/fd/63", false), ("x.json", false)]
+            [("/dev/fd/63", true), ("--settings=/proc/self/fd/11", true), ("what is /dev/fd/63", false), ("x.json", false)]
         {
             assert_eq!(is_pipe(&word.into()), expected, "{word}");
         }
