@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::agent::launch::remove_stale_settings;
 use crate::claude_code::settings::settings_file;
 use crate::context::Context;
@@ -15,6 +17,9 @@ use crate::os::atomic_file::make_private_folder;
 
 /// How long a hook may take to say what it has to say.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Its name where it has a folder of its own.
+const ELSEWHERE: &str = "sock";
 
 /// What a hook has said.
 pub(super) struct Heard {
@@ -32,13 +37,20 @@ impl Listener {
     /// Calls `on_heard` for each hook, in a thread of its own.
     ///
     /// # Errors
-    /// If there can be no socket: the path of the state folder may be too long for one.
+    /// If there can be no socket. Where the path of the state folder is too long for one, it is among the temporary files.
     pub(super) fn start(context: &Context, on_heard: impl Fn(Heard) + Clone + Send + 'static) -> Result<Listener> {
         let path = settings_file(context, std::process::id())?.with_extension("sock");
         make_private_folder(&path)?;
         remove_stale_settings(&path);
         let _ = fs::remove_file(&path);
-        let socket = UnixListener::bind(&path).map_err(Error::file("listen on", &path))?;
+        let (socket, path) = match UnixListener::bind(&path) {
+            Ok(socket) => (socket, path),
+            Err(_) => {
+                let path = context.temp_dir().join(format!("claude-failover-{}", Uuid::new_v4())).join(ELSEWHERE);
+                make_private_folder(&path)?;
+                (UnixListener::bind(&path).map_err(Error::file("listen on", &path))?, path)
+            }
+        };
         thread::spawn(move || {
             for stream in socket.incoming().flatten() {
                 let on_heard = on_heard.clone();
@@ -56,6 +68,9 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+        if let Some(own) = self.0.parent().filter(|_| self.0.ends_with(ELSEWHERE)) {
+            let _ = fs::remove_dir(own);
+        }
     }
 }
 

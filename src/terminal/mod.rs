@@ -7,6 +7,7 @@ mod prompts;
 pub(crate) mod relay;
 mod session;
 mod stage;
+mod start;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -32,8 +33,9 @@ use crate::server::progress::StartProgress;
 use crate::state::breaker::Breaker;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Listener;
-use crate::terminal::session::{Session, Start};
+use crate::terminal::session::Session;
 use crate::terminal::stage::Stage;
+use crate::terminal::start::Start;
 
 /// Options with which the session is not where this process is, or no hook runs.
 const LEFT_ALONE: [&str; 4] = ["--bare", "--safe-mode", "--tmux", "--worktree"];

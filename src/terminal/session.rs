@@ -24,9 +24,12 @@ use crate::state::flag::{Backend, Flag, is_auto};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Heard;
 use crate::terminal::prompts::{Fate, Offer, Prompts, can_be_carried};
+use crate::terminal::start::{Next, Start, carried};
 
 /// How long Claude Code may take to show what a hook has said.
 const SHOWN: Duration = Duration::from_millis(50);
+
+const GOES_ON: &str = "The session goes on in a moment.";
 
 const AUTO_MODE: &str = "auto";
 const DEFAULT_MODE: &str = "default";
@@ -52,28 +55,9 @@ pub(super) struct State {
     obstacle: Option<String>,
     /// The session left Claude in auto mode.
     had_auto_mode: bool,
+    /// Where the session's last prompt was.
+    transcript: Option<PathBuf>,
     next: Option<Next>,
-}
-
-/// Where the session goes when Claude Code has ended.
-struct Next {
-    start: Start,
-    transcript: PathBuf,
-    /// The prompt that has ended it.
-    sent: String,
-}
-
-/// How a side begins with the session.
-#[derive(Clone, Debug)]
-pub(super) struct Start {
-    pub side: Side,
-    /// None if nothing was said yet.
-    pub session_id: Option<String>,
-    pub prompt: Option<String>,
-    /// The permission mode; none as the caller gave it. 2.1.78 does not keep it over a resume, nor 2.1.330 `bypassPermissions`.
-    pub mode: Option<String>,
-    /// Why the session leaves Claude.
-    pub cause: Option<Cause>,
 }
 
 impl Session {
@@ -90,6 +74,7 @@ impl Session {
             said: None,
             obstacle: None,
             had_auto_mode: false,
+            transcript: None,
             next: None,
         })))
     }
@@ -115,7 +100,7 @@ impl Session {
             Fate::SentWith(text) => heard.answer(&hooks::send_with(&text)),
             Fate::Held(lines) => heard.answer(&hooks::hold(&lines)),
             Fate::Carried(_) => {
-                heard.answer(&hooks::hold("The session goes on in a moment."));
+                heard.answer(&hooks::hold(GOES_ON));
                 std::thread::sleep(SHOWN);
                 self.end_child(pid);
             }
@@ -131,24 +116,6 @@ impl Session {
         }
         terminate(child, || self.state().child == Some(child));
     }
-}
-
-impl Next {
-    /// Claude Code writes its transcript in batches, the last when it ends.
-    fn start(self) -> Start {
-        let Next { mut start, transcript, sent } = self;
-        start.prompt = carried(&transcript, &sent, start.prompt);
-        start.session_id = start.session_id.filter(|_| transcript::read(&transcript, None).is_some());
-        start
-    }
-}
-
-/// What has no answer yet, and the prompt that was held. `sent`: what has ended Claude Code.
-fn carried(transcript: &Path, sent: &str, held: Option<String>) -> Option<String> {
-    let mut prompts = unanswered::read(transcript).prompts;
-    prompts.retain(|waiting| waiting != sent);
-    prompts.extend(held);
-    Some(prompts.join("\n\n")).filter(|prompt| !prompt.is_empty())
 }
 
 impl State {
@@ -175,6 +142,9 @@ impl State {
 
     /// Where the session goes when Claude Code has ended. None if the user has ended it.
     pub(super) fn take_next(&mut self) -> Option<Start> {
+        if let Some(transcript) = self.transcript.take().filter(|_| self.side == Side::Claude) {
+            self.learn_answer(&transcript, &self.attempt(), Timestamp::now());
+        }
         self.next.take().map(Next::start)
     }
 
@@ -191,11 +161,19 @@ impl State {
     }
 
     fn prompt(&mut self, told: &Prompt) -> Fate {
-        let (now, attempt) = (Timestamp::now(), self.attempt());
+        if let Some(next) = &mut self.next {
+            // It was sent in the moment in which Claude Code ends.
+            next.start.prompt =
+                Some(next.start.prompt.take().into_iter().chain([told.prompt.clone()]).collect::<Vec<_>>().join("\n\n"));
+            return Fate::Held(GOES_ON.into());
+        }
+        let (now, attempt, transcript) = (Timestamp::now(), self.attempt(), Path::new(&told.transcript_path));
+        self.transcript = Some(transcript.into());
         if self.side == Side::Claude {
-            self.learn_answer(&told.transcript_path, &attempt, now);
+            self.learn_answer(transcript, &attempt, now);
         }
         let away = self.breaker.away(&attempt, now);
+        self.said = self.said.take().filter(|_| away.is_some());
         let cause = away.as_ref().map(|condition| condition.cause);
         let offer = match self.side {
             Side::Claude => away.and_then(|condition| self.offer_of_local(&condition, now)),
@@ -203,7 +181,6 @@ impl State {
         };
         // What has just failed is not tried again by itself.
         let policy = if self.obstacle.is_some() { InteractivePolicy::Ask } else { self.policy };
-        let transcript = Path::new(&told.transcript_path);
         // On the local model the word to go back needs no offer.
         let may_leave = offer.is_some() || self.side == Side::Local;
         let is_at_work = may_leave && unanswered::read(transcript).is_at_work;
@@ -284,11 +261,11 @@ impl State {
     }
 
     /// An answer since the refusal says that Claude is back.
-    fn learn_answer(&self, transcript_path: &str, attempt: &Attempt, now: Timestamp) {
+    fn learn_answer(&self, transcript: &Path, attempt: &Attempt, now: Timestamp) {
         if self.breaker.conditions().is_empty() {
             return;
         }
-        let Some(messages) = transcript::read(Path::new(transcript_path), None) else { return };
+        let Some(messages) = transcript::read(transcript, None) else { return };
         let Some(answer) = messages.last().filter(|message| message.role == Role::Assistant) else { return };
         let question = messages.iter().rfind(|message| message.role == Role::User).map_or(answer.at, |question| question.at);
         // The local model's answers are in the transcript, too.
