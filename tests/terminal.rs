@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use crate::auto::{self, TODAY, Version, sign_in};
 use crate::support::Sandbox;
-use crate::support::life::processes_at_home;
+use crate::support::life::{processes_at_home, signal};
 use crate::support::messages_api::{self, Reply, is_of_the_call, limit, questions_of_the_call};
 use crate::support::play::BREAKER;
 use crate::support::script::{self, Manner, Script, text};
@@ -123,6 +123,17 @@ impl Home {
         Person::new(self, terminal, program.ends_with("sh"))
     }
 
+    /// A shell with job control, with a session in it.
+    fn in_bash(&self, command: &str) -> Person<'_> {
+        self.sandbox.write(".bashrc", "PS1='bash> '\n");
+        let mut person = self.program("/bin/bash", &["-i"]);
+        person.terminal.wait_for("bash>");
+        person.terminal.enter(command);
+        person.is_at_box();
+        person.helpers.extend(person.helper("--guard"));
+        person
+    }
+
     /// A shell with a session in it that waits for the first prompt.
     fn session(&self, command: &str) -> Person<'_> {
         let mut person = self.shell();
@@ -205,6 +216,15 @@ impl Home {
                 return Err(format!("left behind: {left:?}"));
             }
             thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Home {
+    /// A test that has failed has left something.
+    fn drop(&mut self) {
+        for pid in processes_at_home(self.sandbox.home()) {
+            signal(pid, "KILL");
         }
     }
 }

@@ -86,26 +86,6 @@ fn how_it_ends() {
     });
 }
 
-/// A shell with job control, at whose prompt a session begins.
-fn in_bash<'a>(home: &'a Home, args: &str) -> Person<'a> {
-    home.sandbox.write(".bashrc", "PS1='bash> '\n");
-    let mut person = home.program("/bin/bash", &["-i"]);
-    person.terminal.wait_for("bash>");
-    person.terminal.enter(&format!("claude {args}"));
-    person.is_at_box();
-    person.helpers.extend(person.helper("--guard"));
-    person
-}
-
-fn is_suspended_and_goes_on(person: &Person, word: &str) {
-    person.terminal.key("C-z");
-    person.terminal.wait_for("Stopped");
-    person.terminal.enter(&format!("clear; echo the shell is $(echo {word})"));
-    person.terminal.wait_for(&format!("the shell is {word}"));
-    person.terminal.enter("fg");
-    person.is_at_box();
-}
-
 fn is_resized(person: &Person, columns: u16) {
     person.terminal.resize(40, columns);
     let rule = "\u{2500}".repeat(columns.into());
@@ -118,8 +98,9 @@ fn suspended_and_resized_on_both_sides() {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here."), says("The second of here.")]);
         home.claude_says("The first of Claude.");
-        let person = in_bash(&home, "--permission-mode default");
-        is_suspended_and_goes_on(&person, "one");
+        let person = home.in_bash("claude --permission-mode default");
+        person.is_suspended_and_goes_on();
+        person.is_at_box();
         is_resized(&person, 100);
         person.hears("Of apples.", "The first of Claude.");
         home.claude_is_at_its_limit(in_two_hours());
@@ -127,7 +108,8 @@ fn suspended_and_resized_on_both_sides() {
         person.is_asked("Of plums.", ASKS);
         person.goes(|person| person.answers("Of plums.", "local"));
         person.reads("The first of here.");
-        is_suspended_and_goes_on(&person, "two");
+        person.is_suspended_and_goes_on();
+        person.is_at_box();
         is_resized(&person, 110);
         person.hears("Of nuts.", "The second of here.");
         same("replies that are left", 0, model.left())?;

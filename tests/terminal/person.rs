@@ -204,6 +204,16 @@ impl<'a> Person<'a> {
         self.has_left(0)
     }
 
+    /// Presses Ctrl-Z at a shell with job control, uses the shell, and goes on with `fg`.
+    #[track_caller]
+    pub fn is_suspended_and_goes_on(&self) {
+        self.terminal.key("C-z");
+        self.terminal.wait_for("Stopped");
+        self.terminal.enter("clear; echo the shell is $(echo here)");
+        self.terminal.wait_for("the shell is here");
+        self.terminal.enter("fg");
+    }
+
     pub fn presses_ctrl_c_twice(&self) {
         self.terminal.key("C-c");
         self.terminal.wait_for("again to exit");

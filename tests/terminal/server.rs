@@ -2,11 +2,13 @@
 
 use std::fs;
 
-use super::person::Person;
+use super::person::{Person, Process, processes};
 use super::{ASKS, Home, VERSIONS};
 use crate::auto::{TODAY, Version, each, in_two_hours, same};
-use crate::support::life::{python, stand_in};
+use crate::support::life::{processes_at_home, python, signal, stand_in};
 use crate::support::{free_port, until};
+
+const WAITS: &str = "claude: waiting for the local server to start";
 
 /// A home whose server is started when it is needed, and its port: see `model_server.py`.
 fn home(version: Version, mode: &str) -> (Home, u16) {
@@ -22,13 +24,17 @@ fn home(version: Version, mode: &str) -> (Home, u16) {
 
 /// Goes as far as to `local`.
 fn wants_local(home: &Home) -> Person<'_> {
-    home.claude_is_at_its_limit(in_two_hours());
     let person = home.session("claude --permission-mode default");
+    asks_for_local(home, &person);
+    person
+}
+
+fn asks_for_local(home: &Home, person: &Person) {
+    home.claude_is_at_its_limit(in_two_hours());
     person.is_refused("Of pears.");
     same("servers that were started", "", &events(home)).unwrap();
     person.is_asked("Of plums.", ASKS);
     person.answers("Of plums.", "local");
-    person
 }
 
 fn events(home: &Home) -> String {
@@ -74,6 +80,41 @@ fn ctrl_c_goes_back() {
         same(&said, 1, said.matches("Of pears.").count())?;
         same("asked locally", false, events(&home).contains("asked"))?;
         ends(&home, &person)
+    });
+}
+
+#[test]
+fn suspended_while_it_waits() {
+    let (home, _) = home(TODAY, "slow");
+    let person = home.in_bash("claude --permission-mode default");
+    asks_for_local(&home, &person);
+    person.terminal.wait_for(WAITS);
+    person.is_suspended_and_goes_on();
+    person.terminal.wait_for(WAITS);
+    home.sandbox.write("go", "");
+    person.reads("echo:");
+    assert_eq!(events(&home).matches("Of plums.").count(), 1);
+}
+
+/// The prompt is on the screen, and the session in Claude Code's files.
+#[test]
+fn we_are_killed_while_it_waits() {
+    let (home, _) = home(TODAY, "slow");
+    let person = wants_local(&home);
+    person.terminal.wait_for(WAITS);
+    signal(person.ours().unwrap(), "KILL");
+    until(20, "an end", || person.exit_code() == Some(137));
+    until(20, "the settings of the terminal", || !person.setting("after").is_empty());
+    assert_eq!(person.setting("before"), person.setting("after"));
+    assert_eq!(person.terminal.modes(), "0 0 1");
+    // The server loads on, for whoever calls next.
+    let is_server = |process: &Process| ["model_server.py", "claude-failover "].iter().any(|name| process.args.contains(name));
+    until(5, "nothing else runs", || {
+        let here = processes_at_home(home.sandbox.home());
+        let may_run = |process: &Process| process.pid == person.terminal.pid() || is_server(process);
+        let is_left =
+            |process: &Process| here.contains(&process.pid) && !may_run(process) || person.helpers.contains(&process.pid);
+        !processes().iter().any(is_left)
     });
 }
 
