@@ -34,6 +34,7 @@ impl<'a> Person<'a> {
     /// Begins a session in the shell, and waits until it waits for the first prompt.
     #[track_caller]
     pub fn begins(&mut self, command: &str) {
+        self.terminal.wait_until("a shell", |shown| shown.trim_end().ends_with(['#', '$']));
         self.terminal.enter(&format!("stty -g > before.$$; {command}; echo it has ended: $?; stty -g > after.$$"));
         self.is_at_box();
         self.helpers.extend(self.helper("--guard"));
