@@ -62,15 +62,16 @@ impl Recipient for Whole {
 
 /// # Errors
 /// As the Messages API words them.
+// Each stream has room for the largest of its steps, twice: only what is done for each piece is not in a box.
 async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut impl Recipient) -> Result<(), ApiError> {
     // Ollama may have to load the model first.
-    let mut question = with_pings(out, upstream.question(request)).await?;
+    let mut question = with_pings(out, Box::pin(upstream.question(request))).await?;
     out.set_prompt(upstream.likely_length(&question));
     let mut spent = Usage::default();
     let mut faults = 0;
     loop {
-        with_pings(out, upstream.refuse_if_truncated(request, &mut question)).await?;
-        let mut response = with_pings(out, upstream.ask(&mut question)).await?;
+        with_pings(out, Box::pin(upstream.refuse_if_truncated(request, &mut question))).await?;
+        let mut response = with_pings(out, Box::pin(upstream.ask(&mut question))).await?;
         out.set_model(upstream.reported_model(request, &question.way).await);
         out.set_prompt(upstream.likely_length(&question));
         let is_json = response.header(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));

@@ -48,19 +48,21 @@ impl Gateway {
         }
         check_token(&request, &self.token)?;
         match (method.as_str(), path.as_str()) {
-            ("POST", "/v1/messages") => self.messages(request).await,
+            // In boxes: each connection has the room of this function from its start.
+            ("POST", "/v1/messages") => Box::pin(self.messages(request)).await,
             ("POST", "/v1/messages/count_tokens") => {
                 let mut admitted = self.admission.begin();
                 let body = read_body(request, &mut admitted).await?;
                 let request = read_apart(body, request::read_to_count).await?;
-                Ok(json_response(StatusCode::OK, &json!({"input_tokens": self.upstream.count_tokens(&request).await})))
+                let tokens = Box::pin(self.upstream.count_tokens(&request)).await;
+                Ok(json_response(StatusCode::OK, &json!({"input_tokens": tokens})))
             }
             ("GET", "/v1/models") => {
-                let model = self.model().await;
+                let model = Box::pin(self.model()).await;
                 let id = model["id"].clone();
                 Ok(json_response(StatusCode::OK, &json!({"data": [model], "has_more": false, "first_id": id, "last_id": id})))
             }
-            ("GET", path) if path.starts_with("/v1/models/") => Ok(json_response(StatusCode::OK, &self.model().await)),
+            ("GET", path) if path.starts_with("/v1/models/") => Ok(json_response(StatusCode::OK, &Box::pin(self.model()).await)),
             (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(ApiError {
                 status: StatusCode::METHOD_NOT_ALLOWED,
                 ..ApiError::bad_request(format!("{method} is not for {path}"))
@@ -74,8 +76,7 @@ impl Gateway {
         let body = read_body(request, &mut admitted).await?;
         let request = read_apart(body, request::read).await?;
         if !request.streams {
-            // Apart, since each connection has the room of this function from its start.
-            return Box::pin(self.whole_message(request)).await;
+            return self.whole_message(request).await;
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (failed, mut has_begun) = oneshot::channel();
