@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use crate::claude_code::command_line::CommandLine;
+use crate::claude_code::command_line::{CommandLine, WHICH_SESSION};
 use crate::claude_code::version::Version;
 use crate::context::Context;
 use crate::state::sessions::Session;
@@ -75,14 +75,7 @@ fn arguments(
     }
     if let Some((option, id)) = session {
         arguments.extend([option.into(), id.into()]);
-        left_out.extend([
-            "--session-id",
-            "--resume",
-            "--continue",
-            "--fork-session",
-            "--resume-session-at",
-            "--resume-drops-turn",
-        ]);
+        left_out.extend(WHICH_SESSION);
     }
     arguments.extend(command_line.replaced(&left_out, "--verbose", &context.args));
     arguments

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 
 use crate::claude_code::command_line::parser::{Flow, Parser};
+pub(crate) use crate::claude_code::command_line::resumed::WHICH_SESSION;
 use crate::claude_code::command_line::scan::{is_print, scan};
 use crate::claude_code::options::{COMMANDS, FIRST_WORDS, Opt};
 use crate::error::{Error, Result};

@@ -4,19 +4,12 @@ use std::ffi::{OsStr, OsString};
 
 use crate::claude_code::command_line::CommandLine;
 
-/// What decides which session it is, and how that begins: Claude Code 2.1.330 refuses `--session-id` for a session that exists, and a
-/// permission mode that is given again replaces the one that the user has changed to since.
-const OF_THE_FIRST_START: [&str; 9] = [
-    "--settings",
-    "--session-id",
-    "--resume",
-    "--continue",
-    "--fork-session",
-    "--resume-session-at",
-    "--resume-drops-turn",
-    "--permission-mode",
-    "--prefill",
-];
+/// The options that decide which session it is. Claude Code 2.1.330 refuses `--session-id` for one that exists.
+pub(crate) const WHICH_SESSION: [&str; 6] =
+    ["--session-id", "--resume", "--continue", "--fork-session", "--resume-session-at", "--resume-drops-turn"];
+
+/// Others that are for the first start alone. A permission mode that is given again replaces the one that the user has changed to since.
+const OF_THE_FIRST_START: [&str; 3] = ["--settings", "--permission-mode", "--prefill"];
 
 /// Outranks the mode that the user has changed to since (2.1.330).
 const BYPASS: &str = "--dangerously-skip-permissions";
@@ -37,7 +30,7 @@ impl CommandLine {
         prompt: Option<&str>,
     ) -> Vec<OsString> {
         let mut options: Vec<OsString> = vec!["--resume".into(), id.into()];
-        let mut left_out = OF_THE_FIRST_START.to_vec();
+        let mut left_out = [OF_THE_FIRST_START.as_slice(), &WHICH_SESSION].concat();
         if let Some(mode) = mode {
             options.extend(["--permission-mode".into(), mode.into()]);
             left_out.push(BYPASS);
