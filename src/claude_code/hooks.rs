@@ -82,7 +82,7 @@ pub(super) fn add(settings: &mut Map<String, Value>, command: &str) {
 
 /// The answer to [`HookCall::Prompt`] that holds the prompt and shows these lines instead.
 pub(crate) fn hold(lines: &str) -> String {
-    // Since 2.1.330 the prompt is back in the input box, and need not be shown again.
+    // 2.1.300 and 2.1.330 put the prompt back into the input box; 2.1.140 is the first that was seen to heed this.
     let shown = json!({"hookEventName": PROMPT, "suppressOriginalPrompt": true});
     json!({"decision": "block", "reason": lines, "hookSpecificOutput": shown}).to_string()
 }
