@@ -4,6 +4,9 @@ pub(crate) const APPLETS: [&str; 3] = ["claude", "agent-llm", "llm-failover"];
 
 pub(crate) const OWN_NAME: &str = "claude-failover";
 
+/// Below the home folder: what setup makes.
+pub(crate) const DATA_DIR: &str = ".local/share/claude-failover";
+
 /// Another folder for state: a drill sets it for its call.
 pub(crate) const STATE_DIR: &str = "CLAUDE_FAILOVER_STATE";
 
@@ -25,6 +28,9 @@ pub(crate) const GATEWAY_APPENDED: &str = "CLAUDE_FAILOVER_GATEWAY_APPENDED";
 
 /// "1" if the gateway leaves out the oldest turns of what does not fit: its Claude Code must not compact.
 pub(crate) const GATEWAY_LEAVES_OUT: &str = "CLAUDE_FAILOVER_GATEWAY_LEAVES_OUT";
+
+/// The line of the ledger of an agent that its process has become, as far as it was known before.
+pub(crate) const GATEWAY_ENTRY: &str = "CLAUDE_FAILOVER_GATEWAY_ENTRY";
 
 /// The folder of the agent that the gateway is for.
 pub(crate) const GATEWAY_FOLDER: &str = "CLAUDE_FAILOVER_GATEWAY_FOLDER";

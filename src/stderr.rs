@@ -3,8 +3,12 @@
 use std::io::{Write, stderr, stdout};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::stat::{FileStat, SFlag, fstat};
+
+use crate::shown::Shown;
 
 static SILENCE: OnceLock<Silence> = OnceLock::new();
 
@@ -16,7 +20,7 @@ pub(crate) struct Silence {
     /// A program reads stderr together with stdout, and expects JSON there.
     pub spoils_stdout: bool,
     /// What is wrong with the user's wish, for the first line that is written in spite of it.
-    pub warning: Option<String>,
+    pub warning: Option<Shown>,
 }
 
 /// For this process. The first one counts.
@@ -48,12 +52,12 @@ pub(crate) fn is_stdout() -> bool {
     }
 }
 
-pub(crate) fn warn(applet: &str, message: &str) {
-    notice(&format!("{applet}: warning: {message}"));
+pub(crate) fn warn(applet: &str, message: &Shown) {
+    notice(&Shown::lines(format_args!("{applet}: warning: {message}")));
 }
 
 /// A line that nobody has asked for, and that the real Claude Code would not print.
-pub(crate) fn notice(line: &str) {
+pub(crate) fn notice(line: &Shown) {
     if !is_silent() {
         say(line);
     }
@@ -61,13 +65,53 @@ pub(crate) fn notice(line: &str) {
 
 /// A line that is of use, but of none to a program that reads JSON there: a warning in the real Claude Code's words, or what had
 /// come of an answer that failed.
-pub(crate) fn say_unless_parsed(line: &str) {
+pub(crate) fn say_unless_parsed(line: &Shown) {
     if !SILENCE.get().is_some_and(|silence| silence.spoils_stdout) {
         say(line);
     }
 }
 
 /// One write, so that lines of parallel calls do not mix. A closed stderr is not an error.
-pub(crate) fn say(line: &str) {
+pub(crate) fn say(line: &Shown) {
+    clear_line();
     let _ = stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// A question at a terminal, whose answer is typed behind it.
+pub(crate) fn ask(question: &Shown) {
+    let _ = write!(stderr(), "{question} ");
+}
+
+static IS_DEBUGGED: AtomicBool = AtomicBool::new(false);
+
+/// From now on decisions are told.
+pub(crate) fn begin_debug() {
+    IS_DEBUGGED.store(true, Relaxed);
+}
+
+pub(crate) fn is_debugged() -> bool {
+    IS_DEBUGGED.load(Relaxed)
+}
+
+/// A decision, which the user wants to be told of however quiet it is else.
+pub(crate) fn debug(applet: &str, decision: &dyn Fn() -> Shown) {
+    if is_debugged() {
+        say(&Shown::line(format_args!("{applet}: debug: {}", decision())));
+    }
+}
+
+/// Whether a line stands on the terminal that is not ended yet.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Writes over the line on the terminal that is not ended yet.
+pub(crate) fn rewrite(line: &Shown) {
+    IS_OPEN.store(true, Relaxed);
+    let _ = write!(stderr(), "\r{line}\x1b[K");
+}
+
+/// Takes such a line off the terminal, so that the next line begins at its left, on stdout too.
+pub(crate) fn clear_line() {
+    if IS_OPEN.swap(false, Relaxed) {
+        let _ = write!(stderr(), "\r\x1b[K");
+    }
 }

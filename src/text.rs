@@ -2,7 +2,10 @@
 
 use std::io;
 
-use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::{Timestamp, ToSpan, Zoned};
+
+use crate::shown::Shown;
 
 /// The JSON text with U+FFFD in place of each lone surrogate. JavaScript and Python write them into JSON where a text was cut in the
 /// middle of a character, and no Rust string can hold them.
@@ -54,10 +57,34 @@ pub(crate) fn clock(time: Timestamp, now: Timestamp) -> String {
     time.strftime(format).to_string()
 }
 
+/// Parses a time of day: `7:30`, `07:30`, `22:00:30`.
+pub(crate) fn time_of_day(text: &str) -> Option<Time> {
+    ["%H:%M", "%H:%M:%S"].into_iter().find_map(|format| Time::strptime(format, text.trim()).ok())
+}
+
+/// When it was last this time of day. A time that a change of the clock leaves out was an hour later on that day; one that came twice
+/// was at its first.
+pub(crate) fn last_at(time: Time, now: &Zoned) -> Option<Timestamp> {
+    let on = |date: jiff::civil::Date| date.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
+    let today = on(now.date()).filter(|today| today <= now);
+    today.or_else(|| on(now.date().checked_sub(1.day()).ok()?)).map(|time| time.timestamp())
+}
+
+/// A length of time, as people say it: `48 s`, `12 min`, `4 h 50 min`.
+pub(crate) fn length(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match (minutes / 60, minutes % 60) {
+        _ if seconds.round() < 60.0 => format!("{seconds:.0} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// An I/O error in the system's words, without Rust's `(os error N)`.
-pub(crate) fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> Shown {
     let text = error.to_string();
-    uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())])
+    Shown::line(uncapitalised(&text[..text.find(" (os error").unwrap_or(text.len())]))
 }
 
 /// The same text with a small first letter, to go on after our name.
@@ -66,9 +93,65 @@ pub(crate) fn uncapitalised(text: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// What a user has probably meant who wrote `word`, by how few letters are wrong or in another order.
+pub(crate) fn nearest(word: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let most = (word.chars().count() / 3).max(1);
+    let distance = |name: &String| strsim::damerau_levenshtein(word, name);
+    known.map(|name| (distance(&name), name)).filter(|(distance, _)| *distance <= most).min().map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::replace_lone_surrogates;
+    use jiff::{Timestamp, Zoned};
+
+    use super::{last_at, length, replace_lone_surrogates, time_of_day};
+
+    #[test]
+    fn times_of_day() {
+        for (text, expected) in [("7:30", "07:30:00"), (" 07:30 ", "07:30:00"), ("0:00", "00:00:00"), ("23:59:59", "23:59:59")] {
+            assert_eq!(time_of_day(text).map(|time| time.to_string()).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "7", "730", "24:00", "12:60", "-1:00", "7:30 am", "07:30Z", "noon", "07.30"] {
+            assert_eq!(time_of_day(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_was_last_this_time_of_day() {
+        let table = [
+            ("2026-11-27T09:00[Europe/Berlin]", "07:30", "2026-11-27T06:30:00Z"),
+            ("2026-11-27T07:30[Europe/Berlin]", "07:30", "2026-11-27T06:30:00Z"),
+            ("2026-11-27T07:29:59[Europe/Berlin]", "07:30", "2026-11-26T06:30:00Z"),
+            // The clock goes from 2:00 to 3:00 on this day.
+            ("2026-03-29T12:00[Europe/Berlin]", "02:30", "2026-03-29T01:30:00Z"),
+            ("2026-03-29T03:10[Europe/Berlin]", "02:30", "2026-03-28T01:30:00Z"),
+            ("2026-03-29T12:00[Europe/Berlin]", "22:00", "2026-03-28T21:00:00Z"),
+            // It goes from 3:00 to 2:00 on this day.
+            ("2026-10-25T02:40+02:00[Europe/Berlin]", "02:30", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T02:40+01:00[Europe/Berlin]", "02:30", "2026-10-25T00:30:00Z"),
+        ];
+        for (now, time, expected) in table {
+            let last = last_at(time_of_day(time).unwrap(), &now.parse::<Zoned>().unwrap());
+            assert_eq!(last, expected.parse::<Timestamp>().ok(), "{time} at {now}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        let table = [
+            (0.0, "0 s"),
+            (0.6, "1 s"),
+            (59.4, "59 s"),
+            (59.6, "1 min"),
+            (3569.0, "59 min"),
+            (3571.0, "1 h"),
+            (17_400.0, "4 h 50 min"),
+            (360_000.0, "100 h"),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(length(seconds), expected);
+        }
+    }
 
     #[test]
     fn only_lone_surrogates_are_replaced() {
