@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::os::process::current_exe;
 
 /// Two paths with the same identity lead to the same file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
