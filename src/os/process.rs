@@ -1,31 +1,30 @@
-//! Facts about a process, by its number: from `/proc` where there is one, else from `ps`.
+//! Facts about a process, by its number, and what is done with processes of ours.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+use nix::unistd::{Pid as NixPid, getpgid};
 
 use crate::error::{Error, Result};
 use crate::names::OWN_NAME;
+
+#[cfg(not(target_os = "macos"))]
+#[path = "process/linux.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "process/macos.rs"]
+mod platform;
 
 pub(crate) type Pid = i32;
 
 /// When the process started, as a word: it distinguishes the process from an earlier or later one with the same number. `None` if there
 /// is no such process, or only a zombie.
 pub(crate) fn start_mark(pid: Pid) -> Option<String> {
-    if has_proc() {
-        let stat = Stat::of(pid)?;
-        return (stat.state != "Z" && stat.state != "X").then_some(stat.started);
-    }
-    start_mark_by_ps(pid)
-}
-
-fn start_mark_by_ps(pid: Pid) -> Option<String> {
-    let line = ps(&["-o", "stat=", "-o", "lstart=", "-p", &pid.to_string()])?;
-    let (state, started) = line.trim().split_once(char::is_whitespace)?;
-    (!state.starts_with('Z')).then(|| started.split_whitespace().collect::<Vec<_>>().join("_"))
+    platform::start_mark(pid)
 }
 
 pub(crate) fn current_exe() -> io::Result<PathBuf> {
@@ -63,120 +62,92 @@ pub(crate) fn close_inherited_files() {
 
 /// By SIGSTOP or Ctrl-Z.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
-    if has_proc() {
-        return Stat::of(pid).is_some_and(|stat| stat.state == "T");
-    }
-    ps(&["-o", "stat=", "-p", &pid.to_string()]).is_some_and(|state| state.trim_start().starts_with('T'))
+    platform::is_stopped(pid)
 }
 
-/// The resident sets of all processes in the group of `pid`, in bytes.
+/// What all processes in the group of `pid` have in memory, in bytes: PSS on Linux, the physical footprint on macOS.
 pub(crate) fn group_memory(pid: Pid) -> Option<u64> {
-    let table = table()?;
-    let group = table.iter().find(|row| row.pid == pid)?.group;
-    Some(table.iter().filter(|row| row.group == group).map(|row| row.resident).sum())
+    let group = getpgid(Some(NixPid::from_raw(pid))).ok()?;
+    Some(group_members(group.as_raw())?.into_iter().filter_map(platform::memory).sum())
 }
 
+/// Zombies may be among them.
 pub(crate) fn group_members(group: Pid) -> Option<Vec<Pid>> {
-    Some(table()?.iter().filter(|row| row.group == group).map(|row| row.pid).collect())
+    platform::group_members(group)
 }
 
 /// Whether a living process started with this variable. False where the system does not show that.
 pub(crate) fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
     let variable = format!("{name}={value}");
-    if has_proc() {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        return environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
-    }
-    ps(&["-E", "-ww", "-o", "command=", "-p", &pid.to_string()]).is_some_and(|line| line.contains(&variable))
-}
-
-struct Row {
-    pid: Pid,
-    group: Pid,
-    /// In bytes.
-    resident: u64,
-}
-
-fn table() -> Option<Vec<Row>> {
-    if has_proc() {
-        let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let row = |pid| Some(Row { pid, group: Stat::of(pid)?.group, resident: resident(pid).unwrap_or(0) });
-        return Some(pids.filter_map(row).collect());
-    }
-    table_by_ps()
-}
-
-fn table_by_ps() -> Option<Vec<Row>> {
-    let row = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (pid, group) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(Row { pid, group, resident: words.next()?.parse::<u64>().ok()? * 1024 })
-    };
-    Some(ps(&["-A", "-o", "pid=", "-o", "pgid=", "-o", "rss="])?.lines().filter_map(row).collect())
+    platform::environment(pid).iter().any(|one| one == variable.as_bytes())
 }
 
 pub(crate) fn program_name(pid: Pid) -> Option<String> {
-    if has_proc() {
-        return fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_string());
-    }
-    ps(&["-o", "comm=", "-p", &pid.to_string()]).map(|name| name.trim().to_string())
-}
-
-fn has_proc() -> bool {
-    Path::new("/proc/self/stat").exists()
-}
-
-/// From `/proc/PID/stat`: see proc(5).
-struct Stat {
-    state: String,
-    group: Pid,
-    started: String,
-}
-
-impl Stat {
-    fn of(pid: Pid) -> Option<Stat> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        Some(Stat { state: (*fields.first()?).into(), group: fields.get(2)?.parse().ok()?, started: (*fields.get(19)?).into() })
-    }
-}
-
-fn resident(pid: Pid) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
-}
-
-/// ps(1), as POSIX has it: one `-o` for each field, since all after a `=` is a field's heading. The zone is fixed, so that all
-/// callers see the same times.
-fn ps(args: &[&str]) -> Option<String> {
-    let output = Command::new("/bin/ps")
-        .args(args)
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC0")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.success() && !text.trim().is_empty()).then_some(text)
+    platform::program_name(pid)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Child;
+    use std::thread::sleep;
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn both_sources_know_this_process() {
-        let us = std::process::id().cast_signed();
-        assert_eq!(start_mark(us), start_mark(us));
-        assert!(start_mark(us).is_some() && group_memory(us) > Some(0));
-        assert_eq!(start_mark(Pid::MAX), None);
-        if Path::new("/bin/ps").exists() {
-            assert!(start_mark_by_ps(us).is_some_and(|mark| mark.split('_').count() == 5));
-            assert_eq!(start_mark_by_ps(Pid::MAX), None);
-            let table = table_by_ps().expect("a table");
-            assert!(table.iter().any(|row| row.pid == us && row.resident > 0));
+    fn child() -> (Child, Pid) {
+        let child = Command::new("/bin/sleep").arg("600").process_group(0).spawn().expect("a child");
+        let pid = child.id().cast_signed();
+        (child, pid)
+    }
+
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..1000 {
+            if holds() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
         }
+        panic!("{what}");
+    }
+
+    fn signal(pid: Pid, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(NixPid::from_raw(pid), signal).expect("it lives");
+    }
+
+    #[test]
+    fn a_process_is_told_from_another_from_a_zombie_and_from_a_stopped_one() {
+        let us = std::process::id().cast_signed();
+        let (mut child, pid) = child();
+        let mark = start_mark(pid);
+        assert!(mark.as_ref().is_some_and(|mark| !mark.contains(char::is_whitespace)), "{mark:?}");
+        assert_eq!((start_mark(us), start_mark(pid)), (start_mark(us), mark.clone()));
+        assert_ne!(start_mark(us), mark);
+        assert!(!is_stopped(pid));
+        signal(pid, nix::sys::signal::Signal::SIGSTOP);
+        until("it is stopped", || is_stopped(pid));
+        assert_eq!(start_mark(pid), mark);
+        signal(pid, nix::sys::signal::Signal::SIGCONT);
+        until("it goes on", || !is_stopped(pid));
+        child.kill().expect("it lives");
+        until("a zombie has no mark", || start_mark(pid).is_none());
+        child.wait().expect("its end");
+        assert_eq!((start_mark(pid), is_stopped(pid)), (None, false));
+        assert_eq!(start_mark(Pid::MAX), None);
+    }
+
+    #[test]
+    fn its_group_its_memory_its_name_and_its_environment_are_known() {
+        let us = std::process::id().cast_signed();
+        let (mut child, pid) = child();
+        until("it has become the program", || program_name(pid).as_deref() == Some("sleep"));
+        assert_eq!(group_members(pid), Some(vec![pid]));
+        assert!(group_memory(pid) > Some(0));
+        assert!(group_memory(us) > Some(1 << 20), "{:?}", group_memory(us));
+        // Cargo sets it. Of the system's own programs macOS tells no environment.
+        assert!(has_variable(us, "CARGO_PKG_NAME", "claude-failover"));
+        assert!(!has_variable(us, "CARGO_PKG_NAME", "claude") && !has_variable(us, "CARGO_PKG_NAM", "claude-failover"));
+        child.kill().expect("it lives");
+        child.wait().expect("its end");
+        assert_eq!((group_memory(pid), has_variable(pid, "CARGO_PKG_NAME", "claude-failover")), (None, false));
     }
 }

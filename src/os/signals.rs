@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
-use signal_hook::low_level::siginfo::Cause;
+
+use crate::os::signal_origin::Observer;
 
 pub(crate) enum Target {
     /// The signals are kept for the next target, each with whether a program sent it.
@@ -37,7 +38,9 @@ struct SignalState {
     target: Target,
     /// A process that must stay stopped.
     stopped: Option<Pid>,
-    is_end_requested: bool,
+    /// What has asked the real Claude to end.
+    end_request: Option<i32>,
+    before_end: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Signals {
@@ -46,21 +49,18 @@ impl Signals {
         let (ended, mut waker) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let ignored = ignored_at_start();
         // SIGCHLD is caught even if it was ignored: it alone announces the end of the child.
-        let is_caught = |signal: i32| signal == SIGCHLD || ignored >> (signal - 1) & 1 == 0;
-        let to_catch = [SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-        let mut origins = SignalsInfo::<WithOrigin>::new(to_catch.iter().filter(|signal| is_caught(**signal)))?;
-        let signals = Signals(Arc::new(Mutex::new(SignalState { target, stopped: None, is_end_requested: false })));
-        let handler = signals.clone();
+        let to_catch = not_ignored(&[SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]).chain([SIGCHLD]);
+        let mut origins = SignalsInfo::<WithOrigin>::new(to_catch)?;
+        let state = SignalState { target, stopped: None, end_request: None, before_end: None };
+        let signals = Signals(Arc::new(Mutex::new(state)));
+        let (handler, observer) = (signals.clone(), Observer::new());
         thread::spawn(move || {
             for origin in origins.forever() {
                 if origin.signal == SIGCHLD {
                     let _ = waker.write(&[0]);
                 } else {
-                    // A program outside of our container has no number here, and the kernel none on macOS.
-                    let has_number = origin.process.as_ref().is_some_and(|process| process.pid != 0);
-                    handler.handle(origin.signal, has_number || matches!(origin.cause, Cause::Sent(_)));
+                    handler.handle(origin.signal, observer.is_by_program(&origin));
                 }
             }
         });
@@ -82,7 +82,18 @@ impl Signals {
 
     /// Whether a signal has asked the real Claude to end: then the caller wants no other answer.
     pub(crate) fn is_end_requested(&self) -> bool {
-        self.state().is_end_requested
+        self.state().end_request.is_some()
+    }
+
+    /// Gives a signal that has asked the real Claude to end to who has come in its place: it came too late for Claude.
+    pub(crate) fn repeat_end_request(&self) {
+        let request = self.state().end_request.take();
+        request.iter().for_each(|signal| self.handle(*signal, true));
+    }
+
+    /// Is called before a signal ends this process.
+    pub(crate) fn before_end(&self, clean_up: impl FnOnce() + Send + 'static) {
+        self.state().before_end = Some(Box::new(clean_up));
     }
 
     fn state(&self) -> MutexGuard<'_, SignalState> {
@@ -103,7 +114,9 @@ impl Signals {
         }
         // A terminal that hangs up signals its session's leader alone.
         let is_for_us = is_by_program || signal == SIGHUP;
-        state.is_end_requested |= matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM);
+        if matches!((signal, &state.target), (SIGHUP | SIGINT | SIGQUIT | SIGTERM, Target::Next(_) | Target::Child(_))) {
+            state.end_request = Some(signal);
+        }
         match &mut state.target {
             Target::Next(kept) => kept.push((signal, is_by_program)),
             Target::Child(pid) => {
@@ -112,9 +125,29 @@ impl Signals {
                 }
             }
             Target::Conversation(interrupts) if signal == SIGINT && interrupts.send(()).is_ok() => {}
-            Target::Us | Target::Conversation(_) => end_by(signal),
+            Target::Us | Target::Conversation(_) => {
+                if let Some(clean_up) = state.before_end.take() {
+                    clean_up();
+                }
+                end_by(signal)
+            }
         }
     }
+}
+
+/// For starting a process that ends later than what it watches or cleans up: a signal that ends this one, and it as well, must not
+/// end it in its first moment. It has all signals blocked.
+pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let started = start();
+    let _ = before.and_then(|before| before.thread_set_mask());
+    started
+}
+
+/// Those of `signals` that this process was not started to ignore.
+pub(super) fn not_ignored(signals: &[i32]) -> impl Iterator<Item = i32> + use<'_> {
+    let ignored = ignored_at_start();
+    signals.iter().copied().filter(move |signal| ignored >> (signal - 1) & 1 == 0)
 }
 
 /// A bit for each signal that this process was started to ignore (nohup(1)): it stays ignored. None on a system without `/proc`.
