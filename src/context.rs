@@ -2,23 +2,29 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::names::STATE_DIR;
+use crate::read_file::read_trusted;
+use crate::real_claude::RealClaude;
 use crate::settings::Settings;
+use crate::settings::file::{self, Assignment};
+use crate::shown::{Shown, shown};
 use crate::stderr::{self, Silence};
 
 /// A call's arguments, settings and environment.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// `argv[0]`, empty if there was none.
     pub name: OsString,
     /// Without `argv[0]`.
     pub args: Vec<OsString>,
     pub settings: Settings,
+    /// The Claude Code that the caller names.
+    pub given_claude: Option<RealClaude>,
     home: Option<PathBuf>,
     /// What is wrong with the settings file.
     warnings: Vec<String>,
@@ -31,14 +37,14 @@ impl Context {
         let home = home::home_dir().filter(|home| home.is_absolute());
         let (lines, warnings) = home.as_deref().map(read_settings_file).unwrap_or_default();
         let settings = Settings::new(|name| env::var_os(name), lines);
-        Context { name, args: args.collect(), settings, home, warnings }
+        Context { name, args: args.collect(), settings, given_claude: None, home, warnings }
     }
 
     /// Before anything is written on stderr. `may_spoil_stdout`: for a program that prints in Claude Code's formats.
     pub(crate) fn begin_stderr(&self, applet: &str, may_spoil_stdout: bool) {
         let (is_quiet, warning) = match self.settings.is_quiet() {
             Ok(is_quiet) => (is_quiet, None),
-            Err(warning) => (false, Some(format!("{applet}: warning: {warning}"))),
+            Err(warning) => (false, Some(Shown::line(format_args!("{applet}: warning: {warning}")))),
         };
         // A drill tells the two apart itself.
         let spoils_stdout = may_spoil_stdout && self.asks_for_json() && stderr::is_stdout() && !self.is_drill();
@@ -46,9 +52,22 @@ impl Context {
         self.warn_of_settings_file();
     }
 
+    /// What is wrong with the settings file, a line each.
+    pub(crate) fn settings_warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The settings file, which may be missing.
+    ///
+    /// # Errors
+    /// Without a home folder.
+    pub(crate) fn settings_file(&self) -> Result<PathBuf> {
+        Ok(self.home()?.join(SETTINGS_FILE))
+    }
+
     pub(crate) fn warn_of_settings_file(&self) {
         for warning in &self.warnings {
-            stderr::warn("claude-failover", warning);
+            stderr::warn("claude-failover", &Shown::line(warning));
         }
     }
 
@@ -68,13 +87,12 @@ impl Context {
 
     /// With other arguments and the same settings: for the long form `claude-failover APPLET …`.
     pub(crate) fn for_applet(&self, name: &str, args: &[OsString]) -> Context {
-        Context {
-            name: name.into(),
-            args: args.to_vec(),
-            settings: self.settings.clone(),
-            home: self.home.clone(),
-            warnings: self.warnings.clone(),
-        }
+        Context { name: name.into(), args: args.to_vec(), ..self.clone() }
+    }
+
+    /// For a call that names the Claude Code to run.
+    pub(crate) fn for_claude(&self, claude: RealClaude, args: &[OsString]) -> Context {
+        Context { given_claude: Some(claude), args: args.to_vec(), ..self.clone() }
     }
 
     /// None for an empty variable, too.
@@ -128,6 +146,16 @@ impl Context {
         }
     }
 
+    /// What `auto` has to say where it has no place for its state, and so does nothing.
+    pub(crate) fn no_place_for_state(&self) -> Option<Shown> {
+        self.state_dir().err()?;
+        let home = self
+            .home
+            .as_deref()
+            .map_or_else(|| "HOME is no absolute path".into(), |home| shown!("HOME `{}` is no folder", home.display()));
+        Some(shown!("{home}, so the switch's `auto` has no place for what it knows: using claude"))
+    }
+
     /// Whether a drill makes this call.
     pub(crate) fn is_drill(&self) -> bool {
         self.env(STATE_DIR).is_some()
@@ -160,79 +188,38 @@ impl Context {
     }
 }
 
-type Assignments = Vec<(Vec<u8>, OsString)>;
+/// Below the home folder.
+const SETTINGS_FILE: &str = ".config/claude-failover/config.env";
 
-/// With a warning of each line that is no assignment, which is skipped.
-fn read_settings_file(home: &Path) -> (Assignments, Vec<String>) {
-    let path = home.join(".config/claude-failover/config.env");
-    let (mut assignments, mut warnings) = (Vec::new(), Vec::new());
-    let bytes = match fs::read(&path) {
+/// The longest settings file, in bytes.
+pub(crate) const MOST_SETTINGS: u64 = 1 << 20;
+
+/// How many of its lines are named: it may be no file of settings at all.
+const MOST_WARNINGS: usize = 5;
+
+/// With a warning of a file that is not used, and of each line that is no assignment, which is skipped.
+fn read_settings_file(home: &Path) -> (Vec<Assignment>, Vec<String>) {
+    let path = home.join(SETTINGS_FILE);
+    let mut warnings = Vec::new();
+    let bytes = match read_trusted(&path, MOST_SETTINGS) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return (assignments, warnings);
+            return (vec![], warnings);
         }
         Err(error) => {
             let reason = crate::text::plain(&error);
             warnings.push(format!("cannot read `{}`: {reason}", path.display()));
-            return (assignments, warnings);
+            return (vec![], warnings);
         }
     };
-    // Some editors begin a file with a byte order mark.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") {
-            continue;
-        }
-        match parse_assignment(line) {
-            Some((key, value)) => assignments.push((key.to_vec(), OsString::from_vec(value.to_vec()))),
-            None => {
-                let place = format!("`{}` line {}", path.display(), number + 1);
-                warnings.push(format!("{place} is not KEY=VALUE and is ignored"));
-            }
-        }
+    let (assignments, ignored) = file::parse(&bytes);
+    let warning = |number| format!("`{}` line {number} is not KEY=VALUE and is ignored", path.display());
+    warnings.extend(ignored.iter().take(MOST_WARNINGS).map(warning));
+    if let rest @ 1.. = ignored.len().saturating_sub(MOST_WARNINGS) {
+        warnings.push(format!("`{}` has {rest} more such lines", path.display()));
     }
     (assignments, warnings)
 }
 
-/// `KEY=VALUE`, with an optional `export ` and optional quotes around the value, as a shell reads it.
-fn parse_assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii();
-    let equals = line.iter().position(|byte| *byte == b'=')?;
-    let key = line[..equals].trim_ascii_end();
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    if key.is_empty() || !key.iter().all(is_name) {
-        return None;
-    }
-    let value = line[equals + 1..].trim_ascii();
-    let unquoted = |quote: u8| value.strip_prefix(&[quote])?.strip_suffix(&[quote]).filter(|inside| !inside.contains(&quote));
-    let value = unquoted(b'"').or_else(|| unquoted(b'\'')).unwrap_or(value);
-    (!value.contains(&0)).then_some((key, value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_assignment;
-
-    #[test]
-    fn assignments() {
-        let cases: &[(&str, Option<(&str, &str)>)] = &[
-            ("A=b", Some(("A", "b"))),
-            ("A=", Some(("A", ""))),
-            ("export A = b c ", Some(("A", "b c"))),
-            ("A='b c'", Some(("A", "b c"))),
-            ("A=\"b\"", Some(("A", "b"))),
-            ("A='", Some(("A", "'"))),
-            ("A='b c' d 'e'", Some(("A", "'b c' d 'e'"))),
-            ("A=b=c # d", Some(("A", "b=c # d"))),
-            ("junk", None),
-            ("a b=c", None),
-            ("=c", None),
-            ("A=\0", None),
-        ];
-        for (line, expected) in cases {
-            let expected = expected.map(|(key, value)| (key.as_bytes(), value.as_bytes()));
-            assert_eq!(parse_assignment(line.as_bytes()), expected, "{line:?}");
-        }
-    }
-}
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;

@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::text::parse_yes_or_no;
 
-/// The rows of the table, and the methods that read them.
-fn halves(code: &str) -> (&str, &str) {
-    let (table, rest) = code.split_once("settings! {").expect("a table").1.split_once("impl Settings {").expect("methods");
-    (table.split_once("\n}").expect("its end").0, rest.split_once("\n}").expect("their end").0)
+/// The settings in the rows of the table.
+fn rows(table: &str) -> Vec<&str> {
+    let table = table.split_once("settings! {").expect("a table").1.split_once("\n}").expect("its end").0;
+    table
+        .lines()
+        .filter(|line| line.starts_with("    ") && !line.starts_with("     "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
 }
 
-fn unread(table: &str, methods: &str) -> Vec<String> {
-    let settings = table.lines().filter_map(|line| line.split_whitespace().next());
+fn unread<'a>(rows: &[&'a str], methods: &str) -> Vec<&'a str> {
     let words: BTreeSet<&str> = methods.split(|c: char| !(c.is_alphanumeric() || c == ':')).collect();
-    settings.filter(|setting| !words.contains(format!("Setting::{setting}").as_str())).map(str::to_string).collect()
+    rows.iter().copied().filter(|setting| !words.contains(format!("Setting::{setting}").as_str())).collect()
 }
 
 #[test]
@@ -23,10 +27,20 @@ fn no_name_is_twice_in_the_table() {
 /// That the methods are called, the compiler sees.
 #[test]
 fn each_setting_is_read() {
-    let (table, methods) = halves(include_str!("../settings.rs"));
-    assert_eq!(table.lines().filter(|line| line.ends_with("\",")).count(), SETTINGS.len());
-    assert_eq!(unread(table, methods), Vec::<String>::new());
-    assert_eq!(unread("    Port \"A\" \"b\",\n    Portal \"A\" \"b\",", "Setting::Port)"), ["Portal"]);
+    let rows = rows(include_str!("table.rs"));
+    assert_eq!(rows.len(), SETTINGS.len());
+    assert_eq!(unread(&rows, &(include_str!("values.rs").to_string() + include_str!("../settings.rs"))), Vec::<&str>::new());
+    assert_eq!(unread(&["Port", "Portal"], "Setting::Port)"), ["Portal"]);
+}
+
+#[test]
+fn each_default_can_be_used() {
+    for variable in Variable::all() {
+        if let table::Unset::Is(default) = variable.unset() {
+            let default = default.replace("$LLM_PORT", "1");
+            assert!(variable.check(default.as_ref()).is_ok(), "{}: {default}", variable.name());
+        }
+    }
 }
 
 #[test]
@@ -35,7 +49,10 @@ fn the_environment_wins_and_the_last_line_counts_and_empty_is_unset() {
         Some(if name == "LLM_PORT" { "1" } else { "" }.into())
     }
     let file = [("LLM_PORT", "2"), ("CLAUDE_BIN", "a"), ("CLAUDE_BIN", "b"), ("LLM_NOTIFY_CMD", "c"), ("LLM_NOTIFY_CMD", "")];
-    let settings = Settings::new(environment, file.map(|(name, value)| (name.into(), value.into())).into());
+    let settings = Settings::new(
+        environment,
+        file.map(|(name, value)| Assignment { name: name.into(), value: value.into(), line: 1 }).into(),
+    );
     assert!(settings.port().is_ok_and(|port| port == 1));
     assert_eq!(settings.claude_bin(), Some("b".into()));
     assert_eq!(settings.notify_command(), None);

@@ -55,7 +55,7 @@ fn the_call_fails_and_says_why() {
         assert_eq!(said.matches(LINE).count(), 1, "{format}: {said}");
         let ledger = fs::read_to_string(sandbox.path(LEDGER)).unwrap();
         let entries: Vec<Value> = ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let [agent, note] = entries.as_slice() else { panic!("{ledger}") };
+        let [note, agent] = entries.as_slice() else { panic!("{ledger}") };
         assert_eq!((&agent["route"], &agent["truncated"]), (&json!("agent"), &json!(null)));
         let marks = (&note["route"], &note["truncated"], &note["input_tokens"], &note["model"]);
         assert_eq!(marks, (&json!("gateway"), &json!(true), &json!(4096), &json!("m")));
