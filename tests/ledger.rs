@@ -141,7 +141,8 @@ fn a_sum_counts_what_began_since_then() {
         sandbox.cmd("llm-failover").args(&["log", "--since", since]).run().expect(0, expected, "");
     }
     let output = sandbox.cmd("llm-failover").args(&["log", "--since", "noon"]).run();
-    let why = "`noon` is neither a length of time, such as `24h` or `7d`, nor a time, such as `2026-11-22T02:10:00Z`";
+    let why = "`noon` is neither a length of time, such as `24h` or `7d`, nor `today`, `yesterday`, a weekday, a date, such as \
+               `2026-11-22`, a time of day, such as `22:00`, or a time, such as `2026-11-22T02:10:00Z`";
     let said =
         format!("llm-failover: error parsing option '--since' with value 'noon': {why}\nhint: run `llm-failover --help`\n");
     output.expect(1, "", &said);

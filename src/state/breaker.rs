@@ -4,6 +4,8 @@
 //! half-open: one call asks Claude, and all others stay local until that call has its answer. A file that is torn, lost or
 //! written by a clock that has jumped costs one call to Claude.
 
+mod times;
+
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 
@@ -14,20 +16,17 @@ use crate::claude_code::refusal::{Cause, Verdict};
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::{open_private, replace_private};
+use crate::read_file::read_own;
+use crate::state::breaker::times::{EARLY_PROBE, after, end_within_window, next_probe};
 use crate::text::clock;
 
-/// A stated reset is a bound, not the truth: access has come back hours before it (claude-code#77469), and asking costs
-/// one call 0.3 s.
-const EARLY_PROBE: SignedDuration = SignedDuration::from_mins(30);
-
-/// The probe after a stated reset comes this long after it, and at most twice as long.
-const JUST_AFTER: SignedDuration = SignedDuration::from_secs(5);
-
-/// The waits after consecutive failures, in minutes.
-const BACKOFF: [i64; 5] = [1, 2, 4, 8, 15];
+/// The longest file that is read, in bytes: far more than this program writes.
+const MOST_BYTES: u64 = 1 << 20;
 
 pub(crate) struct Breaker {
     dir: PathBuf,
+    /// Read only once the file is read, or its lock is held: what another process has written there is never of a later time.
+    clock: fn() -> Timestamp,
 }
 
 /// Why Claude does not answer calls: a limit, an outage.
@@ -45,7 +44,7 @@ pub(crate) struct Condition {
     pub next_probe: Timestamp,
     /// The last refusal.
     updated: Timestamp,
-    /// Consecutive refusals. Those of parallel calls count once.
+    /// Consecutive refusals: the first, and those of calls that came when a probe was due. What parallel calls meet counts once.
     failures: usize,
 }
 
@@ -80,6 +79,7 @@ pub(crate) enum Change {
 pub(crate) struct Attempt {
     /// The model's name as the caller gave it; empty if none was given.
     pub model: String,
+    /// Before it asked the breaker: what is recorded later was not known to it.
     pub begun: Timestamp,
 }
 
@@ -124,43 +124,50 @@ impl Condition {
 
 impl Breaker {
     pub(crate) fn new(context: &Context) -> Result<Breaker> {
-        Ok(Breaker { dir: context.state_dir()? })
+        Ok(Breaker { dir: context.state_dir()?, clock: Timestamp::now })
     }
 
-    pub(crate) fn admit(&self, attempt: &Attempt, now: Timestamp) -> Admission {
-        let conditions = self.conditions().into_iter().filter(|condition| condition.concerns(attempt));
-        let Some(last) = conditions.max_by_key(|condition| (!condition.is_probe_due(now), condition.next_probe)) else {
-            return Admission::Closed;
-        };
-        if !last.is_probe_due(now) {
+    pub(crate) fn admit(&self, attempt: &Attempt) -> Admission {
+        let Some((last, is_due)) = self.last_to_end(attempt) else { return Admission::Closed };
+        if !is_due {
             return Admission::Open(last);
         }
-        match self.permit() {
-            // Claude may just have refused the call that had the permit before.
-            Some(permit) if self.conditions().iter().all(|other| !other.concerns(attempt) || other.is_probe_due(now)) => {
-                Admission::Probe(permit)
-            }
-            _ => Admission::Open(last),
+        let Some(permit) = self.permit() else { return Admission::Open(last) };
+        // Claude may just have refused the call that had the permit before, or answered it.
+        match self.last_to_end(attempt) {
+            None => Admission::Closed,
+            Some((_, true)) => Admission::Probe(permit),
+            Some((last, false)) => Admission::Open(last),
         }
+    }
+
+    /// What keeps this call from Claude for longest, and whether a probe of it is due.
+    fn last_to_end(&self, attempt: &Attempt) -> Option<(Condition, bool)> {
+        let (conditions, now) = (self.conditions(), (self.clock)());
+        let concerning = conditions.into_iter().filter(|condition| condition.concerns(attempt));
+        let last = concerning.max_by_key(|condition| (!condition.is_probe_due(now), condition.next_probe))?;
+        let is_due = last.is_probe_due(now);
+        Some((last, is_due))
     }
 
     /// Why Claude is away for a session that cannot probe it: until the stated end, even while other calls probe.
-    pub(crate) fn away(&self, attempt: &Attempt, now: Timestamp) -> Option<Condition> {
+    pub(crate) fn away(&self, attempt: &Attempt) -> Option<Condition> {
+        let (conditions, now) = (self.conditions(), (self.clock)());
         let is_on = |condition: &Condition| !condition.is_probe_due(now) || condition.until.is_some_and(|until| until > now);
-        let on = self.conditions().into_iter().filter(|condition| condition.concerns(attempt) && is_on(condition));
+        let on = conditions.into_iter().filter(|condition| condition.concerns(attempt) && is_on(condition));
         on.max_by_key(|condition| condition.until)
     }
 
-    pub(crate) fn is_open(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        self.away(attempt, now).is_some()
+    pub(crate) fn is_open(&self, attempt: &Attempt) -> bool {
+        self.away(attempt).is_some()
     }
 
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         self.read().conditions
     }
 
-    pub(crate) fn record_refusal(&self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) -> Change {
-        self.update(|state| {
+    pub(crate) fn record_refusal(&self, verdict: &Verdict, attempt: &Attempt) -> Change {
+        self.update(|state, now| {
             let was_closed = state.conditions.is_empty();
             let cause = verdict.cause;
             let mut models = if cause == Cause::Model { attempt.names().to_vec() } else { vec![] };
@@ -185,12 +192,12 @@ impl Breaker {
         })
     }
 
-    pub(crate) fn record_answer(&self, attempt: &Attempt, now: Timestamp) -> Change {
+    pub(crate) fn record_answer(&self, attempt: &Attempt) -> Change {
         // Almost always there is no condition: then no lock is taken.
         if !self.read().conditions.iter().any(|condition| condition.concerns(attempt)) {
             return Change::None;
         }
-        self.update(|state| {
+        self.update(|state, now| {
             let before = state.conditions.len();
             // The answer to a call that began before a limit proves nothing about it, unless the clock has gone back since.
             let is_older = |condition: &Condition| attempt.begun < condition.since && condition.since <= now;
@@ -216,17 +223,18 @@ impl Breaker {
     }
 
     fn read(&self) -> BreakerFile {
-        fs::read(self.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        read_own(&self.path(), MOST_BYTES).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// A change that cannot be written did not happen: the next call asks Claude.
-    fn update(&self, change: impl FnOnce(&mut BreakerFile) -> Change) -> Change {
+    /// Gives `change` the time, which is none that another process has written here meanwhile. A change that cannot be written did
+    /// not happen: the next call asks Claude.
+    fn update(&self, change: impl FnOnce(&mut BreakerFile, Timestamp) -> Change) -> Change {
         let Ok(lock) = open_private(&self.dir.join("breaker.lock")) else { return Change::None };
         if lock.lock().is_err() {
             return Change::None;
         }
         let mut state = self.read();
-        let change = change(&mut state);
+        let change = change(&mut state, (self.clock)());
         let is_written = match state.conditions.is_empty() {
             true => fs::remove_file(self.path()).is_ok(),
             false => replace_private(&self.path(), &serde_json::to_vec(&state).unwrap_or_default()).is_ok(),
@@ -237,12 +245,15 @@ impl Breaker {
 
 impl Condition {
     fn record_again(&mut self, verdict: &Verdict, attempt: &Attempt, now: Timestamp) {
-        // The refusals of parallel calls count as one.
-        if attempt.begun >= self.updated || now < self.updated {
-            let is_long_ago = now.duration_since(self.updated) > SignedDuration::from_hours(1);
-            self.failures = if is_long_ago { 1 } else { self.failures + 1 };
+        // What is refused before a probe is due was not asked whether Claude is back: it met the outage beside another call, or was left
+        // to Claude since no local model answered. Nor was a call that began before the last refusal, however long it took.
+        let is_parallel = attempt.begun < self.updated && self.updated <= now;
+        if self.is_probe_due(now) && !is_parallel {
+            // How long ago a time of another clock was, nobody knows.
+            let is_recent = self.updated <= now && now.duration_since(self.updated) <= SignedDuration::from_hours(1);
+            self.failures = if is_recent { self.failures.saturating_add(1) } else { 1 };
         }
-        let latest = self.since + self.cause.window();
+        let latest = after(self.since, self.cause.window());
         if latest <= now || now < self.since {
             self.since = now;
             self.until = None;
@@ -253,27 +264,7 @@ impl Condition {
     }
 }
 
-/// The stated end, at most a window of the limit after its first refusal. One that moves on with each asking
-/// (claude-code#76486) does not move further.
-fn end_within_window(cause: Cause, until: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
-    until.filter(|_| cause.is_limit()).map(|until| until.min(since + cause.window()))
-}
-
-fn next_probe(cause: Cause, until: Option<Timestamp>, failures: usize, now: Timestamp) -> Timestamp {
-    // Many machines must not probe at the same second.
-    let random_share_of = |span: SignedDuration| span * i32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255;
-    if cause.is_limit() {
-        let early = now + EARLY_PROBE;
-        return match until {
-            Some(until) if until > now => early.min(until + JUST_AFTER + random_share_of(JUST_AFTER)),
-            // The two clocks may differ, and a reset that is stated to the minute is rounded.
-            Some(until) if now.duration_since(until) < SignedDuration::from_mins(5) => now + SignedDuration::from_mins(1),
-            _ => early,
-        };
-    }
-    let wait = SignedDuration::from_mins(BACKOFF[failures.clamp(1, BACKOFF.len()) - 1]);
-    now + wait - random_share_of(wait / 4)
-}
-
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

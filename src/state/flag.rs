@@ -10,8 +10,8 @@ use nix::fcntl::OFlag;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::os::atomic_file::replace_flushed;
-use crate::settings::Setting;
+use crate::os::atomic_file::{followed, replace_flushed};
+use crate::shown::{Shown, shown};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,39 +42,29 @@ impl Flag {
     /// # Errors
     /// If neither the variable nor a home folder is there, or the variable is a relative path.
     pub(crate) fn new(context: &Context) -> Result<Flag> {
-        let path = match context.settings.flag_file() {
-            Some(path) => absolute(context.expand_home(path))?,
+        let path = match context.settings.flag_file()? {
+            Some(path) => Some(context.expand_home(path)).filter(|path| path.is_absolute()).ok_or(Error::NoHome)?,
             None => context.home()?.join(".local/state/llm-backend"),
         };
         Ok(Flag { path })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// With a warning if the file cannot be read or understood. Then the backend is Claude: the shim fails open.
-    pub(crate) fn read(&self) -> (Backend, Option<String>) {
-        let fails_open =
-            |why: String| (Backend::Claude, Some(format!("the switch `{}` {why}: using claude", self.path.display())));
+    pub(crate) fn read(&self) -> (Backend, Option<Shown>) {
+        let fails_open = |why: Shown| (Backend::Claude, Some(shown!("the switch `{}` {why}: using claude", self.path.display())));
         let text = match read_start(&self.path) {
             Ok(text) => text,
             Err(error) if is_absent(&error) => return (Backend::Claude, None),
-            Err(error) => return fails_open(format!("cannot be read ({})", crate::text::plain(&error))),
+            Err(error) => return fails_open(shown!("cannot be read ({})", crate::text::plain(&error))),
         };
-        let word = String::from_utf8_lossy(&text);
-        let word = word.trim_start_matches('\u{feff}').trim();
-        match word.to_ascii_lowercase().as_str() {
-            "" | "claude" => (Backend::Claude, None),
-            "local" => (Backend::Local, None),
-            "auto" => (Backend::Auto, None),
-            _ => {
-                let shown: String = word.chars().filter(|c| !c.is_control()).take(40).collect();
-                fails_open(format!("says `{shown}`, which is none of `claude`, `local` and `auto`"))
-            }
+        match understood(&text) {
+            Ok(backend) => (backend, None),
+            Err(shown) => fails_open(shown!("says `{shown}`, which is none of `claude`, `local` and `auto`")),
         }
-    }
-
-    /// The target of a dangling link; the path itself if it is no link.
-    fn link_target(&self) -> PathBuf {
-        let target = fs::read_link(&self.path).ok().and_then(|target| Some(self.path.parent()?.join(target)));
-        target.unwrap_or_else(|| self.path.clone())
     }
 
     pub(crate) fn last_written(&self) -> Option<SystemTime> {
@@ -84,11 +74,7 @@ impl Flag {
     /// Renames a new, flushed file over the old one: a reader sees the old word or the new one, and a full disk leaves the old
     /// one. A symlink is followed, not replaced.
     pub(crate) fn write(&self, backend: Backend) -> Result<()> {
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.link_target());
-        // A rename would replace a device, such as `/dev/null`, if the user has the right to.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(Error::file("write", path)(io::Error::other("not a regular file")));
-        }
+        let path = followed(&self.path)?;
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
         }
@@ -101,12 +87,17 @@ impl Flag {
     }
 }
 
-/// A relative path would be another flag in every folder.
-fn absolute(path: PathBuf) -> Result<PathBuf> {
-    if path.is_absolute() {
-        return Ok(path);
+/// # Errors
+/// What the file says instead, for a person to read.
+pub(super) fn understood(text: &[u8]) -> std::result::Result<Backend, Shown> {
+    let word = String::from_utf8_lossy(text);
+    let word = word.trim_start_matches('\u{feff}').trim();
+    match word.to_ascii_lowercase().as_str() {
+        "" | "claude" => Ok(Backend::Claude),
+        "local" => Ok(Backend::Local),
+        "auto" => Ok(Backend::Auto),
+        _ => Err(Shown::line(word.lines().collect::<String>()).at_most(40)),
     }
-    Err(Setting::FlagFile.error(path.display().to_string(), "an absolute path"))
 }
 
 /// Opening does not block, even if the file is a pipe.

@@ -1,23 +1,34 @@
 //! The ledger: one JSON line for each routed call, and never a prompt, an answer or a key.
 
+pub(crate) mod figures;
+pub(crate) mod moments;
+pub(crate) mod outages;
 pub(crate) mod summary;
 pub(crate) mod table;
+pub(crate) mod tail;
+pub(crate) mod words;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::atomic_file::open_private;
 use crate::os::file_id::FileId;
+use crate::read_file::read_own;
+use crate::state::daily;
+pub(crate) use crate::state::ledger::figures::Counts;
 
 /// In bytes. A larger file is set aside.
 const SIZE_LIMIT: u64 = 1 << 20;
+
+/// The longest file that is read, in bytes. Callers at once can make one a little longer than the limit.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// How often a line is written again because its file was removed meanwhile.
 const ATTEMPTS: usize = 5;
@@ -105,12 +116,13 @@ fn thousandths<S: Serializer>(seconds: &f64, serializer: S) -> std::result::Resu
 }
 
 impl Entry {
-    /// A ledger that cannot be written is not the call's failure.
+    /// A ledger that cannot be written is not the call's failure. Whoever writes it sends the daily line, too, if that is due.
     pub(crate) fn append(&self, context: &Context) {
         if let (Ok(path), Ok(mut line)) = (file(context), serde_json::to_vec(self)) {
             line.push(b'\n');
             let _ = append(&path, &line, SIZE_LIMIT);
         }
+        daily::send_if_due(context, &self.applet);
     }
 
     /// A call that ends now.
@@ -133,6 +145,11 @@ impl Entry {
         }
     }
 
+    /// The end of the call.
+    pub(crate) fn end(&self) -> Timestamp {
+        self.time.saturating_add(SignedDuration::try_from_secs_f64(self.seconds).unwrap_or_default()).unwrap_or(self.time)
+    }
+
     pub(crate) fn is_local(&self) -> bool {
         self.answered_by == AnsweredBy::Local
     }
@@ -149,17 +166,10 @@ pub(crate) fn read(context: &Context) -> Result<Vec<LedgerLine>> {
     let path = file(context)?;
     let mut lines = Vec::new();
     for path in [set_aside_path(&path), path] {
-        let bytes = fs::read(path).unwrap_or_default();
+        let bytes = read_own(&path, MOST_BYTES).unwrap_or_default();
         lines.extend(String::from_utf8_lossy(&bytes).lines().filter_map(parse));
     }
     Ok(lines)
-}
-
-/// How many calls each backend answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
-    pub claude: usize,
-    pub local: usize,
 }
 
 /// The calls that began after `since`. Without a ledger: none.
@@ -170,9 +180,7 @@ pub(crate) fn count_since(context: &Context, since: Timestamp) -> Counts {
 
 fn count<'a>(entries: impl Iterator<Item = &'a Entry>) -> Counts {
     let mut counts = Counts::default();
-    for entry in entries.filter(|entry| entry.route != RouteName::Gateway) {
-        *(if entry.is_local() { &mut counts.local } else { &mut counts.claude }) += 1;
-    }
+    entries.filter(|entry| entry.route != RouteName::Gateway).for_each(|entry| counts.add(entry));
     counts
 }
 
@@ -185,7 +193,7 @@ fn set_aside_path(path: &Path) -> PathBuf {
 }
 
 /// After a line that a full disk has cut, the next one follows without a line's end. Only the cut one is lost.
-fn parse(line: &str) -> Option<LedgerLine> {
+pub(super) fn parse(line: &str) -> Option<LedgerLine> {
     let raw = &line[line.rfind(r#"{"time":"#)?..];
     Some(LedgerLine { raw: raw.into(), entry: serde_json::from_str(raw).ok()? })
 }

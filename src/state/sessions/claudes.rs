@@ -13,6 +13,7 @@ use crate::claude_code::transcript::SessionMessage;
 use crate::claude_code::transcript_entry::{self, EntryWriter};
 use crate::context::Context;
 use crate::error::{Result, warn};
+use crate::shown::shown;
 use crate::state::sessions::store::{self, SessionStore};
 use crate::state::sessions::{Session, SessionChoice};
 
@@ -41,7 +42,7 @@ impl Session {
         let given =
             Session::open(applet, context, choice).ok().map(|session| session.give_to_claude(&EntryWriter::new(context, model)));
         if let Some(Err(error)) = given {
-            warn(applet, &format!("Claude Code does not know what the local model has said in this conversation: {error}"));
+            warn(applet, &shown!("Claude Code does not know what the local model has said in this conversation: {error}"));
         }
     }
 

@@ -4,6 +4,8 @@
 //! of the same id is read from its own transcript each time, so neither side's turns are lost however often calls go back and forth.
 
 mod claudes;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod store;
 
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use crate::claude_code::transcript::SessionMessage;
 use crate::completions::chat::Message;
 use crate::context::Context;
 use crate::error::warn;
+use crate::shown::shown;
 use crate::state::sessions::store::{SessionStore, StoredSession};
 
 /// A line of a session's file.
@@ -233,7 +236,7 @@ impl Session {
         let (title, messages) = (self.unsaved_title.take(), std::mem::take(&mut self.unsaved));
         let Some((store, file)) = &self.file else { return };
         if let Err(error) = store.append(file, &Record { title, messages }) {
-            warn(&self.applet, &format!("this conversation is not kept: {error}"));
+            warn(&self.applet, &shown!("this conversation is not kept: {error}"));
             self.file = None;
         }
     }

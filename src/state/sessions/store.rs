@@ -2,14 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use nix::fcntl::OFlag;
 
 use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::projects::{folder_name, projects_dir};
@@ -17,13 +16,14 @@ use crate::claude_code::transcript;
 use crate::claude_code::transcript::SessionMessage;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::os::atomic_file::open_private;
+use crate::os::atomic_file::{self, open_private};
+use crate::read_file::read_own;
 use crate::state::sessions::{Record, SessionNotFound};
 
 /// How long a session is kept, as Claude Code keeps its own.
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The limit for all sessions together, in bytes.
+/// The limit for all sessions together, in bytes on the disk, where the shortest file takes a block. No longer one is read.
 const MAX_SIZE: u64 = 64 << 20;
 
 /// How often old sessions are removed.
@@ -52,6 +52,11 @@ impl SessionStore {
         let cwd = context.working_dir().map_err(Error::file("read", "."))?;
         let folder = folder_name(&cwd);
         Ok(SessionStore { folder, root: context.state_dir()?.join("sessions"), projects: projects_dir(context)? })
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn in_folder(folder: &Path) -> SessionStore {
+        SessionStore { folder: "here".into(), root: folder.join("sessions"), projects: folder.join("projects") }
     }
 
     pub(super) fn has(&self, id: &str) -> bool {
@@ -167,7 +172,7 @@ impl SessionStore {
         let (now, stamp) = (SystemTime::now(), self.root.join("pruned"));
         let age = |changed: SystemTime| now.duration_since(changed).unwrap_or_default();
         let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        if changed(&stamp).is_ok_and(|done| age(done) < PRUNE_EVERY) {
+        if changed(&stamp).is_ok_and(|done| done <= now && age(done) < PRUNE_EVERY) {
             return;
         }
         let folders = fs::read_dir(&self.root).into_iter().flatten().flatten();
@@ -175,15 +180,17 @@ impl SessionStore {
         let mut known: Vec<(SystemTime, u64, PathBuf)> = files
             .filter_map(|file| {
                 let metadata = file.metadata().ok()?;
-                Some((metadata.modified().ok()?, metadata.len(), file.path()))
+                // In units of 512 bytes, whatever the blocks of the file system are: stat(2).
+                Some((metadata.modified().ok()?, metadata.blocks() * 512, file.path()))
             })
             .filter(|(_, _, path)| path.extension().is_some_and(|found| found == "jsonl"))
             .collect();
         known.sort_by_key(|(changed, _, _)| Reverse(*changed));
         let mut total = 0;
-        for (changed, size, path) in known {
+        for (last, size, path) in known {
             total += size;
-            if total > MAX_SIZE || age(changed) > MAX_AGE {
+            // Another process may go on with the session now.
+            if (total > MAX_SIZE || age(last) > MAX_AGE) && changed(&path).is_ok_and(|latest| latest == last) {
                 self.remove(&path);
             }
         }
@@ -233,9 +240,7 @@ pub(super) fn append_lines(path: &Path, lines: &[u8]) -> Result<()> {
 
 /// Makes the file if it is missing. A pipe in its place is never waited for.
 pub(super) fn open_to_append(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits());
-    match options.open(path) {
+    match atomic_file::open_to_append(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => open_private(path),
         file => file.map_err(Error::file("open", path)),
     }
@@ -268,7 +273,7 @@ fn merged(theirs: Vec<SessionMessage>, mut own: Vec<SessionMessage>, dropped: &H
 
 /// The title and the messages in a file of ours. Lines that are torn or foreign are skipped; `None` if there are no others.
 fn read_records(path: &Path) -> Option<(Option<String>, Vec<SessionMessage>)> {
-    let bytes = fs::read(path).ok()?;
+    let bytes = read_own(path, MAX_SIZE).ok()?;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let is_ours = |record: &Record| record.title.is_some() || !record.messages.is_empty();
     let records = lines.filter_map(|line| serde_json::from_slice(line).ok()).filter(is_ours);
