@@ -8,6 +8,8 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::thread;
 
+use crate::support::real::ECHO;
+use crate::support::stub::Stub;
 use crate::support::{BINARY, Sandbox};
 
 const UNKNOWN_HINT: &str = "hint: call it as `claude-failover APPLET`, or make the links with `claude-failover --install DIR`\n";
@@ -90,4 +92,50 @@ fn install_beside_the_binary_makes_relative_links() {
     let expected = ["claude", "agent-llm", "llm-failover"].map(|name| format!("[HOME]/own/{name} -> claude-failover\n")).concat();
     sandbox.cmd(own.join("claude-failover")).arg("--install").arg(&own).run().expect(0, &expected, "");
     assert_eq!(fs::read_link(own.join("claude")).unwrap().as_os_str(), "claude-failover");
+}
+
+#[test]
+fn install_links_only_the_names_that_are_given() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path("some/links");
+    let install = |names: &[&str]| sandbox.cmd(*BINARY).arg("--install").arg(&dir).args(names).run();
+    let unknown = "claude-failover: `claud` is no name of an applet; there are claude, agent-llm, llm-failover\n\
+                   hint: run `claude-failover --help`\n";
+    install(&["agent-llm", "claud"]).expect(1, "", unknown);
+    assert!(!dir.exists(), "nothing is made");
+    let line = |name: &str| format!("[HOME]/some/links/{name} -> {}\n", *BINARY);
+    // In any order, and one twice.
+    install(&["llm-failover", "agent-llm", "llm-failover"]).expect(0, &[line("agent-llm"), line("llm-failover")].concat(), "");
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+    // A foreign file under a name that is not wanted is in nobody's way.
+    fs::write(dir.join("claude"), "mine").unwrap();
+    install(&["agent-llm"]).expect(0, &line("agent-llm"), "");
+    assert_eq!(fs::read_to_string(dir.join("claude")).unwrap(), "mine");
+    let usage = "claude-failover: `--install` takes a folder: claude-failover --install DIR [NAME…]\nhint: run `claude-failover --help`\n";
+    sandbox.cmd(*BINARY).arg("--install").run().expect(1, "", usage);
+    sandbox.cmd(*BINARY).args(&["--install", ""]).run().expect(1, "", usage);
+}
+
+/// All that there is without `claude`: no command expects it, or speaks of another one.
+#[test]
+fn agent_llm_alone() {
+    let stub = Stub::answering("from here");
+    let mut sandbox = Sandbox::new();
+    let dir = sandbox.path("links");
+    sandbox.cmd(*BINARY).arg("--install").arg(&dir).args(&["agent-llm", "llm-failover"]).run();
+    sandbox.script("real/claude", ECHO);
+    sandbox.set_path(&[sandbox.path("real"), dir.clone(), "/usr/bin".into(), "/bin".into()]);
+    sandbox.set("LOCAL_LLM_URL", stub.url());
+    sandbox.set("LLM_SUPERVISOR", "none");
+    let run = |line: &str| sandbox.cmd("/bin/sh").args(&["-c", line]).run();
+    for (backend, said) in [("auto", "auto"), ("local", "local"), ("claude", "claude")] {
+        let output = run(&format!("llm-failover {backend}"));
+        assert_eq!((output.code(), output.err().as_str()), (0, ""), "{output:?}");
+        assert!(output.out().starts_with(&format!("agent backend now: {said}\n")), "{output:?}");
+        let status = run("llm-failover status");
+        assert_eq!((status.code(), status.err().as_str()), (0, ""));
+        assert!(status.out().contains("real claude: [HOME]/real/claude\n"), "{}", status.out());
+    }
+    run("agent-llm mcp list; claude mcp list").expect(0, &"real [HOME]/real/claude mcp list\n".repeat(2), "");
+    run("llm-failover -q local; agent-llm -p hi; claude -p hi").expect(0, "from here\nreal [HOME]/real/claude -p hi\n", "");
 }

@@ -1,5 +1,6 @@
 //! The calls that the real CLI (2.1.330) refuses before it asks its model, in its words and its order.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use uuid::Uuid;
@@ -124,6 +125,6 @@ fn absolute(path: &str) -> String {
     std::path::absolute(path).map_or_else(|_| path.into(), |path| path.to_string_lossy().into_owned())
 }
 
-fn refuse(text: impl Into<String>) -> Result<()> {
-    Err(Error::AsClaude { text: text.into() })
+fn refuse(text: impl Display) -> Result<()> {
+    Err(Error::as_claude(text))
 }

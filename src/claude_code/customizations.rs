@@ -10,7 +10,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::projects::config_dir;
 use crate::claude_code::settings;
 use crate::context::Context;
-use crate::os::atomic_file::read_bounded;
+use crate::read_file::read_regular;
 
 /// The commands that a plain answer has itself.
 pub(crate) const OWN_COMMANDS: [&str; 3] = ["clear", "compact", "usage"];
@@ -71,7 +71,7 @@ impl Customizations {
         let project = has("project").then(|| cwd.join(".claude/settings.json"));
         let files = [local, project, user.map(|folder| folder.join("settings.json"))];
         let style = |settings: Value| settings["outputStyle"].as_str().map(str::to_string);
-        let of_file = |path: &PathBuf| style(serde_json::from_slice(&read_bounded(path, MOST_READ).ok()?).ok()?);
+        let of_file = |path: &PathBuf| style(serde_json::from_slice(&read_regular(path, MOST_READ).ok()?).ok()?);
         if let Some(style) = given.and_then(style).or_else(|| files.iter().flatten().find_map(of_file)) {
             found.output_style = style;
         }
@@ -189,7 +189,7 @@ struct Head {
 
 impl Head {
     fn of(path: &Path) -> Head {
-        let text = read_bounded(path, MOST_READ).unwrap_or_default();
+        let text = read_regular(path, MOST_READ).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).replace("\r\n", "\n");
         let (head, body) = parts(text.trim_start_matches('\u{feff}')).unwrap_or(("", &text));
         let fields = head.lines().filter_map(|line| line.split_once(':'));

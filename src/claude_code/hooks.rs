@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::settings;
 use crate::error::Result;
+use crate::shown::Shown;
 
 /// Runs before a prompt is sent, and can hold it.
 const PROMPT: &str = "UserPromptSubmit";
@@ -81,7 +82,7 @@ pub(super) fn add(settings: &mut Map<String, Value>, command: &str) {
 }
 
 /// The answer to [`HookCall::Prompt`] that holds the prompt and shows these lines instead.
-pub(crate) fn hold(lines: &str) -> String {
+pub(crate) fn hold(lines: &Shown) -> String {
     // 2.1.300 and 2.1.330 put the prompt back into the input box; 2.1.140 is the first that was seen to heed this.
     let shown = json!({"hookEventName": PROMPT, "suppressOriginalPrompt": true});
     json!({"decision": "block", "reason": lines, "hookSpecificOutput": shown}).to_string()

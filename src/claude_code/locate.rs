@@ -10,7 +10,6 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::unistd::{AccessFlags, access};
 
@@ -20,7 +19,10 @@ use crate::error;
 use crate::error::{Error, Result};
 use crate::names::EXEC_TRAIL;
 use crate::os::file_id::FileId;
+use crate::read_file::open_regular;
+use crate::real_claude::RealClaude;
 use crate::settings::Setting;
+use crate::shown::shown;
 
 /// The first real Claude Code in the order `CLAUDE_BIN`, PATH, the usual places of its installers.
 ///
@@ -30,12 +32,17 @@ pub(crate) fn find(context: &Context) -> Result<PathBuf> {
     Trail::of(context).next_claude(context, true)
 }
 
-/// The `claude` that a shell finds, if that is not this program.
-pub(crate) fn before_us_on_path(context: &Context) -> Option<PathBuf> {
-    let path = context.program_on_path("claude")?;
-    let metadata = fs::metadata(&path).ok()?;
-    let is_us = FileId::of_this_process() == Some(FileId::from(&metadata)) || is_copy_of_us(&path, metadata.len());
-    (!is_us).then_some(path)
+/// The one that the caller names, or else the first one.
+///
+/// # Errors
+/// As for [`find`].
+pub(crate) fn find_for_call(context: &Context) -> Result<RealClaude> {
+    context.given_claude.clone().map_or_else(|| find(context).map(RealClaude::from), Ok)
+}
+
+/// What stands at a place, if it is not another program's: looked at as closely as can be.
+pub(crate) fn look_at(path: PathBuf) -> Candidate {
+    examine(path, FileId::of_this_process(), true)
 }
 
 /// Becomes the real Claude Code: same process, arguments, environment, streams, folder and signal state. Returns only if
@@ -44,19 +51,19 @@ pub(crate) fn before_us_on_path(context: &Context) -> Option<PathBuf> {
 /// The inherited signal mask and ignored signals are kept, except that an ignored SIGPIPE becomes the default, as std
 /// restores what its own start-up changed.
 pub(crate) fn become_claude(applet: &str, context: &Context) -> Error {
-    let path = match announce_exec(applet, context) {
-        Ok(path) => path,
+    let claude = match announce_exec(applet, context) {
+        Ok(claude) => claude,
         Err(error) => return error,
     };
-    let error = Command::new(&path).args(&context.args).exec();
-    not_run(path, &error)
+    let error = claude.command().args(&context.args).exec();
+    not_run(claude.program, &error)
 }
 
 /// The real Claude Code for this process to become, with the [`Trail`] in our environment.
 ///
 /// # Errors
 /// If there is none.
-pub(crate) fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> {
+pub(crate) fn announce_exec(applet: &str, context: &Context) -> Result<RealClaude> {
     choose(applet, context, "")
 }
 
@@ -64,29 +71,33 @@ pub(crate) fn announce_exec(applet: &str, context: &Context) -> Result<PathBuf> 
 ///
 /// # Errors
 /// If there is none.
-pub(crate) fn announce(applet: &str, context: &Context) -> Result<PathBuf> {
+pub(crate) fn announce(applet: &str, context: &Context) -> Result<RealClaude> {
     choose(applet, context, PARENT)
 }
 
-fn choose(applet: &str, context: &Context, pid_prefix: &str) -> Result<PathBuf> {
+fn choose(applet: &str, context: &Context, pid_prefix: &str) -> Result<RealClaude> {
     let trail = Trail::of(context);
     // Looking into files takes longer than running a copy of us by mistake, which then knows by the trail what to do.
-    let path = trail.next_claude(context, trail.last.is_some())?;
+    let looks_inside = trail.last.is_some();
+    let given = context.given_claude.clone();
+    let is_given = given.is_some();
+    let claude = given.map_or_else(|| trail.next_claude(context, looks_inside).map(RealClaude::from), Ok)?;
     if trail.depth >= MAX_DEPTH {
-        return Err(Error::Loop { path, depth: trail.depth });
+        return Err(Error::Loop { path: claude.program, depth: trail.depth });
     }
-    if context.settings.claude_bin().is_some_and(|wanted| context.expand_home(wanted) != path) && trail.depth == 0 {
-        error::warn(applet, &format!("{} cannot be used; running `{}`", Setting::ClaudeBin.name(), path.display()));
+    let is_wanted = |wanted| context.expand_home(wanted) == claude.program;
+    if !is_given && trail.depth == 0 && !context.settings.claude_bin().is_none_or(is_wanted) {
+        error::warn(applet, &shown!("{} cannot be used; running `{}`", Setting::ClaudeBin.name(), claude.program.display()));
     }
-    context.set_variable(EXEC_TRAIL, trail.through(&path, pid_prefix));
-    Ok(path)
+    context.set_variable(EXEC_TRAIL, trail.through(claude.file(), pid_prefix));
+    Ok(claude)
 }
 
 /// Why the system did not run `path`.
 pub(crate) fn not_run(path: PathBuf, error: &io::Error) -> Error {
     let reason = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENOENT) => match interpreter(&path) {
-            Some(interpreter) => format!("its interpreter `{interpreter}` is missing"),
+            Some(interpreter) => shown!("its interpreter `{interpreter}` is missing"),
             None => "its interpreter is missing".into(),
         },
         Some(nix::errno::Errno::E2BIG) => "the arguments and the environment are too long for this system".into(),
@@ -253,7 +264,7 @@ fn is_copy_of_us(path: &Path, size: u64) -> bool {
 
 /// The bytes of a file that is no script; of a script only the first two.
 fn read_program(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = fs::File::open(path)?;
+    let mut file = open_regular(path)?;
     let mut bytes = vec![0; 2];
     file.read_exact(&mut bytes)?;
     if bytes != b"#!" {
@@ -265,8 +276,12 @@ fn read_program(path: &Path) -> io::Result<Vec<u8>> {
 /// Stands in every build of this program and in no other.
 const SIGNATURE: &str = "claude-failover: this file is the multi-call binary 5f0c1d6e-8b1e-4a39-9d57-3f6f2b0a7c11";
 
+/// The longest line that names an interpreter, in bytes: systems take less.
+const LONGEST_LINE: u64 = 4096;
+
 fn interpreter(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).ok()?;
+    let mut bytes = Vec::new();
+    open_regular(path).ok()?.take(LONGEST_LINE).read_to_end(&mut bytes).ok()?;
     let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     Some(String::from_utf8_lossy(line).split_whitespace().next()?.to_string())
 }

@@ -37,6 +37,14 @@ impl Opt {
         self.flags.split([',', ' ']).filter(|word| word.starts_with('-'))
     }
 
+    /// As a single word of a command line.
+    pub fn with(&self, value: Option<&str>) -> String {
+        match value {
+            Some(value) => format!("{}={value}", self.name()),
+            None => self.names().next().unwrap_or_default().into(),
+        }
+    }
+
     /// Its last long spelling, by which this program refers to it.
     pub fn name(&self) -> &'static str {
         self.names().last().unwrap_or_default()

@@ -25,7 +25,7 @@ const FIRST_BYTE_TIMEOUT: u16 = 3000;
 pub(crate) fn read(command_line: &CommandLine, stdin: Option<Vec<u8>>) -> Result<String> {
     let argument = match command_line.prompt() {
         Some("code") => {
-            say_unless_parsed("Tip: you can start Claude Code with just `claude`");
+            say_unless_parsed(&"Tip: you can start Claude Code with just `claude`".into());
             ""
         }
         argument => argument.unwrap_or_default(),
@@ -111,9 +111,9 @@ fn read_text(path: &Path, what: &str) -> Result<String> {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let first = what[..1].to_uppercase();
-            Err(Error::AsClaude { text: format!("Error: {first}{} not found: {}", &what[1..], path.display()) })
+            Err(Error::as_claude(format_args!("Error: {first}{} not found: {}", &what[1..], path.display())))
         }
-        Err(error) => Err(Error::AsClaude { text: format!("Error reading {what}: {}", in_words_of_node(&error, path)) }),
+        Err(error) => Err(Error::as_claude(format_args!("Error reading {what}: {}", in_words_of_node(&error, path)))),
     }
 }
 
@@ -143,8 +143,9 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>> {
     let Ok(is_silent) = is_silent() else { return Ok(vec![]) };
     if is_silent {
         say_unless_parsed(
-            "Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
-             explicitly: < /dev/null to skip, or wait longer.",
+            &"Warning: no stdin data received in 3s, proceeding without it. If piping from a slow command, redirect stdin \
+             explicitly: < /dev/null to skip, or wait longer."
+                .into(),
         );
         return Ok(vec![]);
     }
@@ -195,9 +196,10 @@ fn read_all(mut file: File) -> Result<Vec<u8>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                 say_unless_parsed(
-                    "Warning: stdin is unreadable (EISDIR), proceeding without piped input. If you piped input, it was not \
+                    &"Warning: stdin is unreadable (EISDIR), proceeding without piped input. If you piped input, it was not \
                      received — pass it as a prompt argument, or check that the process launching Claude Code wires stdin to a \
-                     pipe or /dev/null.",
+                     pipe or /dev/null."
+                        .into(),
                 );
                 return Ok(Vec::new());
             }

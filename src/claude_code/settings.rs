@@ -1,9 +1,10 @@
 //! The environment and the settings with which Claude Code runs on a local model. Both say the same: settings win over the environment.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::names::AGENT_SESSION;
 use crate::os::process::start_mark;
+use crate::shown::Shown;
 use crate::text::plain;
 use crate::text::replace_lone_surrogates;
 
@@ -35,20 +37,6 @@ pub(crate) struct LocalGateway {
     pub is_lean: bool,
     /// The version of Claude Code, if it says so.
     pub version: Option<Version>,
-}
-
-/// What a Claude Code needs to run on the local model.
-pub(crate) struct Ready {
-    /// `--settings` and its value, in two words since 2.0.14 and earlier do not take them as one. They replace the caller's own:
-    /// some versions take the first of several, and some the last.
-    pub settings: [OsString; 2],
-    /// Variables to set, and those to remove.
-    pub environment: Vec<(OsString, Option<OsString>)>,
-    /// The line that tells people about it on stderr.
-    pub banner: String,
-    pub model: String,
-    /// Ends by itself when this process does.
-    pub gateway: Child,
 }
 
 /// The least limit for an agent's answer, in tokens: a file that the agent writes is part of one answer.
@@ -203,10 +191,17 @@ pub(crate) fn is_inside(context: &Context) -> bool {
     stated.split_once(':').is_some_and(|(pid, mark)| pid.parse().ok().and_then(start_mark).is_some_and(|there| there == mark))
 }
 
-/// Whether a variable belongs to Claude Code.
-pub(crate) fn is_claudes(name: &std::ffi::OsStr) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    [&b"ANTHROPIC_"[..], b"CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix))
+/// Whether a variable belongs to Claude Code, or is a credential of its.
+pub(crate) fn is_claudes(name: &OsStr) -> bool {
+    let has_prefix = ["ANTHROPIC_", "CLAUDE"].iter().any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
+    has_prefix || BLANKED.iter().any(|blanked| name == OsStr::new(blanked))
+}
+
+/// Takes what is Claude Code's out of the environment of a program that is neither Claude Code nor this one.
+pub(crate) fn hide_claudes_environment(context: &Context, command: &mut Command) {
+    for name in context.variable_names().filter(|name| is_claudes(name)) {
+        command.env_remove(name);
+    }
 }
 
 /// Claude Code has more credentials than a list could hold: each has such a word in its name.
@@ -267,7 +262,7 @@ pub(crate) fn settings_file(context: &Context, pid: u32) -> Result<PathBuf> {
 }
 
 fn unusable(reason: String) -> Error {
-    Error::SettingsOption { reason }
+    Error::SettingsOption { reason: Shown::line(reason) }
 }
 
 /// The settings that `--settings` gives, as a file or as JSON.

@@ -1,19 +1,18 @@
 //! Claude Code's own transcripts of sessions, as far as they are text.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::claude_code::protocol::input::Role;
+use crate::read_file::open_regular;
 use crate::text::replace_lone_surrogates;
 
 /// More text than any local context holds, in bytes.
@@ -119,8 +118,7 @@ pub(crate) fn found(path: &Path, ids: &HashSet<&String>) -> HashSet<String> {
 
 /// A pipe in its place is never waited for.
 pub(super) fn open(path: &Path) -> Option<File> {
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
-    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+    open_regular(path).ok()
 }
 
 /// The id of the last line of a transcript that has one.

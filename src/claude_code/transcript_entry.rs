@@ -1,7 +1,6 @@
 //! Lines of Claude Code's transcripts, as 2.1.330 writes them: what 2.0.76 to 2.1.330 need to go on with a session, and what the
 //! session stores of the Agent SDKs are given.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use crate::claude_code::protocol::messages;
 use crate::claude_code::transcript::SessionMessage;
 use crate::claude_code::version::COMPATIBLE_WITH;
 use crate::context::Context;
+use crate::read_file::read_regular;
 
 /// What all entries of a call have in common.
 #[derive(Clone)]
@@ -98,8 +98,11 @@ fn timestamp(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at).map_or_else(|_| messages::timestamp(), |at| format!("{at:.3}"))
 }
 
+/// The longest file that names a branch, in bytes.
+const MOST_HEAD: u64 = 4096;
+
 /// The branch that is checked out, or `HEAD`, as Claude Code says where there is none.
 fn git_branch(cwd: &Path) -> String {
-    let head = cwd.ancestors().find_map(|folder| fs::read_to_string(folder.join(".git/HEAD")).ok()).unwrap_or_default();
-    head.trim().strip_prefix("ref: refs/heads/").unwrap_or("HEAD").into()
+    let head = cwd.ancestors().find_map(|folder| read_regular(&folder.join(".git/HEAD"), MOST_HEAD).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&head).trim().strip_prefix("ref: refs/heads/").unwrap_or("HEAD").into()
 }

@@ -14,9 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::os::atomic_file;
+use crate::read_file::{read_own, read_regular};
 
 /// The version whose command line and messages this program reproduces.
 pub(crate) const COMPATIBLE_WITH: &str = "2.1.330";
+
+/// The oldest version that the tests run.
+pub(crate) const OLDEST_TRIED: Version = Version(1, 0, 77);
+
+/// The longest file that states a version, in bytes.
+const MOST_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Version(pub u32, pub u32, pub u32);
@@ -107,7 +114,7 @@ pub(crate) fn of(context: &Context, path: &Path) -> Option<Version> {
 }
 
 fn remembered(context: &Context, path: &Path) -> Option<Version> {
-    let known: Remembered = serde_json::from_slice(&fs::read(file(context)?).ok()?).ok()?;
+    let known: Remembered = serde_json::from_slice(&read_own(&file(context)?, MOST_BYTES).ok()?).ok()?;
     (known.path == path && known.file == id(path)?).then_some(known.version)
 }
 
@@ -140,7 +147,7 @@ fn by_location(path: &Path) -> Option<Version> {
     let program = fs::canonicalize(path).ok()?;
     let folder = program.parent()?;
     let package = |folder: &Path| {
-        let package: Package = serde_json::from_slice(&fs::read(folder.join("package.json")).ok()?).ok()?;
+        let package: Package = serde_json::from_slice(&read_regular(&folder.join("package.json"), MOST_BYTES).ok()?).ok()?;
         Version::parse(&package.version).filter(|_| package.name.starts_with("@anthropic-ai/claude-code"))
     };
     let named = program.file_name().and_then(|name| Version::parse(name.to_str()?));

@@ -37,13 +37,15 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn add(&mut self, chunk: &[u8]) {
-        self.unfinished.extend_from_slice(chunk);
-        if self.is_in_lines {
-            while let Some(end) = memchr::memchr(b'\n', &self.unfinished) {
-                let line: Vec<u8> = self.unfinished.drain(..=end).collect();
-                self.add_line(line);
-            }
+        let mut rest = chunk;
+        while let Some(end) = memchr::memchr(b'\n', rest).filter(|_| self.is_in_lines) {
+            let (line, next) = rest.split_at(end + 1);
+            self.unfinished.extend_from_slice(line);
+            let whole = std::mem::take(&mut self.unfinished);
+            self.add_line(whole);
+            rest = next;
         }
+        self.unfinished.extend_from_slice(rest);
         if self.unfinished.len() > MOST_KEPT {
             self.unfinished = Vec::new();
             self.is_too_much = true;
@@ -75,6 +77,11 @@ impl Kept {
     /// What is not answered.
     pub(super) fn bytes(&self) -> Vec<u8> {
         [self.unanswered.concat(), self.unfinished.clone()].concat()
+    }
+
+    /// The whole lines of it.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.unanswered.iter().map(Vec::as_slice)
     }
 
     pub(super) fn settings(&self) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@ mod feed;
 mod kept;
 mod pump;
 mod reader;
+mod renamed;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -19,6 +20,7 @@ use crate::claude_code::protocol::input::{self, Input};
 pub(crate) use crate::stdin::feed::Feed;
 use crate::stdin::kept::{INITIALIZE, MOST_KEPT};
 pub(crate) use crate::stdin::pump::Pump;
+pub(crate) use crate::stdin::renamed::Renamed;
 
 /// A call's stdin.
 pub(crate) enum Stdin {

@@ -12,8 +12,9 @@ use crate::claude_code::protocol::input::Role;
 use crate::os::blocking::Blocking;
 use crate::stdin::child_pipe::ChildPipe;
 use crate::stdin::feed::Feed;
-use crate::stdin::kept::Kept;
+use crate::stdin::kept::{Kept, MOST_KEPT};
 use crate::stdin::reader::Reader;
+use crate::stdin::renamed::Renamed;
 
 #[derive(Clone, Default)]
 pub(crate) struct Pump {
@@ -28,10 +29,13 @@ struct PumpState {
     has_begun: bool,
     kept: Kept,
     reader: Reader,
+    /// The real Claude had some of it before.
+    is_repeated: bool,
+    renamed: Renamed,
     is_over: bool,
     /// When the last of it, or its end, came.
     last_came: Option<Instant>,
-    /// How many bytes came.
+    /// In bytes.
     length: u64,
 }
 
@@ -50,6 +54,9 @@ impl Pump {
             Reader::Nobody(all) => all,
             _ => [state.kept.settings().concat(), state.kept.bytes()].concat(),
         };
+        let is_repeated = std::mem::replace(&mut state.is_repeated, true);
+        state.renamed = if is_repeated { Renamed::of(state.kept.lines()) } else { Renamed::default() };
+        let before = state.renamed.for_claude(before);
         state.kept.keeps_requests = false;
         pipe.done = state.length;
         let is_over = state.is_over;
@@ -115,17 +122,21 @@ impl Pump {
         }
     }
 
-    /// Says to the real Claude that nothing more will come.
     pub(crate) fn close_child_pipe(&self) {
         self.pipe().close();
     }
 
-    /// Waits for the first whole line, unless a backend has been given some of it.
+    /// Waits for the first whole line, unless a backend has been given some of it, or it is longer than any that is answered.
     pub(super) fn await_first_line(&self) {
         self.begin();
         let mut state = self.state();
-        let has_line = |reader: &Reader| match reader {
-            Reader::Nobody(all) => all.trim_ascii_start().contains(&b'\n'),
+        let mut searched = 0;
+        let mut has_line = |reader: &Reader| match reader {
+            Reader::Nobody(all) => {
+                let begin = all.len() - all.trim_ascii_start().len();
+                let from = std::mem::replace(&mut searched, all.len()).max(begin);
+                all.len() > MOST_KEPT || memchr::memchr(b'\n', &all[from..]).is_some()
+            }
             _ => true,
         };
         while !state.is_over && !has_line(&state.reader) {
@@ -153,6 +164,10 @@ impl Pump {
 
     pub(crate) fn setting_ids(&self) -> HashSet<String> {
         self.state().kept.setting_ids()
+    }
+
+    pub(crate) fn renamed(&self) -> Renamed {
+        self.state().renamed.clone()
     }
 
     pub(crate) fn lines_received(&self) -> usize {

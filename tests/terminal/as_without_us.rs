@@ -135,8 +135,8 @@ fn a_terminal_that_is_closed() {
             person.hears("Of plums.", "An answer of here.");
         }
         person.terminal.hang_up();
-        home.nothing_runs(10, None, &person.helpers)?;
-        until(5, "no file", || home.files().is_empty());
+        home.nothing_runs(20, None, &person.helpers)?;
+        until(15, "no file", || home.files().is_empty());
         Ok(())
     });
 }

@@ -51,7 +51,7 @@ fn choice(option: &Opt, value: &str, choices: &[&str]) -> Result<()> {
 }
 
 fn invalid(option: &Opt, value: &str, why: &str) -> Result<()> {
-    Err(Error::AsClaude { text: format!("error: option '{}' argument '{value}' is invalid. {why}", option.flags) })
+    Err(Error::as_claude(format_args!("error: option '{}' argument '{value}' is invalid. {why}", option.flags)))
 }
 
 /// JavaScript's `Number(text)`, `None` for NaN.

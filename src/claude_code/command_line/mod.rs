@@ -11,12 +11,14 @@ mod swallowed_prompt;
 
 use std::ffi::OsString;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::claude_code::command_line::parser::{Flow, Parser};
 pub(crate) use crate::claude_code::command_line::resumed::WHICH_SESSION;
 use crate::claude_code::command_line::scan::{is_print, scan};
 use crate::claude_code::options::{COMMANDS, FIRST_WORDS, Opt};
 use crate::error::{Error, Result};
+use crate::shown::Shown;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -37,13 +39,19 @@ pub(crate) struct CommandLine {
     /// Where the words stand that are no options.
     operand_places: Vec<usize>,
     /// The warning about a prompt that an option has taken as one of its values.
-    swallowed_prompt: Option<String>,
+    swallowed_prompt: Option<Shown>,
 }
 
 impl CommandLine {
     /// Whether stdin is a stream of messages.
     pub(crate) fn listens(&self) -> bool {
         self.last("--input-format") == Some("stream-json")
+    }
+
+    /// The names of the options that are given.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn names(&self) -> std::collections::BTreeSet<&'static str> {
+        self.values.iter().map(|(option, _)| option.name()).collect()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -68,16 +76,28 @@ impl CommandLine {
         self.replaced_by(names, &[flag.into()], args)
     }
 
-    /// The same with `words`, the first of which must be an option.
+    /// The same with `words`, the first of which must be an option. What else a cluster of flags says stays.
     pub(crate) fn replaced_by(&self, names: &[&str], words: &[OsString], args: &[OsString]) -> Vec<OsString> {
-        let given = self.values.iter().zip(&self.places).filter(|((option, _), _)| names.contains(&option.name()));
-        let places: Vec<&Range<usize>> = given.map(|(_, place)| place).collect();
-        let word = |at: usize| match places.iter().find(|place| place.contains(&at)) {
-            Some(place) if place.start == at => words,
-            Some(_) => &[],
-            None => &args[at..=at],
-        };
-        (0..args.len()).flat_map(word).cloned().collect()
+        let is_named = |option: &Opt| names.contains(&option.name());
+        let (mut replaced, mut at) = (Vec::new(), 0);
+        while at < args.len() {
+            // The options of a cluster stand in one place, which ends with the values of the last.
+            let here = || self.values.iter().zip(&self.places).filter(|(_, place)| place.start == at);
+            let end = here().map(|(_, place)| place.end).max().unwrap_or(at + 1);
+            if here().any(|((option, _), _)| is_named(option)) {
+                replaced.extend(words.iter().cloned());
+                let others = here().map(|(option, _)| option).filter(|(option, _)| !is_named(option));
+                replaced.extend(others.map(|(option, values)| option.with(values.first().map(String::as_str)).into()));
+                // What is left of `-pc-` behind its flags is `--`.
+                let has_only_flags = here().all(|((_, values), _)| values.is_empty());
+                let ends_options = has_only_flags && args[at].as_bytes().ends_with(b"-");
+                replaced.extend(ends_options.then(|| "--".into()));
+            } else {
+                replaced.extend_from_slice(&args[at..end]);
+            }
+            at = end;
+        }
+        replaced
     }
 
     /// The prompt argument: the first positional.
@@ -85,8 +105,8 @@ impl CommandLine {
         self.prompt.as_deref()
     }
 
-    pub(crate) fn swallowed_prompt_warning(&self) -> Option<&str> {
-        self.swallowed_prompt.as_deref()
+    pub(crate) fn swallowed_prompt_warning(&self) -> Option<&Shown> {
+        self.swallowed_prompt.as_ref()
     }
 
     /// Whether the real CLI accepts the formats and the options that depend on them together.
@@ -112,12 +132,10 @@ impl CommandLine {
             return Ok(());
         }
         suggest::command(word, COMMANDS).map_or(Ok(()), |near| {
-            Err(Error::AsClaude {
-                text: format!(
-                    "✘ unknown command \"{word}\"\n  └ Did you mean claude {near}?\n\n\
+            Err(Error::as_claude(format_args!(
+                "✘ unknown command \"{word}\"\n  └ Did you mean claude {near}?\n\n\
                  Run claude --help to list commands, or claude -p \"{word}\" to send as a prompt."
-                ),
-            })
+            )))
         })
     }
 }
@@ -150,7 +168,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed> {
     let Parser { values, places, operands, operand_places, unknown, .. } = parser;
     if let Some(option) = unknown.first() {
         let near = suggest::options(option);
-        return Err(Error::AsClaude { text: format!("error: unknown option '{option}'{near}") });
+        return Err(Error::as_claude(format_args!("error: unknown option '{option}'{near}")));
     }
     let swallowed_prompt = swallowed_prompt::warning(&args, &tokens);
     Ok(Parsed::Prompt(CommandLine { values, places, prompt: operands.into_iter().next(), operand_places, swallowed_prompt }))

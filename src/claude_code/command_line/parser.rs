@@ -142,7 +142,7 @@ impl Parser<'_> {
                 }
             }
             Arity::Required | Arity::Variadic => {
-                let missing = || Error::AsClaude { text: format!("error: option '{}' argument missing", option.flags) };
+                let missing = || Error::as_claude(format_args!("error: option '{}' argument missing", option.flags));
                 values.push(self.take().ok_or_else(missing)?);
                 while option.arity() == Arity::Variadic && self.follows() {
                     values.extend(self.take());

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// The real CLI's messages.
 pub(super) fn check(args: &[String], tokens: &[Token]) -> Result<()> {
-    let fault = |text: String| Err(Error::AsClaude { text });
+    let fault = |text: String| Err(Error::as_claude(text));
     if let Some(settings) = last(args, tokens, "--settings") {
         let is_json = settings.trim_start().starts_with('{') && serde_json::from_str::<Value>(settings).is_ok();
         let path = std::path::absolute(settings).unwrap_or_else(|_| settings.into());

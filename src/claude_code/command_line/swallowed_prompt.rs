@@ -2,10 +2,11 @@
 
 use crate::claude_code::command_line::scan::{Token, is_option};
 use crate::claude_code::options::{Arity, find};
+use crate::shown::{Shown, shown};
 
 /// The real CLI's warning (2.1.330), if the last value of such an option looks like a sentence and nothing else looks
 /// like a prompt.
-pub(super) fn warning(args: &[String], tokens: &[Token]) -> Option<String> {
+pub(super) fn warning(args: &[String], tokens: &[Token]) -> Option<Shown> {
     if tokens.iter().any(|token| !is_option(token.text)) {
         return None;
     }
@@ -13,7 +14,7 @@ pub(super) fn warning(args: &[String], tokens: &[Token]) -> Option<String> {
     let last_value = |token: &Token| (token.end > token.at + 2).then(|| (token.text.to_string(), args[token.end - 1].trim()));
     let (option, value) = tokens.iter().filter(takes_many).filter_map(last_value).find(|(_, value)| is_sentence(value))?;
     let shown = shortened(value);
-    Some(format!("\"{shown}\" was read as a value of {option}, not as a prompt · put a prompt before {option} or after --"))
+    Some(shown!("\"{shown}\" was read as a value of {option}, not as a prompt · put a prompt before {option} or after --"))
 }
 
 fn is_sentence(value: &str) -> bool {
@@ -45,10 +46,10 @@ fn has_small_word(value: &str) -> bool {
 }
 
 /// One line of at most 40 characters.
-fn shortened(value: &str) -> String {
-    let line: String = value.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect();
+fn shortened(value: &str) -> Shown {
+    let line = Shown::squeezed(value);
     match line.chars().count() {
         0..=40 => line,
-        _ => line.chars().take(39).chain(['…']).collect(),
+        _ => shown!("{}…", line.at_most(39)),
     }
 }

@@ -13,8 +13,24 @@ fn command_line(line: &[&str]) -> CommandLine {
 
 fn error(line: &[&str]) -> String {
     match parse(&words(line)) {
-        Err(Error::AsClaude { text }) => text,
+        Err(Error::AsClaude { text }) => text.to_string(),
         other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_else_a_cluster_says_stays() {
+    let table: [(&[&str], &[&str]); 5] = [
+        (&["-pc", "q"], &["-p", "q"]),
+        (&["-cpr", "id", "q"], &["-p", "q"]),
+        (&["-cpnx"], &["-p", "--name=x"]),
+        (&["-pc-", "--continue"], &["-p", "--", "--continue"]),
+        (&["-cp", "-r", "id", "-p"], &["-p", "-p"]),
+    ];
+    for (given, expected) in table {
+        let replaced = command_line(given).replaced(&["--continue", "--resume"], "--verbose", &words(given));
+        let kept: Vec<_> = replaced.into_iter().filter(|word| word != "--verbose").collect();
+        assert_eq!(kept, words(expected), "{given:?}");
     }
 }
 
@@ -124,7 +140,7 @@ fn slips_of_commands() {
 
 #[test]
 fn prompts_that_an_option_took() {
-    let warning_of = |line: &[&str]| command_line(line).swallowed_prompt_warning().map(str::to_string);
+    let warning_of = |line: &[&str]| command_line(line).swallowed_prompt_warning().map(ToString::to_string);
     let warning =
         "\"my prompt\" was read as a value of --allowedTools, not as a prompt · put a prompt before --allowedTools or after --";
     assert_eq!(warning_of(&["-p", "--allowedTools", "Read", "my prompt"]).as_deref(), Some(warning));

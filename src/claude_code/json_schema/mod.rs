@@ -25,7 +25,7 @@ impl Schema {
     /// # Errors
     /// The real CLI's texts for what is not JSON, not an object or not a schema.
     pub(crate) fn parse(text: &str) -> Result<Schema> {
-        let fault = |text: String| Error::AsClaude { text: format!("Error: --json-schema {text}") };
+        let fault = |text: String| Error::as_claude(format_args!("Error: --json-schema {text}"));
         let value: Value = serde_json::from_str(text)
             .map_err(|_| fault(format!("is not valid JSON: JSON Parse error: {}", syntax::error(text))))?;
         if !value.is_object() {

@@ -1,6 +1,6 @@
 //! The lines of `--input-format stream-json`, as Claude Code 2.1.330 reads them.
 
-use std::io::{self, BufRead};
+use std::io::{BufRead, Read};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -111,22 +111,27 @@ fn block_text(block: &Value) -> Option<String> {
     }
 }
 
+/// The longest line, in bytes: the API takes requests of 32 MB (errors page of its documentation).
+const LONGEST_LINE: u64 = 32 << 20;
+
 /// Reads lines until the end of the input, the first one that cannot be parsed, or `take` returns false.
 ///
 /// # Errors
-/// The real CLI's text for a line that it cannot parse.
-pub(crate) fn read(input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
-    for line in input.split(b'\n') {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
-        };
+/// The real CLI's text for a line that it cannot parse, and ours for one that is too long.
+pub(crate) fn read(mut input: impl BufRead, mut take: impl FnMut(Input) -> bool) -> Result<(), String> {
+    loop {
+        let mut line = Vec::new();
+        match Read::take(&mut input, LONGEST_LINE).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_) if line.len() as u64 == LONGEST_LINE && line.last() != Some(&b'\n') => {
+                return Err(format!("Error: a line of streaming input is longer than {} MiB", LONGEST_LINE >> 20));
+            }
+            Ok(_) => {}
+        }
         if !is_blank(&line) && !take(parse_line(&line)?) {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 fn is_blank(line: &[u8]) -> bool {

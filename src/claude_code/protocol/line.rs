@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::claude_code::call_check::is_uuid;
 use crate::claude_code::refusal::{Ending, Limit, Retry};
 use crate::text::replace_lone_surrogates;
 
@@ -161,8 +162,9 @@ impl<'a> Line<'a> {
         self.is_system("session_state_changed") && is_word(self.state, state)
     }
 
+    /// A UUID, as Claude Code's are: it becomes a part of file names and of commands that people are told.
     pub(crate) fn session_id(&self) -> Option<String> {
-        read(self.session_id)
+        read(self.session_id).filter(|id: &String| is_uuid(id))
     }
 
     pub(crate) fn model(&self) -> Option<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::os::blocking::Blocking;
+use crate::shown::answer_on_terminal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -75,6 +76,11 @@ impl Output {
         self.format == Format::StreamJson { partials: true }
     }
 
+    /// Whether the answer's pieces are printed as they come, in any form.
+    pub(crate) fn shows_pieces(&self) -> bool {
+        self.shows_partials() || self.is_terminal && self.format == Format::Text
+    }
+
     /// Buffers a message until the next [`Output::flush`].
     pub(crate) fn message(&mut self, message: &impl Serialize) {
         match self.format {
@@ -104,7 +110,7 @@ impl Output {
     pub(crate) fn text(&mut self, piece: &str) {
         if self.is_terminal && self.format == Format::Text {
             self.release();
-            let piece = strip_controls(piece);
+            let piece = answer_on_terminal(piece);
             self.buffer.extend_from_slice(piece.as_bytes());
             self.last_shown = piece.chars().next_back().or(self.last_shown);
         }
@@ -127,7 +133,7 @@ impl Output {
                 if !self.is_terminal {
                     self.buffer.extend_from_slice(text.as_bytes());
                 } else if !is_shown {
-                    self.buffer.extend_from_slice(strip_controls(text).as_bytes());
+                    self.buffer.extend_from_slice(answer_on_terminal(text).as_bytes());
                 }
             }
         }
@@ -189,9 +195,4 @@ impl Output {
             at += escape.len();
         }
     }
-}
-
-/// Removes control characters: a model must not drive the terminal. The real CLI removes them there too.
-pub(crate) fn strip_controls(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
