@@ -6,6 +6,7 @@ mod commands;
 mod credentials;
 mod dialects;
 mod inside;
+mod ledger;
 mod life;
 mod mcp;
 mod model_name;

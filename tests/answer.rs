@@ -57,7 +57,10 @@ fn the_request_is_this_and_no_more() {
     let seen = stub.seen().split_off(2);
     assert_eq!(seen.len(), 1, "no question but ours: {seen:?}");
     assert_eq!(seen[0].line, "POST /v1/chat/completions HTTP/1.1");
-    let body = r#"{"model":"default_model","messages":[{"role":"user","content":"hi"}],"max_tokens":800,"temperature":0.2,"stream":true,"stream_options":{"include_usage":true}}"#;
+    let session = seen[0].header("x-session-affinity").unwrap();
+    let body = format!(
+        r#"{{"model":"default_model","messages":[{{"role":"user","content":"hi"}}],"max_tokens":800,"temperature":0.2,"stream":true,"stream_options":{{"include_usage":true}},"user":"{session}"}}"#
+    );
     assert_eq!(String::from_utf8_lossy(&seen[0].body), body);
     let mut headers = seen[0].headers.clone();
     headers.sort();
@@ -69,6 +72,7 @@ fn the_request_is_this_and_no_more() {
         ("content-type", "application/json"),
         ("host", &host),
         ("user-agent", concat!("claude-failover/", env!("CARGO_PKG_VERSION"))),
+        ("x-session-affinity", session),
     ];
     let expected = expected.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
     assert_eq!(headers, expected);
@@ -447,7 +451,7 @@ fn settings_change_the_request() {
         cmd.run().expect(0, "ok\n", "");
         stub.chats().pop().unwrap()
     };
-    let plain = sent(&[]).json();
+    let plain = sent(&[]).question();
     let table = [
         ("LOCAL_LLM_MODEL", " org/model-4bit ", json!({"model": "org/model-4bit"})),
         ("LOCAL_LLM_MODEL", " ", json!({})),
@@ -469,12 +473,12 @@ fn settings_change_the_request() {
         let mut expected = plain.clone();
         expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let request = sent(&[(key, value)]);
-        assert_eq!(request.json(), expected, "{key}={value}");
+        assert_eq!(request.question(), expected, "{key}={value}");
         assert_eq!(request.header("authorization"), None);
     }
     assert_eq!(sent(&[("LOCAL_LLM_API_KEY", " k3y ")]).header("authorization"), Some("Bearer k3y"));
     sandbox.write(".config/claude-failover/config.env", "LOCAL_LLM_MAX_TOKENS=7\nLOCAL_LLM_MODEL='from file'\n");
-    let request = sent(&[("LOCAL_LLM_MODEL", "from environment")]).json();
+    let request = sent(&[("LOCAL_LLM_MODEL", "from environment")]).question();
     assert_eq!((&request["max_tokens"], &request["model"]), (&json!(7), &json!("from environment")));
 }
 

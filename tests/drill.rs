@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use nix::unistd::Pid;
 use crate::real_cli::real;
 use crate::support::life::Life;
 use crate::support::stub::Stub;
-use crate::support::{Cmd, Output, Sandbox, until, wait};
+use crate::support::{BINARY, Cmd, Output, Sandbox, until, wait};
 
 const PROMPT: &str = "a script asks: claude -p \"Say hello in one word.\"\n";
 const AS_MEANT: &str = "answered locally, as it should be\n";
@@ -153,10 +154,16 @@ fn a_server_that_was_down_is_started_and_stopped_again() {
     let anthropic = nobody_asks();
     let mut life = Life::new("ok");
     prepare(&mut life, &anthropic);
+    // `claude` is left to Claude Code here.
+    fs::create_dir(life.path("links")).expect("a folder");
+    symlink(*BINARY, life.path("links/agent-llm")).expect("a link");
+    let links = life.path("links");
+    life.set_path(&[links.as_path(), Path::new("/usr/bin"), Path::new("/bin")]);
     let output = drill(&life, "limit").run();
     let told = steps(&output);
     assert!(told.starts_with("real claude: [CLAUDE]\nlocal server: down (lazy)\n"), "{told}");
-    assert!(told.contains(&format!("stderr: {}", life.waiting("claude"))), "{told}");
+    assert!(told.contains("a script asks: agent-llm -p "), "{told}");
+    assert!(told.contains(&format!("stderr: {}", life.waiting("agent-llm"))), "{told}");
     assert!(told.ends_with(&format!("{ENDS_WELL}local server: stopped again\n{AS_MEANT}")), "{told}");
     assert_eq!((output.code(), output.err().as_str()), (0, ""), "{told}");
     assert_eq!(life.started().len(), 1);
@@ -188,6 +195,12 @@ fn a_drill_needs_a_real_claude_and_a_trouble_that_there_is() {
 
 #[test]
 fn an_interrupted_drill_leaves_nothing() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        interrupt_a_drill(signal);
+    }
+}
+
+fn interrupt_a_drill(signal: Signal) {
     let anthropic = nobody_asks();
     let mut life = Life::new("slow");
     prepare(&mut life, &anthropic);
@@ -198,9 +211,9 @@ fn an_interrupted_drill_leaves_nothing() {
     let told = || fs::read_to_string(&steps).unwrap_or_default();
     until(LIMIT, "the server is waited for", || told().contains("waiting for the local server"));
     life.wait_for_start();
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("a signal");
+    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("a signal");
     let status = wait(&mut child, Duration::from_secs(LIMIT)).expect("an end");
-    assert_eq!(status.signal(), Some(2), "{status} {}", told());
+    assert_eq!(status.signal(), Some(signal as i32), "{status} {}", told());
     assert!(fs::read_dir(life.path("tmp")).expect("a folder").next().is_none());
     life.assert_nothing_runs();
 }

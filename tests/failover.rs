@@ -5,16 +5,16 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::life::{Life, freed, signal};
+use crate::support::life::{Life, freed, processes_at_home, signal};
 use crate::support::play::BREAKER;
 use crate::support::stub::Stub;
 use crate::support::{Output, Sandbox, kill_group, until, wait};
 
 const USAGE_HINT: &str = "hint: run `llm-failover --help`\n";
 const NOT_INSTALLED: &str = "llm-failover: no local server is installed\n\
-     hint: run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server\n";
+     hint: run `llm-failover setup`, or set LLM_SERVER_CMD to the command that starts your server\n";
 
 fn status_text(life: &Life, backend: &str, server: &str, since: &str) -> String {
     let server = server.replace("PORT", &life.port.to_string());
@@ -90,9 +90,9 @@ fn status_for_programs_is_one_line_of_json() {
         let model = if state == "up" { "\"tiny\"" } else { "null" };
         format!(
             "{{\"backend\":\"{backend}\",\"since\":{since},\"local_server\":{{\"state\":\"{state}\",\"detail\":null,\
-             \"port\":{port},\"url\":\"{url}\",\"supervisor\":\"child\"}},\"model\":null,\"small_model\":null,\
+             \"host\":\"127.0.0.1\",\"port\":{port},\"url\":\"{url}\",\"is_ours\":true,\"supervisor\":\"child\"}},\"model\":null,\"small_model\":null,\
              \"links\":[{{\"url\":\"{url}\",\"model\":{model},\"state\":\"{state}\",\"detail\":null,\"context\":null,\
-             \"clear_text\":false}}],\"real_claude\":null,\"conditions\":[],\"calls\":{{\"claude\":0,\"local\":0}}}}\n"
+             \"clear_text\":false}}],\"agents\":null,\"real_claude\":null,\"conditions\":[],\"calls\":{{\"claude\":0,\"local\":0}}}}\n"
         )
     };
     for args in [&["--json"][..], &["status", "--json"], &["-q", "--json"]] {
@@ -276,6 +276,29 @@ fn a_slow_notifier_blocks_nobody_and_a_failing_one_fails_nothing() {
     }
 }
 
+/// It is the user's own program, and neither Claude Code nor a model server.
+#[test]
+fn a_notifier_gets_no_credential() {
+    let mut life = with_notifier("#!/bin/sh\nenv >\"$HOME/env.new\"; mv \"$HOME/env.new\" \"$HOME/env\"\n");
+    let secrets = [
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        "LOCAL_LLM_API_KEY",
+        "LOCAL_LLM_API_KEY_2",
+        "LLM_GATEWAY_TOKEN",
+    ];
+    secrets.iter().for_each(|name| life.set(name, "secret-of-a-test"));
+    life.set("THE_USERS_OWN", "kept");
+    life.flip_to_local();
+    until(10, "it is told", || life.path("env").exists());
+    let env = fs::read_to_string(life.path("env")).unwrap();
+    assert!(env.contains("THE_USERS_OWN=kept\n") && !env.contains("secret-of-a-test"), "{env}");
+    life.flip_to_claude();
+}
+
 #[test]
 fn a_notifier_that_cannot_be_run_is_a_warning() {
     let mut life = Life::new("ok");
@@ -350,24 +373,33 @@ fn killed_before_it_starts_the_server() {
     life.flip_to_claude();
 }
 
-/// The server's first moment reads the settings, as everyone does. A pipe in their place stops it there.
+/// The server's first moment reads the settings, as everyone does. Long ones take it the time in which it is stopped here.
 #[test]
 fn killed_before_the_server_has_said_who_it_is() {
     for next in ["claude", "local"] {
         let life = Life::new("ok");
-        let settings = life.write(".config/claude-failover/config.env", "");
-        fs::remove_file(&settings).unwrap();
-        nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let settings = life.write(".config/claude-failover/config.env", "A=b\n".repeat(250_000));
         let flip = life.begin("llm-failover", &["local"]);
-        File::options().write(true).open(&settings).unwrap();
-        until(20, "the server's first moment", || life.processes().iter().any(|(_, args)| args.contains("--run-server")));
+        // It has this moment for a few milliseconds only, in which ps(1) hardly looks once.
+        let is_there = |pid: &i32| match cfg!(target_os = "macos") {
+            true => life.processes().iter().any(|(known, args)| known == pid && args.contains("--run-server")),
+            false => fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|args| args.contains("--run-server")),
+        };
+        let begun = Instant::now();
+        let server = loop {
+            if let Some(pid) = processes_at_home(life.home()).into_iter().find(is_there) {
+                break pid;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "the server's first moment");
+        };
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGSTOP).unwrap();
+        assert!(!life.path(".local/state/claude-failover/server.pid").exists(), "it was stopped in time");
         kill_alone(flip);
-        let pipe = life.path("pipe");
-        fs::rename(&settings, &pipe).unwrap();
+        fs::remove_file(&settings).unwrap();
         let mut repair = life.begin("llm-failover", &[next]);
         // Time for a next one that does not wait to take it that nothing runs.
         std::thread::sleep(Duration::from_millis(500));
-        File::options().write(true).open(&pipe).unwrap();
+        signal(server, "CONT");
         assert!(wait(&mut repair, Duration::from_secs(60)).expect("an end").success(), "{:?}", repair.wait_with_output());
         if next == "local" {
             assert_eq!(life.started().len(), 1);
@@ -399,7 +431,7 @@ fn killed_while_the_server_loads() {
 
 #[test]
 fn interrupted_while_the_server_loads() {
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
         let life = Life::new("slow");
         let mut flip = life.begin("llm-failover", &["local"]);
         life.wait_for_start();

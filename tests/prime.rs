@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::life::{processes_at_home, python, stand_in};
+use crate::support::life::{processes_at_home, processes_naming, python, stand_in};
 use crate::support::play::{Stage, act, acts, answer, finish, init, say};
 use crate::support::stub::{Stub, completion, json as json_answer, sse};
 use crate::support::{Output, until};
@@ -105,11 +105,8 @@ impl Home {
 
 /// How many processes at this home have a server read ahead.
 pub fn primers(home: &Path) -> usize {
-    let is_primer = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word == b"--prime")
-    };
-    processes_at_home(home).iter().filter(|pid| is_primer(pid)).count()
+    let at_home = processes_at_home(home);
+    processes_naming(" --prime").iter().filter(|(pid, _)| at_home.contains(pid)).count()
 }
 
 fn is_priming(question: &Value) -> bool {

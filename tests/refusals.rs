@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::answer::{ended, local};
-use crate::support::stub::{Stub, completion, end, error_event, json as json_answer, passing, piece, sse};
+use crate::support::stub::{Request, Stub, completion, end, error_event, json as json_answer, passing, piece, sse};
 use crate::support::{Output, Sandbox, until};
 
 const LATER: &str = " · run it again later, or raise LOCAL_LLM_RETRIES to wait longer";
@@ -20,7 +20,7 @@ fn ask(stub: &Stub) -> Output {
 }
 
 fn chats(stub: &Stub) -> Vec<Value> {
-    stub.chats().iter().map(|request| request.json()).collect()
+    stub.chats().iter().map(Request::question).collect()
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn an_empty_answer_is_not_asked_again_word_for_word() {
 }
 
 #[test]
-fn nothing_is_asked_again_once_something_was_said() {
+fn nothing_is_asked_again_once_the_caller_has_something() {
     let event = |message: &str| format!("data: {}\n\n", json!({"error": {"message": message}}));
     for message in ["Failed to parse input at pos 12: </tool_call>", "server busy", "Context size has been exceeded."] {
         // Nothing yet: the thinking is not shown.
@@ -288,10 +288,26 @@ fn nothing_is_asked_again_once_something_was_said() {
         let output = ask(&stub);
         let is_too_long = message.starts_with("Context");
         assert_eq!((output.code(), stub.chats().len()), if is_too_long { (1, 1) } else { (0, 2) }, "{message}: {output:?}");
-        let stub = Stub::refusing(sse(&(piece("half an") + &event(message))), |_, _| true);
-        let output = ask(&stub);
-        let shown = "claude: this much of the answer had come:\nhalf an\n";
-        output.expect_api_error(&format!("the local answer was cut short: {message}"), shown);
+        let broken = || sse(&(piece("half an") + &event(message)));
+        let stub = Stub::refusing(broken(), |_, before| before == 0);
+        // A pipe gets the text at its end.
+        ask(&stub).expect(0, "yes\n", "");
+        assert_eq!(stub.chats().len(), 2, "{message}");
+        let stub = Stub::refusing(broken(), |_, _| true);
+        let sandbox = local(&stub.url());
+        sandbox.answers_plainly(&stub.url(), "");
+        let pieces = ["-p", "q", "--output-format", "stream-json", "--verbose", "--include-partial-messages"];
+        let output = sandbox.cmd("claude").args(&pieces).run();
+        let said = format!("API Error: the local answer was cut short: {message}");
+        assert!(output.code() == 1 && output.out().contains("half an") && output.out().contains(&said), "{output:?}");
         assert_eq!(stub.chats().len(), 1, "{message}");
     }
+}
+
+#[test]
+fn an_answer_that_always_breaks_off_is_a_failure() {
+    let stub = Stub::refusing(sse(&piece("half an")), |_, _| true);
+    let shown = "claude: this much of the answer had come:\nhalf an\n";
+    ask(&stub).expect_api_error("the local answer was cut short: the stream ended before its end", shown);
+    assert_eq!(stub.chats().len(), 3);
 }

@@ -495,10 +495,19 @@ fn the_old_and_the_too_much_are_pruned() {
     assert!(old.exists(), "not at every call");
     next("c");
     assert_eq!((old.exists(), fresh.exists()), (false, true));
-    let large = [write("1.jsonl", 30 << 20, DAY), write("2.jsonl", 30 << 20, 2 * DAY), write("3.jsonl", 30 << 20, 3 * DAY)];
+    let filled = |name: &str, seconds: u64| {
+        let path = other.join(name);
+        fs::write(&path, vec![b'x'; 30 << 20]).unwrap();
+        age(&path, seconds);
+        path
+    };
+    // What counts is what a file takes on the disk: a hole takes nothing.
+    let hole = write("hole.jsonl", 1 << 30, DAY / 2);
+    let large = [filled("1.jsonl", DAY), filled("2.jsonl", 2 * DAY), filled("3.jsonl", 3 * DAY)];
     next("d");
     assert_eq!([large[0].exists(), large[1].exists(), large[2].exists(), fresh.exists()], [true, true, false, false]);
-    for path in &large[..2] {
+    assert!(hole.exists());
+    for path in large[..2].iter().chain([&hole]) {
         age(path, 31 * DAY);
     }
     next("e");

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::support::real::{ECHO, sandbox_with_path};
@@ -189,6 +189,13 @@ fn settings_files() {
         ("not UTF-8", [b"\xff\xfe=\x80\nOTHER=\xff\n".to_vec(), with("LLM_BACKEND_FLAG={flag}\n")].concat(), LOCAL, ignored(1)),
         ("a NUL", [b"OTHER=a\0b\n".to_vec(), with("LLM_BACKEND_FLAG={flag}\n")].concat(), LOCAL, ignored(1)),
         ("a byte order mark", [b"\xef\xbb\xbf".to_vec(), with("LLM_BACKEND_FLAG={flag}\n")].concat(), LOCAL, String::new()),
+        (
+            "another file altogether",
+            with(&("{flag}\n".repeat(5) + "LLM_BACKEND_FLAG={flag}\n" + &"words\n".repeat(995))),
+            LOCAL,
+            (1..=5).map(ignored).collect::<String>()
+                + &place.replace(" line", " has 995 more such lines\n").replace("`[", "claude-failover: warning: `["),
+        ),
         ("empty", vec![], REAL, String::new()),
     ];
     for (what, text, stdout, stderr) in cases {
@@ -212,6 +219,39 @@ fn a_settings_file_that_cannot_be_read_is_told_and_left_out() {
     fs::create_dir_all(sandbox.path(".config/claude-failover/config.env")).unwrap();
     let stderr = "claude-failover: warning: cannot read `[HOME]/.config/claude-failover/config.env`: is a directory\n";
     call(&sandbox).run().expect(0, REAL, stderr);
+}
+
+/// As ssh has it for its own settings: they say which programs run.
+#[test]
+fn a_settings_file_that_others_may_write_is_told_and_left_out() {
+    let (sandbox, _stub) = sandbox();
+    let flag = sandbox.write("the flag", "local");
+    let place = ".config/claude-failover/config.env";
+    let file = sandbox.write(place, format!("LLM_BACKEND_FLAG={}\n", flag.display()));
+    let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    let warning = |why: &str| format!("claude-failover: warning: cannot read `[HOME]/{place}`: {why}\n");
+    for mode in [0o664, 0o646, 0o602] {
+        set_mode(mode);
+        call(&sandbox).run().expect(0, REAL, &warning("others may write to it; `chmod go-w` mends that"));
+    }
+    for mode in [0o600, 0o644, 0o755] {
+        set_mode(mode);
+        call(&sandbox).run().expect(0, LOCAL, "");
+    }
+    // A link to it counts as what it leads to.
+    let elsewhere = sandbox.path("dotfiles.env");
+    fs::rename(&file, &elsewhere).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    call(&sandbox).run().expect(0, LOCAL, "");
+    if nix::unistd::geteuid().is_root() {
+        nix::unistd::chown(&elsewhere, Some(nix::unistd::Uid::from_raw(65_534)), None).unwrap();
+        call(&sandbox).run().expect(0, REAL, &warning("it belongs to another user"));
+        fs::remove_file(&file).unwrap();
+    }
+    fs::write(&elsewhere, vec![b'#'; (1 << 20) + 1]).unwrap();
+    let _ = symlink(&elsewhere, &file);
+    let _ = nix::unistd::chown(&elsewhere, Some(nix::unistd::geteuid()), None);
+    call(&sandbox).run().expect(0, REAL, &warning("it has more than 1048576 bytes"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::claude_code::protocol::mark::Mark;
 use crate::context::Context;
 use crate::error::{Error, notice, report};
 use crate::os::exit::Exit;
+use crate::shown::shown;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::watch::next_try::NextTry;
 use crate::watch::render::{Limits, Renderer};
@@ -25,11 +26,11 @@ pub(crate) fn run(
     mark: Mark,
 ) -> std::result::Result<Exit, (Error, Box<NextTry>)> {
     let (begun, verdict) = (Timestamp::now(), mark.reason());
-    let ready = match prepare(applet, context, command_line, true, &next.program, AtTerminal::default()) {
+    let ready = match prepare(applet, context, command_line, true, &next.claude, AtTerminal::default()) {
         Ok(ready) => ready,
         Err(error) => return Err((error, next.into())),
     };
-    notice(&format!("{applet}: {}", ready.banner));
+    notice(&shown!("{applet}: {}", ready.banner));
     let mut out = Renderer::new(answer::format(command_line), context.stdout_is_terminal(), Limits::default());
     out.set_mark(Some(mark));
     out.set_local_model(Some(ready.model.clone()));

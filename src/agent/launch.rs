@@ -1,6 +1,6 @@
 //! Preparing a real Claude Code for the local model, with a gateway of its own, and becoming it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -14,53 +14,96 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::claude_code::command_line::CommandLine;
-use crate::claude_code::settings::{LocalGateway, Ready, is_claudes, settings_file};
-use crate::claude_code::{locate, prompt, version};
+use crate::claude_code::ready::Ready;
+use crate::claude_code::settings::{LocalGateway, is_claudes, settings_file};
+use crate::claude_code::{locate, prompt, stored_key, version};
 use crate::context::Context;
 use crate::error::{Error, Result, notice};
 use crate::gateway;
 use crate::gateway::agent_prompt::AgentPrompt;
+use crate::gateway::spent::Spent;
 use crate::local_model::chain::Chain;
 use crate::local_model::model::Model;
 use crate::local_model::prime;
-use crate::names::{GATEWAY_APPENDED, GATEWAY_FOLDER, GATEWAY_LEAVES_OUT, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
+use crate::names::{GATEWAY_APPENDED, GATEWAY_ENTRY, GATEWAY_FOLDER, GATEWAY_LEAVES_OUT, GATEWAY_TOKEN, OWN_NAME, STATE_DIR};
 use crate::os::atomic_file;
+use crate::os::death_signal;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
+use crate::os::signals::with_signals_blocked;
+use crate::read_file::read_regular;
+use crate::real_claude::RealClaude;
+use crate::shown::{Shown, shown};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::state::sessions::Session;
 use crate::stderr;
 use crate::watch;
 
-/// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that
-/// failed, or if stderr has to be filtered: then it was a child, and has ended like that.
-pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, is_print: bool) -> Result<Exit> {
+/// Becomes the real Claude Code on the local model: same process, terminal, streams and signals. Returns only if that failed. `why`: for
+/// the ledger, whose line the gateway writes when that Claude Code has ended, since this process does not see its own end.
+pub(crate) fn become_agent(applet: &str, context: &Context, command_line: &CommandLine, why: &str) -> Result<Exit> {
     let begun = Timestamp::now();
-    let program = locate::announce_exec(applet, context)?;
-    let ready = prepare(applet, context, command_line, is_print, &program, AtTerminal::default())?;
-    notice(&format!("{applet}: {}", ready.banner));
+    let claude = locate::announce_exec(applet, context)?;
+    let entry = |model| entry(applet, begun, why, model);
+    let (ready, args) = begin(applet, context, command_line, false, &claude, Some(&entry))?;
     for (name, value) in ready.environment {
         match value {
             Some(value) => context.set_variable(name, value),
             None => context.remove_variable(name),
         }
     }
+    let error = claude.command().args(args).exec();
+    Err(locate::not_run(claude.program, &error))
+}
+
+/// Runs the real Claude Code on the local model as a child in print mode, with the caller's own streams. `why`: for the ledger.
+pub(crate) fn run_agent(applet: &str, context: &Context, command_line: &CommandLine, why: &str) -> Result<Exit> {
+    let begun = Timestamp::now();
+    let claude = locate::announce(applet, context)?;
+    let (ready, args) = begin(applet, context, command_line, true, &claude, None)?;
+    let mut command = death_signal::command(applet.as_ref(), &claude);
+    command.args(args);
+    for (name, value) in &ready.environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let exit = watch::run_as_it_is(command, &claude.program, stderr::is_silent())?;
+    let entry = Entry { exit: Some(exit.code()), ..entry(applet, begun, why, ready.model.clone()) };
+    spent(&ready, entry).append(context);
+    Ok(exit)
+}
+
+fn entry(applet: &str, begun: Timestamp, why: &str, model: String) -> Entry {
+    let entry = Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local);
+    Entry { model: Some(model), verdict: Some(why.into()), ..entry }
+}
+
+/// The entry with what its agent has read and written, while the gateway still lives.
+pub(crate) fn spent(ready: &Ready, entry: Entry) -> Entry {
+    match Spent::of_gateway(ready.port, &ready.token) {
+        Some(spent) => spent.complete(entry),
+        None => entry,
+    }
+}
+
+/// With the arguments of Claude Code.
+fn begin(
+    applet: &str,
+    context: &Context,
+    command_line: &CommandLine,
+    is_print: bool,
+    claude: &RealClaude,
+    entry: Option<&dyn Fn(String) -> Entry>,
+) -> Result<(Ready, Vec<OsString>)> {
+    let ready = prepare_with(applet, context, command_line, is_print, claude, AtTerminal::default(), entry)?;
+    notice(&shown!("{applet}: {}", ready.banner));
     let args = match command_line.has("--settings") {
         true => command_line.replaced_by(&["--settings"], &ready.settings, &context.args),
-        false => ready.settings.into_iter().chain(context.args.iter().cloned()).collect(),
+        false => ready.settings.iter().chain(&context.args).cloned().collect(),
     };
-    let entry = Entry { model: Some(ready.model), ..Entry::new(applet, begun, RouteName::Agent, AnsweredBy::Local) };
-    let mut command = Command::new(&program);
-    command.args(args);
-    if is_print && stderr::is_silent() {
-        let exit = watch::run_with_filtered_stderr(command, &program)?;
-        Entry { exit: Some(exit.code()), ..entry }.append(context);
-        return Ok(exit);
-    }
-    // This process does not see its own end: the entry has no exit code and no tokens.
-    entry.append(context);
-    let error = command.exec();
-    Err(locate::not_run(program, &error))
+    Ok((ready, args))
 }
 
 /// What a session has at a terminal that changes between Claude and the local model.
@@ -79,8 +122,21 @@ pub(crate) fn prepare(
     context: &Context,
     command_line: &CommandLine,
     is_print: bool,
-    program: &Path,
+    claude: &RealClaude,
     at_terminal: AtTerminal,
+) -> Result<Ready> {
+    prepare_with(applet, context, command_line, is_print, claude, at_terminal, None)
+}
+
+/// `entry`: what the gateway writes into the ledger in the end, of the model's name.
+fn prepare_with(
+    applet: &str,
+    context: &Context,
+    command_line: &CommandLine,
+    is_print: bool,
+    claude: &RealClaude,
+    at_terminal: AtTerminal,
+    entry: Option<&dyn Fn(String) -> Entry>,
 ) -> Result<Ready> {
     let chain = Chain::with_small_model(context)?;
     let (model, window) = expected_model(&chain)?;
@@ -95,7 +151,7 @@ pub(crate) fn prepare(
         window,
         max_tokens: chain.first().settings.max_tokens,
         is_lean: AgentPrompt::from_settings(context).unwrap_or_default().is_lean_in(window),
-        version: version::at_hand(context, program),
+        version: version::at_hand(context, claude.file()),
     };
     let file = settings_file(context, std::process::id())?;
     remove_stale_settings(&file);
@@ -103,14 +159,30 @@ pub(crate) fn prepare(
     let merged =
         crate::claude_code::settings::merged(command_line, &local, is_print || has_stored_key(context), at_terminal.hook)?;
     atomic_file::replace_private(&file, merged.as_bytes())?;
-    let gateway = start_gateway(context, command_line, &local, listener, is_print, at_terminal.leaves_out)
+    stderr::debug(applet, &|| decision(&local, &claude.program, context));
+    let gateway = start_gateway(context, command_line, &local, listener, is_print, at_terminal.leaves_out, entry)
         .inspect_err(|_| drop(fs::remove_file(&file)))?;
     let settings = ["--settings".into(), file.into()];
     let mut environment = crate::claude_code::settings::environment(context, &local);
     if at_terminal.leaves_out {
         environment.push(("DISABLE_AUTO_COMPACT".into(), Some("1".into())));
     }
-    Ok(Ready { settings, environment, banner: local.banner(), model: local.model, gateway })
+    Ok(Ready { settings, environment, banner: local.banner(), model: local.model, gateway, port, token: local.token })
+}
+
+/// What was decided of the agent, without its token.
+fn decision(local: &LocalGateway, program: &Path, context: &Context) -> Shown {
+    let window = local.window.map_or("unknown".into(), |window| window.to_string());
+    let instructions = if local.is_lean { "lean" } else { "full" };
+    let agent_prompt = context.settings.agent_prompt().unwrap_or("auto");
+    shown!(
+        "agent on `{}`: context {window}; instructions {instructions} (LOCAL_LLM_AGENT_PROMPT {agent_prompt}); small model `{}`; gateway on \
+         port {}; Claude Code `{}`",
+        local.model,
+        local.small_model,
+        local.port,
+        program.display()
+    )
 }
 
 /// The model that should answer, and the longest context of all, as the gateway finds the link that can hold a conversation.
@@ -135,11 +207,14 @@ fn expected_model(chain: &Chain) -> Result<(String, Option<u32>)> {
     Ok((model.map_or_else(|| first.name(), |model| model.name), window))
 }
 
+/// How much of the file that Claude Code keeps its state in is looked at, in bytes.
+const MOST_OF_CLAUDES: u64 = 64 << 20;
+
 /// A sign-in at Anthropic's console leaves a key for all sessions.
 fn has_stored_key(context: &Context) -> bool {
     let folder = context.env("CLAUDE_CONFIG_DIR").map(PathBuf::from).or_else(|| context.home().ok().cloned());
-    let state = folder.and_then(|folder| fs::read(folder.join(".claude.json")).ok()).unwrap_or_default();
-    memchr::memmem::find(&state, b"\"primaryApiKey\"").is_some()
+    let state = folder.and_then(|folder| read_regular(&folder.join(".claude.json"), MOST_OF_CLAUDES).ok());
+    stored_key::may_be_there(state.as_deref(), cfg!(target_os = "macos"))
 }
 
 fn start_gateway(
@@ -149,6 +224,7 @@ fn start_gateway(
     listener: TcpListener,
     is_print: bool,
     leaves_out: bool,
+    entry: Option<&dyn Fn(String) -> Entry>,
 ) -> Result<Child> {
     let mut command = Command::new(own_path()?);
     command.arg0(OWN_NAME).arg(gateway::OPTION).arg(std::process::id().to_string());
@@ -171,11 +247,13 @@ fn start_gateway(
         .stdout(Stdio::null())
         // A line of the gateway would spoil the screen that Claude Code draws.
         .stderr(if is_print && !stderr::is_silent() { Stdio::inherit() } else { Stdio::null() });
+    let entry = entry.and_then(|entry| serde_json::to_string(&entry(local.model.clone())).ok());
+    command.env(GATEWAY_ENTRY, entry.unwrap_or_default());
     if let Ok(folder) = context.working_dir() {
         command.env(GATEWAY_FOLDER, &folder);
         prime::at_start(context, &folder);
     }
-    command.spawn().map_err(|error| Error::GatewayNotStarted { source: error })
+    with_signals_blocked(|| command.spawn()).map_err(|error| Error::GatewayNotStarted { source: error })
 }
 
 /// How much of the appended system prompt stays in a request that must be short, in characters.

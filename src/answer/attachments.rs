@@ -6,30 +6,32 @@ use std::path::{Path, PathBuf};
 
 use crate::claude_code::mentions::mentions;
 use crate::context::Context;
+use crate::read_file::open_regular;
+use crate::shown::{Shown, shown};
 
 /// The largest file that is attached, in bytes, as in the real CLI.
 const MAX_FILE_SIZE: u64 = 256 << 10;
 
 /// The prompt with the files and folders that it mentions before it. `warn` gets a line for each that cannot be attached. A mention
 /// of what does not exist is plain text, as for the real CLI.
-pub(crate) fn attach(context: &Context, prompt: String, warn: &mut dyn FnMut(String)) -> String {
+pub(crate) fn attach(context: &Context, prompt: String, warn: &mut dyn FnMut(Shown)) -> String {
     let mut attached = String::new();
     for mention in mentions(&prompt) {
         let path = absolute(context, &mention.path);
         let Ok(metadata) = fs::metadata(&path) else { continue };
-        let shown = path.display();
+        let (shown, name) = (path.display(), Shown::line(path.display()));
         let body = if metadata.is_dir() {
             file_names(&path)
         } else if !metadata.is_file() {
             continue;
         } else if metadata.len() > MAX_FILE_SIZE {
-            warn(format!("`{shown}` is larger than {} KiB and is not given to the local model", MAX_FILE_SIZE >> 10));
+            warn(shown!("`{name}` is larger than {} KiB and is not given to the local model", MAX_FILE_SIZE >> 10));
             continue;
         } else {
             match read_text(&path, mention.lines) {
                 Some(text) => text,
                 None => {
-                    warn(format!("`{shown}` is not text and is not given to the local model"));
+                    warn(shown!("`{name}` is not text and is not given to the local model"));
                     continue;
                 }
             }
@@ -56,7 +58,7 @@ fn file_names(dir: &Path) -> String {
 /// The file's text or these lines of it. `None` for a file that is not text.
 fn read_text(path: &Path, lines: Option<(usize, usize)>) -> Option<String> {
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(MAX_FILE_SIZE).read_to_end(&mut bytes).ok()?;
+    open_regular(path).ok()?.take(MAX_FILE_SIZE).read_to_end(&mut bytes).ok()?;
     if bytes.contains(&0) {
         return None;
     }

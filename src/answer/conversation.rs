@@ -216,7 +216,7 @@ impl<'a> Conversation<'a> {
                     // With the reporter locked no other thread is within a line.
                     self.shared.reporter().abandon();
                     self.tell_claude();
-                    return Err(Error::AsClaude { text: error });
+                    return Err(Error::as_claude(error));
                 }
                 Event::TurnEnded(id, outcome) => self.end_turn(id, *outcome),
                 Event::Interrupt => {

@@ -10,6 +10,7 @@ use crate::local_model::chain::Link;
 use crate::local_model::context;
 use crate::local_model::model::Model;
 use crate::local_model::truncation::Sent;
+use crate::shown::{Shown, shown};
 
 /// How many tokens a conversation may have in this context, so that an answer has room behind it.
 fn budget(max_tokens: u32, window: u32) -> usize {
@@ -40,7 +41,7 @@ impl LocalTurn<'_> {
         if let Some(truncation) = found {
             if !std::mem::replace(&mut self.shared.marks().is_truncated, true) {
                 let line = truncation.line(self.link().models.server_kind());
-                warn(&self.shared.applet, &self.link().server.endpoint().with_own_names(line));
+                warn(&self.shared.applet, &Shown::line(self.link().server.endpoint().with_own_names(line)));
             }
             self.link().models.forget();
         }
@@ -117,7 +118,7 @@ impl LocalTurn<'_> {
         let dropped = context::trim(&mut self.messages, budget, self.pinned);
         if dropped > 0 && !self.shared.has_warned.swap(true, Relaxed) {
             let size = if window > 0 { format!(" of {window} tokens") } else { String::new() };
-            let what = format!("the conversation does not fit the local model's context{size}; its oldest part is left out");
+            let what = shown!("the conversation does not fit the local model's context{size}; its oldest part is left out");
             warn(&self.shared.applet, &what);
         }
         dropped

@@ -4,6 +4,7 @@ mod attachments;
 pub(crate) mod conversation;
 mod fit;
 mod links;
+mod listener;
 mod open_session;
 mod prepare;
 mod reporter;

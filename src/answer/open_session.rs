@@ -42,7 +42,7 @@ pub(super) fn check_options(command_line: &CommandLine) -> Result<()> {
         [("--resume-session-at", "--resume"), ("--resume-drops-turn", "--resume-session-at"), ("--rewind-files", "--resume")]
     {
         if command_line.has(option) && !command_line.has(needed) {
-            return Err(Error::AsClaude { text: format!("Error: {option} requires {needed}") });
+            return Err(Error::as_claude(format_args!("Error: {option} requires {needed}")));
         }
     }
     Ok(())
@@ -54,7 +54,7 @@ pub(super) fn session_title(command_line: &CommandLine) -> Option<&str> {
 }
 
 fn by_options(applet: &str, context: &Context, command_line: &CommandLine) -> Result<Session> {
-    let refuse = |text: String| Err(Error::AsClaude { text });
+    let refuse = |text: String| Err(Error::as_claude(text));
     let continues = command_line.has("--continue");
     let name = command_line.last("--resume").map(str::trim).filter(|name| !name.is_empty() && !continues);
     let id = command_line.last("--session-id");

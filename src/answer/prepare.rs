@@ -23,7 +23,7 @@ use crate::claude_code::{call_check, prompt};
 use crate::context::Context;
 use crate::error::Result;
 use crate::local_model::chain::Chain;
-use crate::local_model::model::{NAMELESS, shown};
+use crate::local_model::model::{NAMELESS, name_for_callers};
 use crate::local_model::request::RequestSettings;
 use crate::state::flag::Flag;
 use crate::state::sessions::Session;
@@ -120,7 +120,7 @@ fn session_info(context: &Context, settings: &RequestSettings, command_line: &Co
     let cwd = context.working_dir().map(|cwd| cwd.to_string_lossy().into_owned());
     SessionInfo {
         session_id: String::new(),
-        model: settings.model.as_deref().map_or_else(|| NAMELESS.into(), shown),
+        model: settings.model.as_deref().map_or_else(|| NAMELESS.into(), name_for_callers),
         window: settings.window.unwrap_or_default(),
         max_tokens: settings.max_tokens,
         cwd: cwd.unwrap_or_default(),

@@ -205,6 +205,19 @@ impl Reporter {
         ControlFlow::Continue(())
     }
 
+    /// Whether the caller gets pieces of an answer as they come.
+    pub(super) fn shows_pieces(&self) -> bool {
+        self.output.shows_pieces()
+    }
+
+    /// Another answer takes the place of what has come of the turn's.
+    pub(super) fn forget_text(&mut self, id: u64) {
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.start.id == id) {
+            turn.text.clear();
+            turn.first_text_at = None;
+        }
+    }
+
     /// No piece of a turn's answer is at hand, so what is buffered goes out. `Break` if that turn is over.
     pub(super) fn on_pause(&mut self, id: u64) -> ControlFlow<()> {
         if !self.is_running(id) {

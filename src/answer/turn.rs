@@ -1,15 +1,16 @@
 //! One turn: the questions to the local model until there is an answer, of the form that was asked for.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::answer::listener::TurnListener;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::json_schema::Schema;
-use crate::completions::chat::{Answer, Listener, Message};
+use crate::completions::affinity::Affinity;
+use crate::completions::chat::{Answer, Message};
 use crate::completions::markup::markup_warning;
 use crate::error::{Error, Result, warn};
 use crate::local_model::ask::ask_with_recovery;
@@ -196,22 +197,24 @@ impl LocalTurn<'_> {
 
     fn ask(&mut self, response_format: Option<Value>) -> Result<Answer> {
         loop {
-            {
+            let affinity = {
                 let mut reporter = self.shared.reporter();
                 if !reporter.is_running(self.id) {
                     return Err(Error::Interrupted);
                 }
                 reporter.send_requesting();
-            }
+                Affinity::of_session(&reporter.session.session_id)
+            };
             let Link { server, settings, models } = self.link();
             let mut request = settings.request(self.messages.clone(), self.max_tokens());
             request.response_format.clone_from(&response_format);
+            request.affinity = Some(affinity);
             request.thinks_unopened = models.thinks_unopened();
             if let Some(id) = self.model.as_ref().and_then(|model| model.id.clone()) {
                 request.model = id;
             }
             let mut progress = StartProgress::new(&self.shared.applet, server, false);
-            let mut listener = TurnListener { shared: self.shared, turn: self.id };
+            let mut listener = TurnListener::new(self.shared, self.id);
             let begun = Instant::now();
             match ask_with_recovery(server, settings, request, &|| self.is_wanted(), &mut progress, &mut listener) {
                 Ok(answer) => {
@@ -277,21 +280,5 @@ impl LocalTurn<'_> {
             None => self.whole.insert(0, Message { role: "system", content: instruction }),
         }
         self.messages.clone_from(&self.whole);
-    }
-}
-
-/// Passes the pieces of an answer to the reporter.
-struct TurnListener<'a> {
-    shared: &'a Shared,
-    turn: u64,
-}
-
-impl Listener for TurnListener<'_> {
-    fn on_text(&mut self, piece: &str) -> ControlFlow<()> {
-        self.shared.reporter().on_text(self.turn, piece)
-    }
-
-    fn on_pause(&mut self) -> ControlFlow<()> {
-        self.shared.reporter().on_pause(self.turn)
     }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::candidate::Skip;
+use crate::claude_code::locate;
 use crate::claude_code::settings::is_claudes;
 use crate::context::Context;
 use crate::drill::scenario::Scenario;
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, STATE_DIR};
 use crate::os::process::own_path;
 use crate::settings::Setting;
+use crate::shown::shown;
 use crate::text::plain;
 
 /// The stall timeout in the drill `hang`, in seconds. Claude Code's start counts, too.
@@ -59,12 +62,19 @@ pub(crate) struct DrillCall {
     lines: BufReader<PipeReader>,
 }
 
+/// The name under which scripts call this program: some leave `claude` to Claude Code.
+pub(crate) fn applet(context: &Context) -> &'static str {
+    let is_there =
+        |name| context.path_entries().any(|dir| matches!(locate::look_at(dir.join(name)).skipped, Some(Skip::Ourselves)));
+    if is_there("agent-llm") && !is_there("claude") { "agent-llm" } else { "claude" }
+}
+
 /// Starts the call, with Claude's API at `url`.
-pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &TempFolder) -> Result<DrillCall> {
+pub(crate) fn start(context: &Context, applet: &str, scenario: Scenario, url: &str, folder: &TempFolder) -> Result<DrillCall> {
     let (flag, inside) = (folder.path().join("switch"), |name: &str| folder.path().join(name));
     fs::write(&flag, "auto\n").map_err(Error::file("write", &flag))?;
     let mut command = Command::new(own_path()?);
-    command.arg0(OWN_NAME).args(["claude", "-p", PROMPT, "--output-format", "stream-json", "--verbose"]);
+    command.arg0(OWN_NAME).args([applet, "-p", PROMPT, "--output-format", "stream-json", "--verbose"]);
     // The drill has a sign-in and settings of its own.
     for name in context.variable_names().filter(|name| is_claudes(name) && name != Setting::ClaudeBin.name()) {
         command.env_remove(name);
@@ -89,7 +99,7 @@ pub(crate) fn start(context: &Context, scenario: Scenario, url: &str, folder: &T
         hosts.push(if hosts.is_empty() { "127.0.0.1" } else { ",127.0.0.1" });
         command.env(name, hosts);
     }
-    let failed = |error: io::Error| Error::DrillFailed { reason: format!("cannot run ourselves: {}", plain(&error)) };
+    let failed = |error: io::Error| Error::DrillFailed { reason: shown!("cannot run ourselves: {}", plain(&error)) };
     // One pipe for both keeps the lines in order.
     let (reader, writer) = io::pipe().map_err(failed)?;
     command.current_dir(inside("work")).stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
@@ -116,9 +126,12 @@ impl DrillCall {
 
 /// The thread of [`DrillCall::send_events`] reaps the process.
 pub(crate) fn terminate(pid: Pid) {
-    let begun = Instant::now();
-    let _ = kill(pid, Signal::SIGTERM);
-    while kill(pid, None).is_ok() && begun.elapsed() < GRACE {
-        sleep(Duration::from_millis(20));
+    let is_alive = || kill(pid, None).is_ok();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let begun = Instant::now();
+        let _ = is_alive().then(|| kill(pid, signal));
+        while is_alive() && begun.elapsed() < GRACE {
+            sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -9,21 +9,24 @@ pub(crate) mod scenario;
 use std::fs;
 use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::claude_code::locate;
 use crate::context::Context;
 use crate::drill::api::Api;
 use crate::drill::call::TempFolder;
-pub(crate) use crate::drill::scenario::Scenario;
+pub(crate) use crate::drill::scenario::{SCENARIOS, Scenario};
 use crate::error::{Error, Result};
 use crate::local_model::unload;
 use crate::names::OWN_NAME;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::Server;
 use crate::server::probe::ServerState;
+use crate::shown::{Shown, shown};
 use crate::state::flag::{Backend, Flag};
 
 const PROMPT: &str = "Say hello in one word.";
@@ -54,29 +57,36 @@ pub(crate) enum DrillSuccess {
 }
 
 /// Calls `print_line` with each step as it happens.
-pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&str)) -> Result<DrillSuccess> {
+pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&Shown)) -> Result<DrillSuccess> {
     let server = Server::new(context)?;
     let was_down = server.state() == ServerState::Down;
     let claude = locate::find(context)?;
     let begun = Instant::now();
-    let step = |text: &str| print_line(&format!("{:>6.1} s  {}", begun.elapsed().as_secs_f64(), one_line(text)));
+    let step = |text: &str| print_line(&shown!("{:>6.1} s  {}", begun.elapsed().as_secs_f64(), one_line(text)));
     step(&format!("real claude: {}", claude.display()));
     step(&format!("local server: {}", if was_down { "down (lazy)" } else { "runs" }));
     let (api, folder) = (Api::listen()?, TempFolder::new(context)?);
-    let call = call::start(context, scenario, &api.url(), &folder)?;
-    step(&format!("a script asks: claude -p \"{PROMPT}\""));
-    let (pid, path) = (call.pid(), folder.path().to_path_buf());
+    let path = folder.path().to_path_buf();
     let own_context = context.for_applet(OWN_NAME, &[]);
-    // The call, which is started before, must not inherit blocked signals; the threads, which come after, must.
+    let started: Arc<Mutex<Option<Pid>>> = Arc::default();
+    let to_end = started.clone();
     let cleanup = CleanupOnSignal::new(move || {
-        call::terminate(pid);
+        // Held while the call starts.
+        if let Some(pid) = *lock(&to_end) {
+            call::terminate(pid);
+        }
         let _ = fs::remove_dir_all(path);
         let _ = was_down && stop_server_again(&own_context);
     });
+    let (applet, mut held) = (call::applet(context), lock(&started));
+    let call = call::start(context, applet, scenario, &api.url(), &folder)?;
+    let pid = *held.insert(call.pid());
+    drop(held);
+    step(&format!("a script asks: {applet} -p \"{PROMPT}\""));
     let (sender, events) = mpsc::channel();
     api.serve(scenario, sender.clone());
     call.send_events(sender);
-    let followed = follow(&events, Instant::now() + server.start_timeout() + TIMEOUT, &step);
+    let followed = follow(&events, server.start_timeout().saturating_add(TIMEOUT), &step);
     if followed.is_err() {
         call::terminate(pid);
     }
@@ -88,7 +98,7 @@ pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&st
     match answer {
         _ if !was_requested => fail("the real Claude did not ask the Anthropic of this drill"),
         Some(CallResult::Local) if scenario != Scenario::SignIn => {
-            print_line("answered locally, as it should be");
+            print_line(&"answered locally, as it should be".into());
             Ok(DrillSuccess::AnsweredLocally)
         }
         Some(CallResult::Claude) if scenario == Scenario::Throttle => {
@@ -104,15 +114,20 @@ pub(crate) fn run(context: &Context, scenario: Scenario, print_line: &dyn Fn(&st
     }
 }
 
-fn fail<T>(reason: &str) -> Result<T> {
+fn lock(started: &Mutex<Option<Pid>>) -> MutexGuard<'_, Option<Pid>> {
+    started.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fail<T>(reason: &'static str) -> Result<T> {
     Err(Error::DrillFailed { reason: reason.into() })
 }
 
 /// Returns whether Anthropic was asked, and the result.
-fn follow(events: &Receiver<DrillEvent>, deadline: Instant, step: &dyn Fn(&str)) -> Result<(bool, Option<CallResult>)> {
+fn follow(events: &Receiver<DrillEvent>, limit: Duration, step: &dyn Fn(&str)) -> Result<(bool, Option<CallResult>)> {
+    let begun = Instant::now();
     let (mut was_requested, mut answer) = (false, None);
     loop {
-        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match events.recv_timeout(limit.saturating_sub(begun.elapsed())) {
             Ok(DrillEvent::Replied(reply)) => {
                 was_requested = true;
                 step(&format!("Anthropic is asked, and {reply}"));
@@ -150,15 +165,17 @@ fn result(message: &Value) -> (CallResult, String) {
     }
 }
 
-/// Stops the server that the drill started, unless the user's own flag has sent calls to it meanwhile. Returns whether it
+/// Stops the server that a drill or another trial has started, unless the user's own flag has sent calls to it meanwhile. Returns whether it
 /// stopped.
-fn stop_server_again(context: &Context) -> bool {
+pub(crate) fn stop_server_again(context: &Context) -> bool {
     let is_needed = Flag::new(context).is_ok_and(|flag| flag.read().0 == Backend::Local);
     let is_down = || Server::new(context).is_ok_and(|server| server.state() == ServerState::Down);
-    !is_needed && !is_down() && unload::unload(context).is_ok() && is_down()
+    // One that has begun to start is not there yet, and is ended as well.
+    let was_there = !is_down();
+    !is_needed && unload::unload(context, || true).is_ok() && was_there && is_down()
 }
 
-fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> Shown {
     const LIMIT: usize = 300;
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(LIMIT).collect()
+    Shown::squeezed(text).at_most(LIMIT)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use crate::text::clock;
+use crate::text::{clock, nearest};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
@@ -43,19 +43,26 @@ pub(crate) struct ApiRefusal {
 /// One more than the default of LLM_FAILOVER_RETRIES: a throttle must not count as an outage.
 const THROTTLED: usize = 3;
 
+/// The words for them, with what is played.
+pub(crate) const SCENARIOS: [(&str, Scenario, &str); 7] = [
+    ("limit", Scenario::Limit, "the plan's 5-hour limit is used up"),
+    ("weekly", Scenario::Weekly, "the plan's weekly limit is used up"),
+    ("overload", Scenario::Overload, "Anthropic has too many requests (529)"),
+    ("down", Scenario::Down, "Anthropic cannot be reached: each connection is cut"),
+    ("hang", Scenario::Hang, "Anthropic takes the request and says nothing"),
+    ("throttle", Scenario::Throttle, "too many requests in a short time (429), three times"),
+    ("signin", Scenario::SignIn, "the sign-in has expired: no local model may stand in"),
+];
+
 impl FromStr for Scenario {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Scenario, String> {
-        Ok(match word {
-            "limit" => Scenario::Limit,
-            "weekly" => Scenario::Weekly,
-            "overload" => Scenario::Overload,
-            "down" => Scenario::Down,
-            "hang" => Scenario::Hang,
-            "throttle" => Scenario::Throttle,
-            "signin" => Scenario::SignIn,
-            _ => return Err(format!("`{word}` is none of limit, weekly, overload, down, hang, throttle, signin")),
+        let words = || SCENARIOS.iter().map(|(word, ..)| (*word).to_string());
+        let known = SCENARIOS.iter().find(|(known, ..)| *known == word).map(|(_, scenario, _)| *scenario);
+        known.ok_or_else(|| {
+            let meant = nearest(word, words()).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+            format!("`{word}` is none of {}{meant}", words().collect::<Vec<_>>().join(", "))
         })
     }
 }

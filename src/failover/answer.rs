@@ -18,7 +18,9 @@ use crate::local_model::unload;
 use crate::os::signals::{Signals, Target};
 use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::reason::Refusal;
+use crate::shown::shown;
 use crate::state::ledger::{AnsweredBy, RouteName};
+use crate::state::sessions::Session;
 use crate::stdin::{Pump, Stdin};
 use crate::watch::next_try::NextTry;
 
@@ -45,12 +47,19 @@ impl Failover<'_> {
         match self.answer(refusal, (input, pump), None, &signals, Some(Box::new(keep_no_more))) {
             Ok(Some(answered)) if answered.left_to_claude_code.is_some() => self.leave_to_claude_code(refusal, next, answered),
             Ok(answered) => self.record_local(RouteName::Answer, refusal, answered),
+            // A call that came at the same moment has taken it, here. Claude, who does not know of that, would begin another of that id.
+            Err(error) if self.is_session_taken() => report(self.applet, &error),
             Err(error) => {
                 self.say_why_not(&error);
                 next.answered_requests = self.answered_requests();
                 self.pass_on_claudes_answer(next)
             }
         }
+    }
+
+    /// Whether there is a session with the id that the options give to a new one.
+    fn is_session_taken(&self) -> bool {
+        self.command_line.last("--session-id").is_some_and(|id| Session::exists(self.context, id))
     }
 
     /// The real Claude Code goes on with a conversation in which a command came that only it has.
@@ -114,10 +123,11 @@ impl Failover<'_> {
                 Some(interrupts)
             }
         };
+        signals.repeat_end_request();
         let has_answered = Arc::new(AtomicBool::new(false));
         let on_answer = {
             let has_answered = has_answered.clone();
-            let line = self.stderr_line(&format!("Claude {}; the local model answers", refusal.description));
+            let line = self.stderr_line(&shown!("Claude {}; the local model answers", refusal.description));
             move || {
                 has_answered.store(true, SeqCst);
                 crate::error::notice(&line);

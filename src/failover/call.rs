@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::process::ExitCode;
 
-use jiff::Timestamp;
-
 use crate::answer::conversation::Answered;
 use crate::answer::request::{Handover, InputSource};
 use crate::claude_code::refusal::Verdict;
@@ -13,20 +11,30 @@ use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::local_model::unload;
 use crate::os::exit::Exit;
 use crate::routing::reason::{Reason, Refusal};
-use crate::routing::refusal_policy::RefusalPolicy;
 use crate::routing::route::{OnRefusal, Route, after_refusal};
-use crate::state::breaker::Permit;
+use crate::routing::traced;
+use crate::settings::RefusalPolicy;
+use crate::shown::shown;
+use crate::state::breaker::{Attempt, Permit};
 use crate::state::ledger::RouteName;
+use crate::stderr;
 use crate::watch::next_try::NextTry;
 use crate::watch::{Mode, Step, Watch, WatchOptions};
 
 impl Failover<'_> {
-    pub(super) fn watch(&self, next: NextTry, on_refusal: OnRefusal, mut permit: Option<Permit>) -> TryOutcome {
+    /// `attempt` is the one that `permit` is for, if the breaker has let the call ask.
+    pub(super) fn watch(
+        &self,
+        next: NextTry,
+        on_refusal: OnRefusal,
+        mut attempt: Attempt,
+        mut permit: Option<Permit>,
+    ) -> TryOutcome {
         let mode = match on_refusal {
             OnRefusal::Decide => Mode::Watched,
             OnRefusal::PassOn => Mode::PassedOn,
         };
-        let (mut attempt, mut is_recorded) = (self.attempt(), false);
+        let mut is_recorded = false;
         let limits_retries = self.policy == RefusalPolicy::Fail;
         let options = WatchOptions { mode, give_up: self.give_up_after(), limits_retries, local: None };
         let mut watch = match Watch::start(self.applet, self.context, &self.command_line, next, self.renderer(), options) {
@@ -36,16 +44,19 @@ impl Failover<'_> {
         loop {
             match watch.run() {
                 Step::Answering => {
-                    self.announce(&self.breaker.record_answer(&attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_answer(&attempt));
                     permit = None;
                 }
                 Step::NearLimit => unload::prewarm(self.applet, self.context),
                 Step::Refused(verdict) => {
-                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt));
                     is_recorded = true;
                     drop(permit.take());
                     let (is_to_end, refusal) = (watch.signals().is_end_requested(), Refusal::from_verdict(&verdict));
-                    match after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal) {
+                    let told = refusal.description.clone();
+                    let route = after_refusal(self.policy, is_to_end, || self.wants_agent(watch.stdin()), refusal);
+                    stderr::debug(self.applet, &|| shown!("Claude {told}: route {}", traced::word(&route)));
+                    match route {
                         Route::Wait(refusal) => return TryOutcome::MustWait(watch.end().into(), refusal),
                         Route::Agent(Reason::Refused(refusal)) => return self.run_agent(&refusal, watch.end()),
                         Route::Answer(_) => {
@@ -65,7 +76,7 @@ impl Failover<'_> {
                     attempt = self.attempt();
                 }
                 Step::Interrupted(verdict) => {
-                    self.announce(&self.breaker.record_refusal(&verdict, &attempt, Timestamp::now()));
+                    self.announce(&self.breaker.record_refusal(&verdict, &attempt));
                     drop(permit.take());
                     return TryOutcome::Ended(self.resume(watch, &verdict));
                 }
@@ -73,7 +84,7 @@ impl Failover<'_> {
                     let verdict = watch.verdict();
                     if verdict.cause.fails_over() {
                         if !is_recorded {
-                            self.announce(&self.breaker.record_refusal(verdict, &attempt, Timestamp::now()));
+                            self.announce(&self.breaker.record_refusal(verdict, &attempt));
                         }
                         if mode == Mode::PassedOn && self.policy != RefusalPolicy::Local {
                             exit = Exit::Code(TRY_AGAIN_LATER);
@@ -88,7 +99,7 @@ impl Failover<'_> {
 
     /// For a call that the local model failed to answer.
     pub(super) fn pass_on_claudes_answer(&self, next: NextTry) -> ExitCode {
-        match self.watch(next, OnRefusal::PassOn, None) {
+        match self.watch(next, OnRefusal::PassOn, self.attempt(), None) {
             TryOutcome::Ended(code) => code,
             TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
         }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::failover::Failover;
-use crate::routing::refusal_policy::RefusalPolicy;
+use crate::settings::RefusalPolicy;
 use crate::watch::GiveUpAfter;
 
 impl Failover<'_> {

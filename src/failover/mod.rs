@@ -23,8 +23,9 @@ use crate::local_model::unload;
 use crate::routing::agent_policy::{self, AgentPolicy};
 use crate::routing::facts::Call;
 use crate::routing::reason::Refusal;
-use crate::routing::refusal_policy::RefusalPolicy;
 use crate::routing::route::{Facts, OnRefusal};
+use crate::settings::RefusalPolicy;
+use crate::shown::{Shown, shown};
 use crate::state::breaker::{Attempt, Breaker, Change};
 use crate::state::notify;
 use crate::stdin::Stdin;
@@ -62,8 +63,8 @@ enum TryOutcome {
 
 /// Runs the real Claude as a child, and answers in its place if it refuses. Returns none if the route must be decided anew.
 pub(crate) fn watch(call: &mut Call, on_refusal: OnRefusal) -> Result<Option<ExitCode>> {
-    let (next, permit) = (call.take_next_try()?, call.take_permit());
-    let tried = Failover::new(call)?.watch(next, on_refusal, permit);
+    let (next, attempt, permit) = (call.take_next_try()?, call.take_attempt(), call.take_permit());
+    let tried = Failover::new(call)?.watch(next, on_refusal, attempt, permit);
     code_or_wait(call, tried)
 }
 
@@ -98,7 +99,7 @@ pub(crate) fn wait(call: &mut Call, refusal: &Refusal) -> Result<Option<ExitCode
     let next = call.take_next_try()?;
     call.put_back(next);
     if call.begin_to_wait() {
-        Failover::new(call)?.say(&format!("Claude {}; this call waits for it", refusal.description));
+        Failover::new(call)?.say(&shown!("Claude {}; this call waits for it", refusal.description));
     }
     sleep(call.time_left_to_wait().map_or(POLL, |left| POLL.min(left)));
     Ok(None)
@@ -157,12 +158,12 @@ impl<'a> Failover<'a> {
         announce(self.context, change);
     }
 
-    fn say(&self, line: &str) {
+    fn say(&self, line: &Shown) {
         notice(&self.stderr_line(line));
     }
 
-    fn stderr_line(&self, text: &str) -> String {
-        format!("{}: {text}", self.applet)
+    fn stderr_line(&self, text: &Shown) -> Shown {
+        shown!("{}: {text}", self.applet)
     }
 
     /// Claude Code, which runs next, prints its own refusal of the call itself.
@@ -171,8 +172,8 @@ impl<'a> Failover<'a> {
             return;
         }
         let hint = error.hint(self.applet).map(|hint| format!(" ({hint})")).unwrap_or_default();
-        let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        self.say(&format!("no local answer: {why}{hint}; what follows is Claude's"));
+        let why = Shown::squeezed(error);
+        self.say(&shown!("no local answer: {why}{hint}; what follows is Claude's"));
     }
 }
 
@@ -183,13 +184,13 @@ pub(crate) fn announce(context: &Context, change: &Change) {
         Change::None => {}
         Change::Opened(condition) => {
             let description = condition.description(now);
-            notify::send(context, &format!("Claude {description}. The local model answers until it is back."));
+            notify::send(context, &shown!("Claude {description}. The local model answers until it is back."));
         }
         Change::Added(condition) => {
-            notify::send(context, &format!("Claude {}, too.", condition.description(now)));
+            notify::send(context, &shown!("Claude {}, too.", condition.description(now)));
         }
         Change::Closed => {
-            notify::send(context, "Claude answers again. Calls go to Claude.");
+            notify::send(context, &"Claude answers again. Calls go to Claude.".into());
             unload::when_idle(context);
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, report};
 use crate::failover::{Failover, TRY_AGAIN_LATER, TryOutcome};
 use crate::routing::reason::Refusal;
 use crate::routing::route::OnRefusal;
+use crate::shown::{Shown, shown};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::watch::next_try::NextTry;
 use crate::watch::render::Renderer;
@@ -20,7 +21,7 @@ impl Failover<'_> {
     pub(super) fn run_agent(&self, refusal: &Refusal, next: NextTry) -> TryOutcome {
         match self.run_on_local_model(refusal, next, self.renderer(), None) {
             Ok(code) => TryOutcome::Ended(code),
-            Err(failed) => self.watch(failed.0, OnRefusal::PassOn, None),
+            Err(failed) => self.watch(failed.0, OnRefusal::PassOn, self.attempt(), None),
         }
     }
 
@@ -45,7 +46,7 @@ impl Failover<'_> {
                 }
                 // This turn has ended. The caller's next message goes to Claude.
                 next.stdin.drop_answered_line();
-                match self.watch(next, OnRefusal::Decide, None) {
+                match self.watch(next, OnRefusal::Decide, self.attempt(), None) {
                     TryOutcome::Ended(code) => code,
                     TryOutcome::MustWait(..) => ExitCode::from(TRY_AGAIN_LATER),
                 }
@@ -63,7 +64,7 @@ impl Failover<'_> {
     ) -> Result<ExitCode, Box<(NextTry, Renderer)>> {
         let is_resumed = next.has_session();
         let mut ready =
-            match launch::prepare(self.applet, self.context, &self.command_line, true, &next.program, AtTerminal::default()) {
+            match launch::prepare(self.applet, self.context, &self.command_line, true, &next.claude, AtTerminal::default()) {
                 Ok(ready) => ready,
                 Err(error) => {
                     self.say_why_not(&error);
@@ -79,7 +80,7 @@ impl Failover<'_> {
         } else {
             ("answers", RouteName::Agent)
         };
-        let line = format!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
+        let line = shown!("Claude {}; the local model `{}` {what}", refusal.description, ready.model);
         out.set_mark(Some(mark));
         out.set_local_model(Some(ready.model.clone()));
         let give_up = GiveUpAfter { resumes: false, ..self.give_up_after() };
@@ -98,7 +99,7 @@ impl Failover<'_> {
                     let (next, mut out, _) = watch.hand_over();
                     out.set_mark(None);
                     out.set_local_model(None);
-                    self.say_why_not(&Error::AgentFailed { reason });
+                    self.say_why_not(&Error::AgentFailed { reason: Shown::line(reason) });
                     return Err((next, out).into());
                 }
                 Step::Ended(exit) => {

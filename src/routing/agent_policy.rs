@@ -5,7 +5,6 @@ use serde_json::Value;
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::slash_command;
 use crate::context::Context;
-use crate::settings::Setting;
 use crate::state::sessions::Session;
 use crate::stdin::Stdin;
 
@@ -28,15 +27,10 @@ impl AgentPolicy {
     }
 
     pub(crate) fn from_settings(applet: &str, context: &Context) -> AgentPolicy {
-        let word = context.settings.agent();
-        match word.as_str() {
-            "" | "auto" => AgentPolicy::Auto,
+        match context.settings.agent(applet) {
             "always" => AgentPolicy::Always,
             "never" => AgentPolicy::Never,
-            _ => {
-                Setting::Agent.warn(applet, &word, "auto, always or never", "auto");
-                AgentPolicy::Auto
-            }
+            _ => AgentPolicy::Auto,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The facts about this process's call, each found out when the decision needs it, and only once.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,13 @@ use crate::claude_code::options::CLAUDE_ONLY;
 use crate::claude_code::settings::is_inside;
 use crate::context::Context;
 use crate::error::{Error, Result, warn};
+use crate::real_claude::RealClaude;
 use crate::routing::agent_policy::{self, AgentPolicy};
 use crate::routing::interactive_policy::InteractivePolicy;
-use crate::routing::refusal_policy::RefusalPolicy;
+use crate::routing::own_server;
 use crate::routing::route::{Facts, Kind};
+use crate::settings::RefusalPolicy;
+use crate::shown::shown;
 use crate::state::breaker::{Admission, Attempt, Breaker, Condition, Permit};
 use crate::state::flag::{Backend, Flag};
 use crate::stdin::Stdin;
@@ -30,7 +32,9 @@ pub(crate) struct Call<'a> {
     parsed: Option<ParsedCall>,
     breaker: Option<Breaker>,
     permit: Option<Permit>,
-    real_claude: Option<Result<PathBuf>>,
+    /// As which the breaker was asked last.
+    attempt: Option<Attempt>,
+    real_claude: Option<Result<RealClaude>>,
     stdin: Option<Stdin>,
     /// What a try with the real Claude left for the next try, with stdin.
     next_try: Option<NextTry>,
@@ -58,6 +62,7 @@ impl<'a> Call<'a> {
             parsed: None,
             breaker: None,
             permit: None,
+            attempt: None,
             real_claude: None,
             stdin: None,
             next_try: None,
@@ -105,6 +110,15 @@ impl<'a> Call<'a> {
         self.permit.take()
     }
 
+    /// The attempt that [`Facts::condition`] has asked the breaker for.
+    pub(crate) fn take_attempt(&mut self) -> Attempt {
+        self.attempt.take().unwrap_or_else(|| self.new_attempt())
+    }
+
+    fn new_attempt(&self) -> Attempt {
+        Attempt { model: self.model(), begun: Timestamp::now() }
+    }
+
     /// The model's name as the caller gave it; empty if none was given.
     pub(crate) fn model(&self) -> String {
         let given = self.parsed_command_line().and_then(|command_line| command_line.last("--model")).map(str::to_string);
@@ -146,8 +160,8 @@ impl<'a> Call<'a> {
         if let Some(next) = self.next_try.take() {
             return Ok(next);
         }
-        let program = self.take_real_claude()?;
-        Ok(NextTry::first(program, self.take_stdin()))
+        let claude = self.take_real_claude()?;
+        Ok(NextTry::first(claude, self.take_stdin()))
     }
 
     /// True the first time.
@@ -165,7 +179,7 @@ impl<'a> Call<'a> {
     }
 
     /// For a child of this process.
-    fn take_real_claude(&mut self) -> Result<PathBuf> {
+    fn take_real_claude(&mut self) -> Result<RealClaude> {
         self.real_claude.take().unwrap_or_else(|| locate::announce(self.applet, self.context))
     }
 }
@@ -177,7 +191,7 @@ impl Facts for Call<'_> {
             let (backend, warning) = match Flag::new(context) {
                 Ok(flag) => flag.read(),
                 Err(Error::NoHome) => (Backend::Claude, None),
-                Err(error) => (Backend::Claude, Some(format!("{error}; using claude"))),
+                Err(error) => (Backend::Claude, Some(shown!("{error}; using claude"))),
             };
             if let Some(warning) = warning {
                 warn(applet, &warning);
@@ -190,14 +204,16 @@ impl Facts for Call<'_> {
         is_inside(self.context)
     }
 
+    fn is_local_already(&mut self) -> bool {
+        own_server::is_asked(self.context)
+    }
+
     fn is_print(&mut self) -> bool {
         !self.context.stdout_is_terminal() || command_line::says_print(&self.context.args)
     }
 
     fn is_claude_away(&mut self) -> bool {
-        let now = Timestamp::now();
-        let attempt = Attempt { model: self.model(), begun: now };
-        Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&attempt, now))
+        Breaker::new(self.context).is_ok_and(|breaker| breaker.is_open(&self.new_attempt()))
     }
 
     fn may_change_sides(&mut self) -> bool {
@@ -220,6 +236,9 @@ impl Facts for Call<'_> {
 
     fn has_state(&mut self) -> bool {
         self.breaker = self.breaker.take().or_else(|| Breaker::new(self.context).ok());
+        if let (None, Some(warning)) = (&self.breaker, self.context.no_place_for_state()) {
+            warn(self.applet, &warning);
+        }
         self.breaker.is_some()
     }
 
@@ -233,8 +252,8 @@ impl Facts for Call<'_> {
     }
 
     fn condition(&mut self) -> Option<Condition> {
-        let attempt = Attempt { model: self.model(), begun: Timestamp::now() };
-        match self.breaker.as_ref()?.admit(&attempt, attempt.begun) {
+        let attempt = self.attempt.insert(self.new_attempt());
+        match self.breaker.as_ref()?.admit(attempt) {
             Admission::Closed => None,
             Admission::Probe(permit) => {
                 self.permit = Some(permit);
@@ -247,7 +266,7 @@ impl Facts for Call<'_> {
     fn refusal_policy(&mut self) -> RefusalPolicy {
         let (applet, context) = (self.applet, self.context);
         *self.refusal_policy.get_or_insert_with(|| {
-            let policy = RefusalPolicy::from_settings(applet, context);
+            let policy = context.settings.policy(applet);
             self.deadline = policy.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
             policy
         })

@@ -1,7 +1,6 @@
 //! What becomes of a session at a terminal when Claude refuses it: `LLM_FAILOVER_INTERACTIVE`.
 
 use crate::context::Context;
-use crate::settings::Setting;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InteractivePolicy {
@@ -15,15 +14,10 @@ pub(crate) enum InteractivePolicy {
 
 impl InteractivePolicy {
     pub(crate) fn from_settings(applet: &str, context: &Context) -> InteractivePolicy {
-        let word = context.settings.interactive();
-        match word.as_str() {
-            "" | "ask" => InteractivePolicy::Ask,
+        match context.settings.interactive(applet) {
             "auto" => InteractivePolicy::Auto,
             "never" => InteractivePolicy::Never,
-            _ => {
-                Setting::Interactive.warn(applet, &word, "ask, auto or never", "ask");
-                InteractivePolicy::Ask
-            }
+            _ => InteractivePolicy::Ask,
         }
     }
 }

@@ -17,6 +17,18 @@ pub(crate) enum Reason {
     Refused(Refusal),
 }
 
+impl Reason {
+    /// As the ledger has it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Reason::Flag => "switch",
+            Reason::Away => "away",
+            Reason::NotInstalled => "not_installed",
+            Reason::Refused(refusal) => refusal.cause.word(),
+        }
+    }
+}
+
 /// A refusal by Claude.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {

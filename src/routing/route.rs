@@ -2,7 +2,7 @@
 
 use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::reason::{Reason, Refusal};
-use crate::routing::refusal_policy::RefusalPolicy;
+use crate::settings::RefusalPolicy;
 use crate::state::breaker::Condition;
 use crate::state::flag::Backend;
 
@@ -71,6 +71,8 @@ pub(crate) trait Facts {
     /// Whether the call comes from a tool of an agent on the local model. It has the gateway's address, and none of Claude's
     /// credentials.
     fn is_inside_agent(&mut self) -> bool;
+    /// Whether Claude Code is led to a local server of the user's by its environment, and so must not be led elsewhere.
+    fn is_local_already(&mut self) -> bool;
     /// By the arguments and stdout, without parsing the command line.
     fn is_print(&mut self) -> bool;
     /// Whether the breaker is open, for a session at a terminal: the breaker's file.
@@ -97,11 +99,11 @@ pub(crate) trait Facts {
 }
 
 pub(crate) fn decide(facts: &mut impl Facts) -> Route {
-    match facts.backend() {
-        _ if facts.is_inside_agent() => local(facts),
-        Backend::Claude => Route::Exec,
-        Backend::Local => local(facts),
-        Backend::Auto => auto(facts),
+    match (facts.backend(), facts.is_inside_agent()) {
+        (Backend::Claude, false) => Route::Exec,
+        _ if facts.is_local_already() => Route::Exec,
+        (Backend::Local, _) | (_, true) => local(facts),
+        (Backend::Auto, false) => auto(facts),
     }
 }
 
@@ -143,6 +145,7 @@ fn at_terminal(facts: &mut impl Facts) -> Route {
     match facts.kind() {
         Kind::Malformed | Kind::NoModel | Kind::Elsewhere => Route::Exec,
         _ if facts.is_watched_already() => Route::Exec,
+        _ if !facts.has_state() => Route::Exec,
         Kind::Prompt if may_change => Route::Terminal(if is_away { Side::Local } else { Side::Claude }),
         _ if is_away => Route::Agent(Reason::Away),
         _ => Route::Exec,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -67,10 +67,15 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-        if let Some(own) = self.0.parent().filter(|_| self.0.ends_with(ELSEWHERE)) {
-            let _ = fs::remove_dir(own);
-        }
+        remove(&self.0);
+    }
+}
+
+/// Also if a signal ends this process.
+pub(super) fn remove(socket: &Path) {
+    let _ = fs::remove_file(socket);
+    if let Some(own) = socket.parent().filter(|_| socket.ends_with(ELSEWHERE)) {
+        let _ = fs::remove_dir(own);
     }
 }
 

@@ -24,12 +24,16 @@ use crate::claude_code::{hooks, locate, version};
 use crate::context::Context;
 use crate::error::{Error, Result, notice, report, say};
 use crate::local_model::chain::Chain;
+use crate::local_model::unload;
 use crate::os::atomic_file;
+use crate::os::death_signal;
 use crate::os::exit::Exit;
 use crate::os::process::own_path;
+use crate::real_claude::RealClaude;
 use crate::routing::facts::Call;
 use crate::routing::route::Side;
 use crate::server::progress::StartProgress;
+use crate::shown::{Shown, shown};
 use crate::state::breaker::Breaker;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 use crate::terminal::listener::Listener;
@@ -44,7 +48,7 @@ struct Terminal<'a> {
     applet: &'a str,
     context: &'a Context,
     command_line: Rc<CommandLine>,
-    program: PathBuf,
+    claude: RealClaude,
     /// The command of the hooks, for a shell.
     hook: String,
     settings_file: PathBuf,
@@ -57,8 +61,8 @@ struct Terminal<'a> {
 /// If Claude Code cannot be run.
 pub(crate) fn run(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
     let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
-    let Ok(program) = locate::find(context) else { return Ok(None) };
-    let has_hooks = version::of(context, &program).is_some_and(version::Version::has_refusal_hook);
+    let Ok(claude) = locate::find_for_call(context) else { return Ok(None) };
+    let has_hooks = version::of(context, claude.file()).is_some_and(version::Version::has_refusal_hook);
     let is_left_alone = LEFT_ALONE.iter().any(|option| command_line.has(option)) || context.args.iter().any(is_pipe);
     if is_left_alone || !has_hooks || hooks::settings(&command_line, "").is_err() {
         return Ok(None);
@@ -70,12 +74,17 @@ pub(crate) fn run(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
         applet,
         context,
         command_line: command_line.clone(),
-        program: locate::announce(applet, context)?,
+        claude: locate::announce(applet, context)?,
         hook: hook(listener.path())?,
         settings_file: settings_file(context, std::process::id())?,
         session: session.clone(),
     };
-    let mut stage = Stage::new(session)?;
+    let (settings_file, socket) = (terminal.settings_file.clone(), listener.path().clone());
+    let clean_up = move || {
+        let _ = std::fs::remove_file(settings_file);
+        listener::remove(&socket);
+    };
+    let mut stage = Stage::new(session, clean_up)?;
     let start = Start { side, session_id: None, prompt: command_line.prompt().map(str::to_string), mode: None, cause: None };
     let outcome = terminal.all_stages(&mut stage, start);
     let _ = std::fs::remove_file(&terminal.settings_file);
@@ -115,7 +124,8 @@ impl Terminal<'_> {
             };
             if exit.code() != 0 && start.session_id.is_some() && self.session.state().is_carrying() {
                 let prompt = start.prompt.unwrap_or_default();
-                say(&format!("{}: the session did not go on, and this prompt was not sent:\n{prompt}", self.applet));
+                let line = format!("{}: the session did not go on, and this prompt was not sent:\n{prompt}", self.applet);
+                say(&Shown::lines(line));
             }
             match self.session.state().take_next() {
                 Some(next) => start = next,
@@ -127,7 +137,7 @@ impl Terminal<'_> {
     fn with_claude(&self, stage: &mut Stage, start: &Start) -> Result<Exit> {
         let settings = hooks::settings(&self.command_line, &self.hook)?;
         atomic_file::replace_private(&self.settings_file, settings.as_bytes())?;
-        stage.run(self.command(start, self.settings_file.as_os_str()), &self.program)
+        stage.run(self.command(start, self.settings_file.as_os_str()), &self.claude.program)
     }
 
     fn with_local_model(&self, stage: &mut Stage, start: &Start) -> Result<Exit> {
@@ -140,8 +150,8 @@ impl Terminal<'_> {
         let leaves_out =
             start.session_id.is_some() || ["--resume", "--continue"].iter().any(|option| self.command_line.has(option));
         let at_terminal = AtTerminal { hook: Some(&self.hook), leaves_out };
-        let mut ready = launch::prepare(self.applet, self.context, &self.command_line, false, &self.program, at_terminal)?;
-        notice(&format!("{}: {}", self.applet, ready.banner));
+        let mut ready = launch::prepare(self.applet, self.context, &self.command_line, false, &self.claude, at_terminal)?;
+        notice(&shown!("{}: {}", self.applet, ready.banner));
         let [_, settings] = &ready.settings;
         let mut command = self.command(start, settings);
         for (name, value) in &ready.environment {
@@ -150,15 +160,16 @@ impl Terminal<'_> {
                 None => command.env_remove(name),
             };
         }
-        let exit = stage.run(command, &self.program);
+        let exit = stage.run(command, &self.claude.program);
+        let spent = launch::spent(&ready, Entry::new(self.applet, begun, RouteName::Terminal, AnsweredBy::Local));
         let _ = ready.gateway.kill();
         let _ = ready.gateway.wait();
         let exit = exit?;
         Entry {
-            model: Some(ready.model),
+            model: spent.model.or(Some(ready.model)),
             verdict: start.cause.map(|cause| cause.word().into()),
             exit: (!self.session.state().changes_sides()).then(|| exit.code()),
-            ..Entry::new(self.applet, begun, RouteName::Terminal, AnsweredBy::Local)
+            ..spent
         }
         .append(self.context);
         Ok(exit)
@@ -166,7 +177,7 @@ impl Terminal<'_> {
 
     fn command(&self, start: &Start, settings: &OsStr) -> Command {
         let (args, prompt) = (&self.context.args, start.prompt.as_deref());
-        let mut command = Command::new(&self.program);
+        let mut command = death_signal::command(self.applet.as_ref(), &self.claude);
         command.args(match &start.session_id {
             Some(id) => self.command_line.resumed(args, settings, id, start.mode.as_deref(), prompt),
             None => self.command_line.begun_with(args, settings, prompt),
@@ -181,6 +192,7 @@ impl Terminal<'_> {
         if !server.is_ours() {
             return Ok(());
         }
+        unload::before_start(self.context);
         let is_interrupted = Cell::new(false);
         let mut progress = StartProgress::new(self.applet, server, false);
         let is_wanted = || {
@@ -195,10 +207,10 @@ impl Terminal<'_> {
     }
 }
 
-fn why_not(error: &Error) -> String {
+fn why_not(error: &Error) -> Shown {
     match error {
         Error::SwitchedBack => "The local model was not waited for.".into(),
-        error => format!("The local model cannot answer: {}.", error.to_string().lines().next().unwrap_or_default()),
+        error => shown!("The local model cannot answer: {}.", error.to_string().lines().next().unwrap_or_default()),
     }
 }
 

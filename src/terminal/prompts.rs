@@ -2,6 +2,7 @@
 
 use crate::routing::interactive_policy::InteractivePolicy;
 use crate::routing::route::Side;
+use crate::shown::Shown;
 
 /// Tells why the session could change sides, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,9 +10,9 @@ pub(super) struct Offer {
     /// Distinguishes it from other offers: each is made once.
     pub id: String,
     /// Why.
-    pub why: String,
+    pub why: Shown,
     /// The local model's name.
-    pub model: String,
+    pub model: Shown,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) enum Fate {
     /// And the model is told this beside it.
     SentWith(String),
     /// It is not sent, and these lines are shown.
-    Held(String),
+    Held(Shown),
     /// The session goes on at the other side, with this prompt.
     Carried(Option<String>),
 }
@@ -104,7 +105,7 @@ impl Prompts {
         self.made = Some(offer.id.clone());
         self.held = Some(prompt.into());
         let (why, model) = (&offer.why, &offer.model);
-        Fate::Held(match side {
+        let lines = match side {
             Side::Claude => {
                 format!("{why}.\nType `local` to go on in this session with the local model `{model}`, or `wait` to stay.")
             }
@@ -113,7 +114,8 @@ impl Prompts {
                     "{why}.\nType `claude` to go back to it in this session, or send it again to stay with the local model `{model}`."
                 )
             }
-        })
+        };
+        Fate::Held(Shown::lines(lines))
     }
 }
 
@@ -150,11 +152,12 @@ fn meant(prompt: &str, held: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shown::shown;
     use InteractivePolicy::{Ask, Auto};
     use Side::{Claude, Local};
 
     fn offer(id: &str) -> Offer {
-        Offer { id: id.into(), why: format!("Because of {id}"), model: "small".into() }
+        Offer { id: id.into(), why: shown!("Because of {id}"), model: "small".into() }
     }
 
     /// A prompt, and the offer that there is.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::shown::shown;
 
 /// The long option under which the binary runs itself as a hook.
 pub(crate) const OPTION: &str = "--hook";
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// If it was called wrongly.
 pub(crate) fn main(context: &Context, args: &[OsString]) -> Result<()> {
     let [socket] = args else {
-        return Err(Error::Usage { message: format!("`{OPTION}` is for claude-failover itself") });
+        return Err(Error::Usage { message: shown!("`{OPTION}` is for claude-failover itself") });
     };
     let _ = pass_on(context, Path::new(socket));
     Ok(())

@@ -19,6 +19,7 @@ use crate::os::guardian::terminate;
 use crate::os::process::start_mark;
 use crate::routing::interactive_policy::InteractivePolicy;
 use crate::routing::route::Side;
+use crate::shown::Shown;
 use crate::state::breaker::{Attempt, Breaker, Condition};
 use crate::state::flag::{Backend, Flag, is_auto};
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
@@ -50,9 +51,9 @@ pub(super) struct State {
     pub child: Option<Pid>,
     prompts: Prompts,
     /// What Claude said when it refused last.
-    said: Option<String>,
+    said: Option<Shown>,
     /// Why the session did not change sides.
-    obstacle: Option<String>,
+    obstacle: Option<Shown>,
     /// The session left Claude in auto mode.
     had_auto_mode: bool,
     /// Where the session's last prompt was.
@@ -100,7 +101,7 @@ impl Session {
             Fate::SentWith(text) => heard.answer(&hooks::send_with(&text)),
             Fate::Held(lines) => heard.answer(&hooks::hold(&lines)),
             Fate::Carried(_) => {
-                heard.answer(&hooks::hold(GOES_ON));
+                heard.answer(&hooks::hold(&GOES_ON.into()));
                 std::thread::sleep(SHOWN);
                 self.end_child(pid);
             }
@@ -143,7 +144,7 @@ impl State {
     /// Where the session goes when Claude Code has ended. None if the user has ended it.
     pub(super) fn take_next(&mut self) -> Option<Start> {
         if let Some(transcript) = self.transcript.take().filter(|_| self.side == Side::Claude) {
-            self.learn_answer(&transcript, &self.attempt(), Timestamp::now());
+            self.learn_answer(&transcript, &self.attempt());
         }
         self.next.take().map(Next::start)
     }
@@ -154,7 +155,7 @@ impl State {
     }
 
     /// The session stays with Claude, since the local model could not be begun with in this way.
-    pub(super) fn stay(&mut self, begun: Start, obstacle: String) -> Start {
+    pub(super) fn stay(&mut self, begun: Start, obstacle: Shown) -> Start {
         self.obstacle = Some(obstacle);
         let mode = begun.mode.as_deref().and_then(|mode| self.mode_at(Side::Claude, mode));
         Start { side: Side::Claude, mode, ..begun }
@@ -167,16 +168,16 @@ impl State {
                 Some(next.start.prompt.take().into_iter().chain([told.prompt.clone()]).collect::<Vec<_>>().join("\n\n"));
             return Fate::Held(GOES_ON.into());
         }
-        let (now, attempt, transcript) = (Timestamp::now(), self.attempt(), Path::new(&told.transcript_path));
+        let (attempt, transcript) = (self.attempt(), Path::new(&told.transcript_path));
         self.transcript = Some(transcript.into());
         if self.side == Side::Claude {
-            self.learn_answer(transcript, &attempt, now);
+            self.learn_answer(transcript, &attempt);
         }
-        let away = self.breaker.away(&attempt, now);
+        let away = self.breaker.away(&attempt);
         self.said = self.said.take().filter(|_| away.is_some());
         let cause = away.as_ref().map(|condition| condition.cause);
         let offer = match self.side {
-            Side::Claude => away.and_then(|condition| self.offer_of_local(&condition, now)),
+            Side::Claude => away.and_then(|condition| self.offer_of_local(&condition)),
             Side::Local => self.offer_of_claude(away.as_ref()),
         };
         // What has just failed is not tried again by itself.
@@ -214,7 +215,7 @@ impl State {
     }
 
     /// None if there is no local model.
-    fn offer_of_local(&self, condition: &Condition, now: Timestamp) -> Option<Offer> {
+    fn offer_of_local(&self, condition: &Condition) -> Option<Offer> {
         let chain = Chain::with_small_model(&self.context).ok().filter(|_| is_auto(&self.context))?;
         let first = chain.first();
         if chain.main_links().len() == 1 && first.server.check_installed().is_err() {
@@ -222,8 +223,8 @@ impl State {
         }
         let said = self.said.as_ref().map(|said| format!(" (\u{201c}{said}\u{201d})")).unwrap_or_default();
         let obstacle = self.obstacle.as_ref().map(|obstacle| format!("{obstacle}\n")).unwrap_or_default();
-        let why = format!("{obstacle}Claude {}{said}", condition.description(now));
-        Some(Offer { id: format!("{} {}", condition.cause.word(), condition.since), why, model: first.name() })
+        let why = Shown::lines(format_args!("{obstacle}Claude {}{said}", condition.description(Timestamp::now())));
+        Some(Offer { id: format!("{} {}", condition.cause.word(), condition.since), why, model: Shown::line(first.name()) })
     }
 
     /// None while Claude is away.
@@ -239,7 +240,7 @@ impl State {
                 Some(None) => "Claude may be back",
             },
         };
-        let model = Chain::with_small_model(&self.context).map(|chain| chain.first().name()).unwrap_or_default();
+        let model = Chain::with_small_model(&self.context).map(|chain| Shown::line(chain.first().name())).unwrap_or_default();
         Some(Offer { id: why.into(), why: why.into(), model })
     }
 
@@ -251,17 +252,17 @@ impl State {
             return;
         }
         let said = refusal.last_assistant_message.lines().next().unwrap_or_default().trim();
-        self.said = Some(said.to_string()).filter(|said| !said.is_empty());
+        self.said = Some(Shown::line(said)).filter(|said| !said.is_empty());
         self.obstacle = None;
         self.prompts.was_refused();
-        announce(&self.context, &self.breaker.record_refusal(&verdict, &attempt, now));
+        announce(&self.context, &self.breaker.record_refusal(&verdict, &attempt));
         let (verdict, until) = (Some(verdict.cause.word().into()), verdict.until);
         let entry = Entry::new(&self.context.name.to_string_lossy(), now, RouteName::Terminal, AnsweredBy::Claude);
         Entry { verdict, until, ..entry }.append(&self.context);
     }
 
     /// An answer since the refusal says that Claude is back.
-    fn learn_answer(&self, transcript: &Path, attempt: &Attempt, now: Timestamp) {
+    fn learn_answer(&self, transcript: &Path, attempt: &Attempt) {
         if self.breaker.conditions().is_empty() {
             return;
         }
@@ -270,7 +271,7 @@ impl State {
         let question = messages.iter().rfind(|message| message.role == Role::User).map_or(answer.at, |question| question.at);
         // The local model's answers are in the transcript, too.
         if let Some(begun) = Timestamp::from_millisecond(question).ok().filter(|begun| *begun >= self.since) {
-            announce(&self.context, &self.breaker.record_answer(&Attempt { begun, ..attempt.clone() }, now));
+            announce(&self.context, &self.breaker.record_answer(&Attempt { begun, ..attempt.clone() }));
         }
     }
 }

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::claude_code::locate;
 use crate::error::{Error, Result};
 use crate::os::exit::Exit;
-use crate::os::guardian::Guardian;
+use crate::os::guardian::Guardians;
 use crate::os::process::is_stopped;
 use crate::os::signals::{Signals, Target};
 use crate::os::terminal::Modes;
@@ -29,17 +29,20 @@ pub(super) struct Stage {
     signals: Signals,
     child_changed: UnixStream,
     interrupts: (Sender<()>, Receiver<()>),
-    guardian: Option<Guardian>,
+    guardians: Guardians,
     modes: Modes,
 }
 
 impl Stage {
-    pub(super) fn new(session: Session) -> Result<Stage> {
+    /// `clean_up`: before a signal ends this process, while no Claude Code is there.
+    pub(super) fn new(session: Session, clean_up: impl FnOnce() + Send + 'static) -> Result<Stage> {
         let taken = Error::system("take", "signals");
         let interrupts = channel();
-        let (signals, child_changed) = Signals::catch(Target::Conversation(interrupts.0.clone())).map_err(taken)?;
+        // Before the first Claude Code is there, Ctrl-C ends what has not begun.
+        let (signals, child_changed) = Signals::catch(Target::Us).map_err(taken)?;
+        signals.before_end(clean_up);
         child_changed.set_nonblocking(false).map_err(Error::system("wait for", "Claude Code"))?;
-        Ok(Stage { session, signals, child_changed, interrupts, guardian: Guardian::new().ok(), modes: Modes::now() })
+        Ok(Stage { session, signals, child_changed, interrupts, guardians: Guardians::new(), modes: Modes::now() })
     }
 
     /// Whether Ctrl-C was pressed since the last look, while no Claude Code was there.
@@ -57,9 +60,7 @@ impl Stage {
         let pid = Pid::from_raw(child.id().cast_signed());
         self.session.state().child = Some(pid);
         self.signals.give_to(Target::Child(pid));
-        if let Some(guardian) = self.guardian.as_mut() {
-            guardian.watch_over(child.id());
-        }
+        self.guardians.watch_over(child.id());
         let exit = self.wait(pid);
         self.signals.give_to(Target::Conversation(self.interrupts.0.clone()));
         if matches!(exit, Exit::Signal(_)) {
@@ -91,10 +92,8 @@ impl Stage {
         status
     }
 
-    pub(super) fn end(self) {
-        if let Some(guardian) = self.guardian {
-            guardian.dismiss();
-        }
+    pub(super) fn end(mut self) {
+        self.guardians.dismiss();
     }
 }
 

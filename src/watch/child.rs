@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::claude_code::locate;
 use crate::error::{Error, Result};
-use crate::os::guardian::{self, Guardian};
+use crate::os::guardian::{Guardians, terminate};
 use crate::os::signals::{Signals, Target};
 use crate::stdin::Pump;
 use crate::watch::pieces::{Piece, Unread};
@@ -39,7 +39,7 @@ pub(super) fn catch_signals(target: Target) -> Result<CaughtSignals> {
 
 pub(super) struct WatchedChild {
     process: Child,
-    guardian: Option<Guardian>,
+    guardians: Guardians,
     signals: Signals,
     child_ended: UnixStream,
     /// A child of this process has ended, and it was not looked which.
@@ -58,16 +58,14 @@ impl WatchedChild {
         let (signals, child_ended) = caught.map_or_else(|| catch_signals(Target::Next(vec![])), Ok)?;
         // What was caught becomes the default again in the child, and what is ignored was not caught.
         signals.give_to(Target::Next(vec![]));
-        let mut guardian = Guardian::new().ok();
+        let mut guardians = Guardians::new();
         let mut process = command.spawn().map_err(|error| locate::not_run(program.into(), &error))?;
         signals.give_to(Target::Child(Pid::from_raw(process.id().cast_signed())));
-        if let Some(guardian) = guardian.as_mut() {
-            guardian.watch_over(process.id());
-        }
+        guardians.watch_over(process.id());
         let (stdout, stderr) = (process.stdout.take(), process.stderr.take().map(StderrFilter::start));
         Ok(WatchedChild {
             process,
-            guardian,
+            guardians,
             signals,
             child_ended,
             // It may have, before its signal was caught.
@@ -196,9 +194,7 @@ impl WatchedChild {
     /// Waits until it has ended by itself. Returns none if its status was lost.
     pub(super) fn wait(&mut self) -> Option<ExitStatus> {
         let status = self.process.wait();
-        if let Some(guardian) = self.guardian.take() {
-            guardian.dismiss();
-        }
+        self.guardians.dismiss();
         if let Some(stderr) = self.stderr.take() {
             stderr.finish();
         }
@@ -214,12 +210,13 @@ impl WatchedChild {
         }
         self.signals.keep_stopped(None);
         self.signals.give_to(Target::Us);
+        self.signals.repeat_end_request();
         let pid = self.pid();
         if self.is_stopped {
             let _ = kill(pid, Signal::SIGKILL);
         }
         let child = RefCell::new(&mut self);
-        guardian::terminate(pid, || child.borrow_mut().is_running());
+        terminate(pid, || child.borrow_mut().is_running());
         let status = self.wait();
         ((self.signals, self.child_ended), status)
     }

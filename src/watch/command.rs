@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::claude_code::command_line::{CommandLine, WHICH_SESSION};
 use crate::claude_code::version::Version;
 use crate::context::Context;
+use crate::os::death_signal;
 use crate::state::sessions::Session;
 use crate::stderr;
 use crate::watch::next_try::NextTry;
@@ -14,6 +15,7 @@ use crate::watch::{LocalSetup, Mode, WatchOptions};
 const MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 
 pub(super) fn command(
+    applet: &str,
     context: &Context,
     command_line: &CommandLine,
     version: Option<Version>,
@@ -27,7 +29,7 @@ pub(super) fn command(
         (Some(id), None) if Session::exists(context, id) => Some(("--resume", id)),
         _ => None,
     };
-    let mut command = Command::new(&next.program);
+    let mut command = death_signal::command(applet.as_ref(), &next.claude);
     command
         .args(arguments(context, command_line, version, session, options.local.as_ref()))
         .stdin(next.stdin.for_child())

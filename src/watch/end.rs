@@ -14,7 +14,7 @@ impl Watch<'_> {
         let mut error = self.out.take_error();
         // On SIGINT Claude Code itself ends so.
         if error.is_none() && exit == Exit::Code(0) && !self.signals().is_end_requested() && self.has_no_answer() {
-            error = Some(Error::NoResult { path: self.program.clone() });
+            error = Some(Error::NoResult { path: self.claude.program.clone() });
         }
         Step::Ended(match error {
             Some(error) => {

@@ -62,11 +62,11 @@ impl Watch<'_> {
     }
 
     fn end_child(self, waits: bool, session_id: Option<String>) -> (NextTry, Renderer, Option<ExitStatus>) {
-        let Watch { program, stdin, child, out, .. } = self;
+        let Watch { claude, stdin, child, out, .. } = self;
         let (caught, status) = child.end(waits);
         let answered_requests = stdin.pump().map(Pump::setting_ids).unwrap_or_default();
         let next = NextTry {
-            program,
+            claude,
             stdin,
             caught: Some(caught),
             answered_requests,

@@ -9,6 +9,7 @@ use crate::claude_code::protocol::line::Line;
 use crate::claude_code::refusal::{self, Cause, Ending, Retry, Verdict};
 use crate::claude_code::version::{self, Version};
 use crate::error::notice;
+use crate::shown::shown;
 use crate::stdin::Pump;
 use crate::watch::give_up::{AfterRefusal, OnRetry};
 use crate::watch::turn::Phase;
@@ -164,7 +165,7 @@ impl Watch<'_> {
         if let Some(version) = version.filter(|version| Some(*version) != self.version) {
             self.version = Some(version);
             self.out.set_version(self.version);
-            version::remember(self.context, &self.program, version);
+            version::remember(self.context, self.claude.file(), version);
         }
     }
 
@@ -177,7 +178,7 @@ impl Watch<'_> {
             OnRetry::Wait => None,
             OnRetry::WaitForWatchdog => {
                 if !std::mem::replace(&mut self.announced.watchdog, true) {
-                    notice(&format!(
+                    notice(&shown!(
                         "{}: Claude {}; CLAUDE_CODE_RETRY_WATCHDOG is set, so Claude Code tries on and no local model answers",
                         self.applet,
                         verdict.cause.description()
@@ -191,8 +192,8 @@ impl Watch<'_> {
 
     fn end_turn(&mut self, bytes: &[u8], line: &Line, ending: Ending) -> Option<Step> {
         let tokens = line.tokens().unwrap_or_default();
-        self.tokens.input_tokens += tokens.input_tokens;
-        self.tokens.output_tokens += tokens.output_tokens;
+        self.tokens.input_tokens = self.tokens.input_tokens.saturating_add(tokens.input_tokens);
+        self.tokens.output_tokens = self.tokens.output_tokens.saturating_add(tokens.output_tokens);
         self.turn.evidence.result = Some(ending.clone());
         let verdict = refusal::of_turn(&self.turn.evidence, Timestamp::now());
         self.verdict = verdict.clone();
@@ -223,7 +224,8 @@ impl Watch<'_> {
         }
         if verdict.cause == Cause::SignIn && self.withholds_refusals() {
             notice(
-                "hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile",
+                &"hint: sign in with `claude` and `/login`, or with `claude setup-token` for scripts; `llm-failover local` answers meanwhile"
+                    .into(),
             );
         }
         self.print_withheld_lines();
@@ -248,7 +250,7 @@ impl Watch<'_> {
             Some(id) => format!("; go on later with `claude --resume {id}`"),
             None => String::new(),
         };
-        notice(&format!(
+        notice(&shown!(
             "{}: Claude {}; {}, so this call is not answered again locally{resume}",
             self.applet,
             verdict.cause.description(),

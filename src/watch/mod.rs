@@ -6,6 +6,8 @@
 mod child;
 mod command;
 mod end;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod give_up;
 pub(crate) mod handover;
 mod lines;
@@ -18,23 +20,24 @@ mod transcript;
 mod turn;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::protocol::input::Role;
 use crate::claude_code::protocol::line::TokenCounts;
+use crate::claude_code::ready::Ready;
 use crate::claude_code::refusal::{Cause, Verdict};
-use crate::claude_code::settings::Ready;
 use crate::claude_code::version::{self, Version};
 use crate::context::Context;
 use crate::error::Result;
 use crate::os::exit::Exit;
 use crate::os::signals::Signals;
+use crate::real_claude::RealClaude;
 use crate::state::ledger::Entry;
 use crate::state::sessions::Session;
-use crate::stdin::{Pump, Stdin};
+use crate::stdin::{Pump, Renamed, Stdin};
 use crate::watch::child::WatchedChild;
 pub(crate) use crate::watch::give_up::GiveUpAfter;
 use crate::watch::give_up::{Silence, TurnProgress};
@@ -74,7 +77,7 @@ pub(crate) enum Mode {
 pub(crate) struct Watch<'a> {
     applet: &'a str,
     context: &'a Context,
-    program: PathBuf,
+    claude: RealClaude,
     version: Option<Version>,
     give_up: GiveUpAfter,
     mode: Mode,
@@ -84,6 +87,8 @@ pub(crate) struct Watch<'a> {
     repeats_lines: bool,
     child: WatchedChild,
     stdin: Stdin,
+    /// Messages that this Claude knows by other ids than the caller.
+    renamed: Renamed,
     out: Renderer,
     /// The caller's requests that another backend has answered.
     answered_requests: HashSet<String>,
@@ -123,10 +128,12 @@ pub(crate) enum Step {
     Ended(Exit),
 }
 
-/// Runs a Claude Code on the local model, unwatched, as a child whose stderr has nothing of its own model: no variable and no
-/// setting of 2.1.330 does that without passing the model off as one of Claude's.
-pub(crate) fn run_with_filtered_stderr(mut command: Command, program: &Path) -> Result<Exit> {
-    command.stderr(Stdio::piped());
+/// Runs a Claude Code on the local model, unwatched, as a child. `filters_stderr`: so that it has nothing of its own model there; no variable
+/// and no setting of 2.1.330 does that without passing the model off as one of Claude's.
+pub(crate) fn run_as_it_is(mut command: Command, program: &Path, filters_stderr: bool) -> Result<Exit> {
+    if filters_stderr {
+        command.stderr(Stdio::piped());
+    }
     let status = WatchedChild::spawn(command, program, None)?.wait();
     Ok(status.map_or(Exit::Code(1), Exit::of_child))
 }
@@ -141,20 +148,21 @@ impl<'a> Watch<'a> {
         mut out: Renderer,
         options: WatchOptions,
     ) -> Result<Watch<'a>> {
-        let version = version::of(context, &next.program);
-        let command = command::command(context, command_line, version, &next, &options);
-        let NextTry { program, mut stdin, caught, answered_requests, is_repeated, .. } = next;
+        let version = version::of(context, next.claude.file());
+        let command = command::command(applet, context, command_line, version, &next, &options);
+        let NextTry { claude, mut stdin, caught, answered_requests, is_repeated, .. } = next;
         if is_repeated {
             stdin.rewind();
         }
-        let mut child = WatchedChild::spawn(command, &program, caught)?;
+        let mut child = WatchedChild::spawn(command, &claude.program, caught)?;
         out.set_version(version);
         stdin.connect(child.take_stdin());
+        let renamed = stdin.pump().map(Pump::renamed).unwrap_or_default();
         let answered_lines = stdin.pump().map_or(0, Pump::answered_lines);
         Ok(Watch {
             applet,
             context,
-            program,
+            claude,
             version,
             give_up: options.give_up,
             mode: options.mode,
@@ -162,6 +170,7 @@ impl<'a> Watch<'a> {
             repeats_lines: command_line.has("--replay-user-messages"),
             child,
             stdin,
+            renamed,
             out,
             answered_requests,
             questions: 0,
@@ -181,7 +190,7 @@ impl<'a> Watch<'a> {
         loop {
             while let Some(piece) = self.child.next_piece() {
                 let step = match piece {
-                    Piece::Line(line) => self.handle_line(&line),
+                    Piece::Line(line) => self.handle_line(&self.renamed.for_caller(line)),
                     Piece::Text(text) => self.pass_text(&text),
                 };
                 if let Some(step) = step {

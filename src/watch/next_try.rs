@@ -1,16 +1,16 @@
 //! What one try with the real Claude leaves for the next one.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use crate::answer::conversation::LeftToClaudeCode;
 use crate::error::Result;
 use crate::os::signals::{Signals, Target};
+use crate::real_claude::RealClaude;
 use crate::stdin::Stdin;
 use crate::watch::child::{CaughtSignals, catch_signals};
 
 pub(crate) struct NextTry {
-    pub(crate) program: PathBuf,
+    pub(crate) claude: RealClaude,
     pub stdin: Stdin,
     pub(super) caught: Option<CaughtSignals>,
     /// The caller's requests that another backend has answered.
@@ -25,9 +25,9 @@ pub(crate) struct NextTry {
 
 impl NextTry {
     /// `stdin`: some of it may be read already.
-    pub(crate) fn first(program: PathBuf, stdin: Stdin) -> NextTry {
+    pub(crate) fn first(claude: RealClaude, stdin: Stdin) -> NextTry {
         NextTry {
-            program,
+            claude,
             stdin,
             caught: None,
             answered_requests: HashSet::new(),

@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::claude_code::protocol::line::Line;
 use crate::claude_code::protocol::mark::{Mark, with_local_provider};
-use crate::claude_code::protocol::output::{Format, strip_controls};
+use crate::claude_code::protocol::output::Format;
 use crate::claude_code::refusal::Ending;
 use crate::claude_code::version::Version;
 use crate::error::Error;
 use crate::os::blocking::Blocking;
+use crate::shown::{Shown, answer_on_terminal};
 use crate::watch::stream_line::{is_left_out_of_arrays, unescape_separators, without_additions};
 
 /// Stdout in the format that the caller asked for.
@@ -100,7 +101,8 @@ impl Renderer {
             Format::Json => {}
         }
         if !self.has_begun {
-            self.has_begun = Line::parse(line).is_system("init");
+            let line = Line::parse(line);
+            self.has_begun = line.is_system("init") || line.is("assistant");
         }
     }
 
@@ -180,14 +182,14 @@ impl Renderer {
         let last_text = self.last_text.take();
         let mut text = self.text(&ending, last_text);
         if self.is_terminal {
-            text = strip_controls(&text);
+            text = answer_on_terminal(&text);
         }
         if self.version.is_none_or(Version::prints_each_result)
             && ending.is_error
             && !self.is_terminal
             && io::stderr().is_terminal()
         {
-            crate::error::say(text.trim_end());
+            crate::error::say(&Shown::lines(text.trim_end()));
         }
         let gap = self.last_ended_line.map_or("", |ended_line| if ended_line { "\n" } else { "\n\n" });
         self.write(format!("{gap}{text}").as_bytes());

@@ -44,7 +44,9 @@ fn the_next_one_goes_on_with_the_work() {
         same("questions to the first", 2, first.questions().len())?;
         let told: Vec<Value> =
             notes(&home).into_iter().map(|note| json!([note["model"], note["server"], note["route"]])).collect();
-        same("ledger", vec![json!(["second", second.url(), "gateway"])], told)?;
+        // The agent's own line comes at its end.
+        let lines = ["gateway", "agent"].map(|route| json!(["second", second.url(), route]));
+        same("ledger", lines.to_vec(), told)?;
         home.is_left_clean()
     });
 }

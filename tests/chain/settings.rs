@@ -100,10 +100,12 @@ fn the_flip_succeeds_as_long_as_one_answers() {
     let second = Stub::answering("two");
     let sandbox = home(&[NOBODY, &second.url()]);
     sandbox.switch("claude");
+    let place = |url: &str| url.replace("/v1/chat/completions", "");
     let warning = format!(
-        "llm-failover: warning: the local server did not come up: nothing answers at {NOBODY}, and that server is not ours to start \
+        "llm-failover: warning: the local server did not come up: nothing answers at {}, and that server is not ours to start \
          (start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR); `model-2` at {} answers in its place\n",
-        second.url()
+        place(NOBODY),
+        place(&second.url())
     );
     sandbox.cmd("llm-failover").arg("local").run().expect(0, "agent backend now: local\n", &warning);
     assert_eq!(sandbox.switch_word(), "local\n");

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use crate::support::life::signal;
 use crate::support::play::{
-    BREAKER, OVERLOADED, SAID, Stage, act, acts, answer, answered, finish, guard_of, init, overload, overload_lines, refused,
-    result_line, retry, say, state, wait_for_end,
+    BREAKER, OVERLOADED, SAID, Stage, act, acts, answer, answered, finish, guard_of, guards_of, init, overload, overload_lines,
+    refused, result_line, retry, say, state, wait_for_end,
 };
 use crate::support::stub::{Stub, piece, sse};
 use crate::support::until;
@@ -31,6 +31,12 @@ fn kill_us(stage: &Stage, call: std::process::Child) {
     stage.assert_nothing_runs();
 }
 
+/// Linux does so for each thread of ours that ends and leaves it to the next one (`forget_original_parent` in `kernel/exit.c`).
+fn assert_asked_to_end(stage: &Stage) {
+    let signals = stage.left("signals");
+    assert!(!signals.is_empty() && signals.lines().all(|name| name == "TERM"), "{signals}");
+}
+
 #[test]
 fn claude_does_not_outlive_us_at_work() {
     let stage = Stage::bare();
@@ -50,7 +56,7 @@ fn not_even_one_that_will_not_end() {
     let call = stage.begin("claude", &["-p", "hi"]);
     stage.wait_for_watch();
     kill_us(&stage, call);
-    assert_eq!(stage.left("signals"), "TERM\n");
+    assert_asked_to_end(&stage);
 }
 
 #[test]
@@ -64,6 +70,82 @@ fn claude_does_not_outlive_us_stopped() {
     stage.play(&answered("fine"));
     std::fs::remove_file(stage.path(BREAKER)).unwrap();
     stage.ask("again").expect(0, "fine\n", "");
+}
+
+/// As a shutdown does, and `pkill` by our name.
+#[test]
+fn what_ends_all_of_them_leaves_no_stopped_claude() {
+    for name in ["TERM", "HUP", "INT", "QUIT"] {
+        let stub = silent_server();
+        let stage = Stage::new(&stub, &too_many_retries());
+        let call = stage.begin("claude", &["-p", "hi"]);
+        until(20, "the local model is asked", || !stub.chats().is_empty());
+        let run = stage.run(1);
+        until(20, "Claude is stopped and guarded twice", || state(run.pid) == Some('T') && guards_of(run.parent).len() == 2);
+        let guards = guards_of(run.parent);
+        for pid in guards.iter().chain([&run.pid, &run.parent]) {
+            signal(*pid, name);
+        }
+        assert!(finish(call).0 > 128, "{name}");
+        for pid in guards.into_iter().chain([run.pid]) {
+            wait_for_end(pid);
+        }
+        stage.assert_nothing_runs();
+    }
+}
+
+/// Kills the call and this one of its guards, and waits until nothing of it is left.
+fn kill_us_and_guard(stage: &Stage, call: std::process::Child, which: usize) {
+    let run = stage.run(1);
+    until(20, "it is guarded twice", || guards_of(run.parent).len() == 2);
+    let guards = guards_of(run.parent);
+    signal(guards[which], "KILL");
+    signal(run.parent, "KILL");
+    assert_eq!(finish(call).0, 137);
+    wait_for_end(run.pid);
+    wait_for_end(guards[1 - which]);
+}
+
+/// One that wakes up when its parent is gone has a shell's job around it; this one has not.
+#[test]
+fn a_stopped_claude_outlives_neither_of_its_guards_killed_with_us() {
+    for which in [0, 1] {
+        let stub = silent_server();
+        let stage = Stage::new(&stub, &too_many_retries());
+        let call = stage.begin("claude", &["-p", "hi"]);
+        until(20, "the local model is asked", || !stub.chats().is_empty());
+        kill_us_and_guard(&stage, call, which);
+    }
+}
+
+/// Nor does one that will not end when it is asked.
+#[test]
+fn claude_does_not_outlive_us_and_one_of_its_guards() {
+    for (which, end) in [(0, "143"), (1, "143"), (0, "-"), (1, "-")] {
+        let stage = Stage::bare();
+        stage.play(&acts(&[&init(), &[&format!("trap TERM {end}"), "make ready", "wait never"].map(String::from)]));
+        let call = stage.begin("claude", &["-p", "hi"]);
+        stage.wait_for_watch();
+        kill_us_and_guard(&stage, call, which);
+        assert_asked_to_end(&stage);
+    }
+}
+
+/// The system asks it to end, where that can do so.
+#[test]
+#[cfg(target_os = "linux")]
+fn claude_does_not_outlive_all_of_ours() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &["trap TERM 143", "make ready", "wait never"].map(String::from)]));
+    let call = stage.begin("claude", &["-p", "hi"]);
+    let run = stage.wait_for_watch();
+    until(20, "it is guarded twice", || guards_of(run.parent).len() == 2);
+    for pid in guards_of(run.parent).into_iter().chain([run.parent]) {
+        signal(pid, "KILL");
+    }
+    assert_eq!(finish(call).0, 137);
+    wait_for_end(run.pid);
+    assert_asked_to_end(&stage);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn without_a_server_to_start_the_line_says_what_to_do() {
     let mut stage = Stage::bare();
     stage.unset("LLM_SUPERVISOR");
     stage.play(&refused());
-    let line = "claude: no local answer: no local server is installed (run `scripts/install.sh`, or set LLM_SERVER_CMD to the \
+    let line = "claude: no local answer: no local server is installed (run `llm-failover setup`, or set LLM_SERVER_CMD to the \
                 command that starts your server); what follows is Claude's\n";
     stage.ask("hi").expect(1, &format!("{OVERLOADED}\n"), line);
     stage.play(&answered("fine"));

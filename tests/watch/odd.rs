@@ -78,7 +78,19 @@ fn without_a_home_claude_is_as_it_is() {
     let mut stage = Stage::bare();
     stage.set("HOME", "no/home");
     // It is not asked for its stream, and says so.
-    stage.ask("hi").expect(99, "", "not asked for its stream\n");
+    let said = |what: &str| {
+        format!(
+            "claude: warning: {what}, so the switch's `auto` has no place for what it knows: using claude\nnot asked for its stream\n"
+        )
+    };
+    stage.ask("hi").expect(99, "", &said("HOME is no absolute path"));
+    let gone = stage.path("no/home");
+    stage.set("HOME", gone);
+    stage.ask("hi").expect(99, "", &said("HOME `[HOME]/no/home` is no folder"));
+    assert!(!stage.path("no").exists(), "and none is made");
+    let status = stage.failover(&["status"]);
+    let warning = "llm-failover: warning: HOME `[HOME]/no/home` is no folder, so the switch's `auto` has no place for what it knows: using claude\n";
+    assert_eq!((status.code(), status.err().as_str()), (0, warning));
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
 
-use crate::support::life::signal;
+use crate::support::life::{processes_at_home, signal};
 use crate::support::play::{
-    NO_ANSWER, SAID, Stage, act, acts, answer, answered, finish, init, refused, retry, state, wait_for_end,
+    NO_ANSWER, SAID, Stage, act, acts, answer, answered, finish, guard_of, init, refused, retry, state, wait_for_end,
 };
 use crate::support::real::compiled;
 use crate::support::stub::Stub;
@@ -209,4 +209,122 @@ fn what_the_caller_ignores_claude_ignores() {
     }
     stage.make("go");
     assert_eq!(finish(call), (0, "fine\n".into(), String::new()));
+}
+
+/// Whatever runs between us and it for a moment.
+#[test]
+fn claude_starts_as_we_were_started() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &act("make ready"), &act("wait never")]));
+    let script = "trap '' USR1; exec \"$0\" -p hi </dev/null";
+    let mut call = stage.cmd("/bin/sh").args(&["-c", script]).arg(stage.path("bin/claude")).spawn();
+    let run = stage.wait_for_watch();
+    let words = |pid: i32, file: &str| -> Vec<String> {
+        let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap();
+        bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    };
+    let args = words(run.pid, "cmdline");
+    assert_eq!(args[0], stage.path("real/claude").to_string_lossy());
+    assert_eq!(args[1..args.len() - 1], run.args);
+    let (ours, its) = (words(run.parent, "environ"), words(run.pid, "environ"));
+    assert!(ours.iter().all(|variable| its.contains(variable)), "{ours:?} {its:?}");
+    let added: Vec<_> = its.iter().filter(|variable| !ours.contains(variable)).collect();
+    assert!(added.len() == 1 && added[0].contains("/real/claude"), "the way that led there: {added:?}");
+    let mask = |pid: i32, name: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_string())).unwrap()
+    };
+    assert_eq!(mask(run.pid, "SigBlk:"), mask(run.parent, "SigBlk:"));
+    // Without those of the C library's own.
+    let ignored = u64::from_str_radix(&mask(run.pid, "SigIgn:"), 16).unwrap() & 0x7fff_ffff;
+    assert_eq!(ignored, 1 << (nix::sys::signal::Signal::SIGUSR1 as u64 - 1));
+    let open_files = |pid: &str| -> Vec<(String, std::path::PathBuf)> {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        files.filter_map(|file| Some((file.file_name().into_string().ok()?, std::fs::read_link(file.path()).ok()?))).collect()
+    };
+    // What started these tests may have more of them open.
+    let inherited = open_files("self");
+    for (number, file) in open_files(&run.pid.to_string()) {
+        let is_known = ["0", "1", "2"].contains(&&*number) || file == stage.path("real/play");
+        assert!(is_known || inherited.contains(&(number.clone(), file.clone())), "{number}: {}", file.display());
+    }
+    signal(run.parent, "TERM");
+    assert_eq!(wait(&mut call, Duration::from_secs(20)).and_then(|status| status.signal()), Some(15));
+}
+
+/// One that cannot be run is told as without us.
+#[test]
+fn a_claude_without_its_interpreter_is_told() {
+    let stage = Stage::bare();
+    std::fs::remove_file(stage.path("real/claude")).unwrap();
+    stage.script("real/claude", "#!/no/where/node\n");
+    let why = "claude: cannot run `[HOME]/real/claude`: its interpreter `/no/where/node` is missing\n";
+    let output = stage.ask("hi");
+    assert_eq!((output.code(), output.out()), (126, String::new()), "{output:?}");
+    assert!(output.err().starts_with(why), "{output:?}");
+}
+
+#[test]
+fn no_signal_but_kill_ends_a_guard() {
+    let stage = Stage::bare();
+    stage.play(&acts(&[&init(), &act("make ready"), &act("wait never")]));
+    let call = stage.begin("claude", &["-p", "hi"]);
+    let run = stage.wait_for_watch();
+    let guard = guard_of(run.parent).unwrap();
+    for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "PIPE", "ALRM", "TSTP", "TTIN", "TTOU"] {
+        signal(guard, name);
+    }
+    signal(guard, "CONT");
+    assert_eq!(state(guard), Some('S'));
+    signal(run.parent, "KILL");
+    assert_eq!(finish(call).0, 137);
+    wait_for_end(run.pid);
+    wait_for_end(guard);
+}
+
+/// The server that a call has started, and the call, killed in the middle of its answer.
+fn left_by_a_killed_call(stage: &Stage) -> i32 {
+    let call = stage.begin("claude", &["-p", "hi"]);
+    stage.wait_for_start();
+    until(20, "it is watched", || watcher(stage).is_some());
+    let us = call.id().cast_signed();
+    signal(us, "KILL");
+    finish(call);
+    watcher(stage).expect("a watcher")
+}
+
+fn watcher(stage: &Stage) -> Option<i32> {
+    let is_watcher = |pid: &i32| {
+        let args = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        args.split(|byte| *byte == 0).any(|arg| arg == b"--unload-when-idle")
+    };
+    processes_at_home(stage.home()).into_iter().find(is_watcher)
+}
+
+#[test]
+fn a_watcher_that_is_asked_to_end_gives_the_memory_back_first() {
+    for name in ["TERM", "INT", "HUP", "QUIT"] {
+        let stage = Stage::with_server("mlx", &refused());
+        let watcher = left_by_a_killed_call(&stage);
+        signal(watcher, name);
+        until(20, &format!("{name}: nothing is left"), || processes_at_home(stage.home()).is_empty());
+        assert_eq!(stage.events().iter().filter(|event| event.starts_with("term")).count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_watcher_that_is_asked_to_end_lets_an_answer_end() {
+    let stage = Stage::with_server("mlx", &refused());
+    let call = stage.begin("claude", &["-p", "hi"]);
+    stage.wait_for_start();
+    until(20, "it is watched", || watcher(&stage).is_some());
+    let watcher = watcher(&stage).unwrap();
+    signal(watcher, "TERM");
+    // The next one finds it as it was.
+    signal(watcher, "TERM");
+    assert!(state(watcher).is_some());
+    stage.go();
+    let (code, stdout, _) = finish(call);
+    assert_eq!((code, stdout.as_str()), (0, "echo: hi\n"));
+    until(20, "nothing is left", || processes_at_home(stage.home()).is_empty());
 }

@@ -5,8 +5,8 @@ use std::io::Read;
 use serde_json::{Value, json};
 
 use crate::support::play::{
-    LIMITED, NO_ANSWER, OVERLOADED, SAID, Stage, act, acts, answer, answered, finish, init, init_line, limit, opening, overload,
-    piece, refused, result_line, say,
+    LIMITED, NO_ANSWER, OVERLOADED, SAID, Stage, act, acts, answer, answered, assistant_line, finish, init, init_line, limit,
+    opening, overload, piece, refused, result_line, say,
 };
 use crate::support::stub::Stub;
 
@@ -150,6 +150,11 @@ fn an_answer_without_a_beginning_is_an_answer() {
     stage.ask("hi").expect(0, "fine\n", "");
     let output = ask(&stage, FORMATS[1].0);
     assert_eq!((output.code(), output.out()), (0, format!("{}\n", result_line("fine"))));
+    // And a failure that an answer has come before is told.
+    let mut turns = result_line("");
+    (turns["subtype"], turns["is_error"]) = (json!("error_max_turns"), json!(true));
+    stage.play(&acts(&[&act(say(&assistant_line("so far"))), &act(say(&turns)), &act("exit 1")]));
+    stage.cmd("claude").args(&["-p", "hi", "--max-turns", "1"]).run().expect(1, "Error: Reached max turns (1)", "");
     // And a refusal without one is a refusal.
     let stub = Stub::answering("from here");
     let stage = Stage::new(&stub, &acts(&[&overload(), &act("exit 1")]));

@@ -15,6 +15,7 @@ use crate::claude_code::transcript::SessionMessage;
 use crate::completions::chat::Message;
 use crate::error::Error;
 use crate::local_model::context;
+use crate::shown::Shown;
 
 /// What becomes of a message that is a slash command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +148,10 @@ impl Conversation<'_> {
                 self.shared.reporter().end_command(Some("compact"), "");
                 return;
             }
-            TurnOutcome::Answered(_) => "the local model wrote no summary".to_string(),
-            TurnOutcome::NoStructure { reason, .. } => reason,
+            TurnOutcome::Answered(_) => "the local model wrote no summary".into(),
+            TurnOutcome::NoStructure { reason, .. } => Shown::line(reason),
             TurnOutcome::Failed(Error::AsClaude { text }) => text,
-            TurnOutcome::Failed(error) => error.to_string(),
+            TurnOutcome::Failed(error) => Shown::lines(error),
         };
         self.shared.reporter().not_compacted(arguments, &failure, true);
     }

@@ -6,6 +6,7 @@ use crate::answer::turn::Marks;
 use crate::claude_code::transcript_entry::EntryWriter;
 use crate::completions::chunk::Usage;
 use crate::error::{Error, warn};
+use crate::shown::shown;
 use crate::state::ledger::Entry;
 use crate::state::sessions::Session;
 
@@ -57,7 +58,7 @@ impl Answered {
             None => self.session.write_transcript(writer),
         });
         if let Err(error) = told {
-            warn(applet, &format!("Claude Code does not know what the local model has said in this conversation: {error}"));
+            warn(applet, &shown!("Claude Code does not know what the local model has said in this conversation: {error}"));
         }
     }
 

@@ -15,6 +15,7 @@ use crate::claude_code::protocol::messages;
 use crate::claude_code::protocol::output::Format;
 use crate::claude_code::transcript::SessionMessage;
 use crate::error::{Error, warn};
+use crate::shown::{Shown, shown};
 
 /// What the real CLI adds to a conversation that was interrupted.
 pub(in crate::answer) const INTERRUPTED: &str = "[Request interrupted by user]";
@@ -175,12 +176,12 @@ impl Conversation<'_> {
                 self.shared.reporter().succeed(success);
                 if is_cut && self.shared.reporter().output.format() == Format::Text {
                     let limit = self.shared.chain.first().settings.max_tokens;
-                    let what = format!("the answer ends at its limit of {limit} tokens; raise LOCAL_LLM_MAX_TOKENS for more");
+                    let what = shown!("the answer ends at its limit of {limit} tokens; raise LOCAL_LLM_MAX_TOKENS for more");
                     warn(&self.shared.applet, &what);
                 }
             }
             TurnOutcome::NoStructure { reason, .. } if may_decline => {
-                self.state = ConversationState::Declined(Error::NotOfSchema { reason });
+                self.state = ConversationState::Declined(Error::NotOfSchema { reason: Shown::line(reason) });
                 return;
             }
             TurnOutcome::NoStructure { attempts, reason } => self.shared.reporter().fail_structure(attempts, &reason),

@@ -8,9 +8,10 @@ use crate::answer::conversation::INTERRUPTED;
 use crate::answer::reporter::{Cost, Reporter, Success};
 use crate::claude_code::protocol::api_error::ApiError;
 use crate::claude_code::protocol::messages;
-use crate::claude_code::protocol::output::{Format, strip_controls};
+use crate::claude_code::protocol::output::Format;
 use crate::completions::chunk::Usage;
 use crate::error::{Error, say_unless_parsed};
+use crate::shown::Shown;
 
 /// What differs from result to result.
 pub(super) struct ResultFields<'a> {
@@ -69,8 +70,8 @@ impl Reporter {
             self.output.message(&message);
         }
         if let Some(partial) = error.partial.filter(|_| !self.output.has_shown()) {
-            let partial = strip_controls(partial.trim_end());
-            say_unless_parsed(&format!("{}: this much of the answer had come:\n{partial}", self.applet));
+            let partial = partial.trim_end();
+            say_unless_parsed(&Shown::lines(format_args!("{}: this much of the answer had come:\n{partial}", self.applet)));
         }
         let mut more = json!({"api_error_status": error.status});
         messages::extend(&mut more, status);

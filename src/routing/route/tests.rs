@@ -1,3 +1,5 @@
+//! Each set of facts and its route. One file, since all tests play the same facts.
+
 use Backend::{Auto, Claude, Local};
 use Kind::{Elsewhere, Malformed, MismatchedFormats, NoModel, Prompt};
 
@@ -38,6 +40,7 @@ struct Played {
     tools: Tools,
     may_change_sides: bool,
     is_inside_agent: bool,
+    is_local_already: bool,
     is_watched_already: bool,
     has_state: bool,
     has_claude: bool,
@@ -51,6 +54,10 @@ impl Facts for Played {
     }
     fn is_inside_agent(&mut self) -> bool {
         self.is_inside_agent
+    }
+    fn is_local_already(&mut self) -> bool {
+        self.facts_read.push("is_local_already");
+        self.is_local_already
     }
     fn is_print(&mut self) -> bool {
         self.facts_read.push("is_print");
@@ -181,6 +188,7 @@ fn played() -> Played {
         tools: Tools::NotNeeded,
         may_change_sides: false,
         is_inside_agent: false,
+        is_local_already: false,
         is_watched_already: false,
         has_state: true,
         has_claude: true,
@@ -246,6 +254,17 @@ fn inside_an_agent_the_flag_says_local() {
     }
 }
 
+/// In a session on the local model, too, which has its own address in the environment: another one is meant.
+#[test]
+fn a_call_that_asks_a_local_server_already_is_left_alone() {
+    for facts in every_set_of_facts() {
+        for is_inside_agent in [false, true] {
+            let mut facts = Played { is_local_already: true, is_inside_agent, ..facts.clone() };
+            assert_eq!(decide(&mut facts), Route::Exec, "{facts:?}");
+        }
+    }
+}
+
 #[test]
 fn what_another_of_us_watches_is_the_real_claudes() {
     for facts in every_set_of_facts() {
@@ -272,12 +291,12 @@ fn nothing_is_asked_for_that_does_not_matter() {
         facts.facts_read
     };
     assert_eq!(facts_read(Played { backend: Claude, ..played() }), [""; 0]);
-    assert_eq!(facts_read(Played { is_print: false, ..played() }), ["is_print", "is_claude_away"]);
-    assert_eq!(facts_read(Played { kind: NoModel, ..played() }), ["is_print", "kind"]);
-    assert_eq!(facts_read(played()), ["is_print", "kind", "has_claude", "condition"]);
-    let waits_for_stdin = ["is_print", "kind", "has_claude", "condition", "needs_tools"];
+    assert_eq!(facts_read(Played { is_print: false, ..played() }), ["is_local_already", "is_print", "is_claude_away"]);
+    assert_eq!(facts_read(Played { kind: NoModel, ..played() }), ["is_local_already", "is_print", "kind"]);
+    assert_eq!(facts_read(played()), ["is_local_already", "is_print", "kind", "has_claude", "condition"]);
+    let waits_for_stdin = ["is_local_already", "is_print", "kind", "has_claude", "condition", "needs_tools"];
     assert_eq!(facts_read(Played { gate: Gate::Open, ..played() }), waits_for_stdin);
-    assert_eq!(facts_read(Played { gate: Gate::Open, tools: Tools::Always, ..played() }), waits_for_stdin[..4]);
+    assert_eq!(facts_read(Played { gate: Gate::Open, tools: Tools::Always, ..played() }), waits_for_stdin[..5]);
 }
 
 #[test]
