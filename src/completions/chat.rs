@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
+use crate::completions::affinity::Affinity;
 use crate::completions::chunk::Usage;
 use crate::completions::circles::CUT;
 use crate::completions::content::Part;
@@ -37,6 +38,9 @@ pub(crate) struct Request {
     pub response_format: Option<Value>,
     stream: bool,
     stream_options: StreamOptions,
+    /// The session that it belongs to.
+    #[serde(rename = "user", skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
     /// What the server does not take of it.
     #[serde(skip)]
     pub left_out: LeftOut,
@@ -79,6 +83,7 @@ impl Request {
             response_format: None,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            affinity: None,
             left_out: LeftOut::default(),
             extra,
             thinks_unopened: None,
@@ -125,6 +130,10 @@ pub(crate) trait Listener {
     fn on_text(&mut self, piece: &str) -> ControlFlow<()>;
     /// All that has come so far was passed on. `Break` cancels the rest.
     fn on_pause(&mut self) -> ControlFlow<()>;
+    /// Whether the caller has what was taken: then no other answer may take its place.
+    fn has_passed_on(&self) -> bool;
+    /// What was taken counts for nothing: another answer takes its place.
+    fn begin_again(&mut self);
 }
 
 impl Listener for () {
@@ -134,6 +143,10 @@ impl Listener for () {
     fn on_pause(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+    fn has_passed_on(&self) -> bool {
+        false
+    }
+    fn begin_again(&mut self) {}
 }
 
 /// Asks and collects the answer.
@@ -146,7 +159,8 @@ pub(crate) fn ask(
     timeouts: Timeouts,
     listener: &mut dyn Listener,
 ) -> Result<Answer, CompletionError> {
-    let mut response = endpoint.post(&request.body(), timeouts).map_err(|error| before_answer(error, timeouts))?;
+    let mut response =
+        endpoint.post(&request.body(), request.affinity.as_ref(), timeouts).map_err(|error| before_answer(error, timeouts))?;
     let status = response.status();
     if status != StatusCode::OK {
         let body = endpoint.without_key(short_body(&mut response));

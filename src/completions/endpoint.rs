@@ -1,5 +1,6 @@
 //! Where the local server is and how it is spoken to.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,9 +9,13 @@ use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
+use crate::completions::affinity::{self, Affinity};
+use crate::completions::server_address::ServerAddress;
 use crate::context::Context;
 use crate::error::Result;
+use crate::settings::url::{without_default_path, without_secrets};
 use crate::settings::{LinkNumber, Setting};
+use crate::shown::Shown;
 
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
@@ -41,19 +46,20 @@ impl Endpoint {
     /// # Errors
     /// If the URL, the port or the key cannot be used.
     pub(crate) fn of_link(context: &Context, link: LinkNumber) -> Result<Endpoint> {
-        let url = match context.settings.url(link)? {
-            Some(url) => url,
-            None => format!("http://127.0.0.1:{}/v1/chat/completions", context.settings.port()?),
+        let uri = match context.settings.url(link)? {
+            Some(uri) => uri,
+            None => of_port(context.settings.port()?),
         };
-        let expected = "the http:// or https:// address of a chat completions endpoint";
-        let unusable = || Setting::Url.of(link).error(without_secrets(&url), expected);
-        let uri: Uri = with_default_path(&url).parse().map_err(|_| unusable())?;
-        // A port that is no number would be taken for none.
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let has_host = uri.host().is_some_and(|host| !host.is_empty() && (uri.port_u16().is_some() || authority.ends_with(host)));
-        let usable = matches!(uri.scheme_str(), Some("http" | "https")) && has_host;
-        let key = context.settings.api_key(link)?;
-        if usable { Ok(Endpoint { link, uri, key }) } else { Err(unusable()) }
+        Ok(Endpoint { link, uri, key: context.settings.api_key(link)? })
+    }
+
+    /// The endpoint at `url`, with this key.
+    ///
+    /// # Errors
+    /// If the URL cannot be used.
+    pub(crate) fn at(link: LinkNumber, url: &str, key: Option<String>) -> Result<Endpoint> {
+        let uri = Setting::Url.of(link).url(OsStr::new(url))?;
+        Ok(Endpoint { link, uri, key })
     }
 
     /// The number of the link that it belongs to.
@@ -75,6 +81,11 @@ impl Endpoint {
     /// The port, given or implied.
     pub(crate) fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 })
+    }
+
+    /// The server that it is on.
+    pub(crate) fn server_address(&self) -> Option<ServerAddress> {
+        ServerAddress::parse(&self.url())
     }
 
     /// The host as a name or an address, without brackets.
@@ -110,8 +121,13 @@ impl Endpoint {
     }
 
     /// The address for messages: without user, password and query.
-    pub(crate) fn shown(&self) -> String {
-        without_secrets(&self.uri.to_string())
+    pub(crate) fn shown(&self) -> Shown {
+        Shown::line(without_secrets(&self.uri.to_string()))
+    }
+
+    /// The same, without the path that everyone means: an address that `LOCAL_LLM_URL` takes as well.
+    pub(crate) fn place(&self) -> Shown {
+        Shown::line(without_default_path(&self.shown()))
     }
 
     /// What the server says, without the key, which some servers repeat to who has the wrong one.
@@ -122,12 +138,17 @@ impl Endpoint {
         }
     }
 
-    /// POSTs `body` to the endpoint as JSON.
+    /// POSTs `body` to the endpoint as JSON, for the session of `affinity`.
     ///
     /// # Errors
     /// Those of the transport; an HTTP status is not an error here.
-    pub(crate) fn post(&self, body: &[u8], timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        self.post_to(&self.uri.to_string(), body, timeouts)
+    pub(crate) fn post(
+        &self,
+        body: &[u8],
+        affinity: Option<&Affinity>,
+        timeouts: Timeouts,
+    ) -> std::result::Result<Response<Body>, ureq::Error> {
+        self.post_to(&self.uri.to_string(), body, affinity, timeouts)
     }
 
     /// POSTs `body` beside the API's root, where servers have addresses of their own.
@@ -140,11 +161,38 @@ impl Endpoint {
         body: &[u8],
         timeouts: Timeouts,
     ) -> std::result::Result<Response<Body>, ureq::Error> {
-        self.post_to(&self.address(&self.at_root(path)), body, timeouts)
+        self.post_to(&self.address(&self.at_root(path)), body, None, timeouts)
     }
 
-    fn post_to(&self, url: &str, body: &[u8], timeouts: Timeouts) -> std::result::Result<Response<Body>, ureq::Error> {
-        let request = self.agent(timeouts).post(url).header("content-type", "application/json");
+    /// DELETEs beside the API's root, with a body.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub(crate) fn delete_at_root(
+        &self,
+        path: &str,
+        body: &[u8],
+        timeouts: Timeouts,
+    ) -> std::result::Result<Response<Body>, ureq::Error> {
+        let request = self.agent(timeouts).delete(self.address(&self.at_root(path))).force_send_body();
+        let request = request.header("content-type", "application/json");
+        match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
+            None => request.send(body),
+        }
+    }
+
+    fn post_to(
+        &self,
+        url: &str,
+        body: &[u8],
+        affinity: Option<&Affinity>,
+        timeouts: Timeouts,
+    ) -> std::result::Result<Response<Body>, ureq::Error> {
+        let mut request = self.agent(timeouts).post(url).header("content-type", "application/json");
+        if let Some(affinity) = affinity {
+            request = request.header(affinity::HEADER, affinity.as_str());
+        }
         match &self.key {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send(body),
             None => request.send(body),
@@ -214,22 +262,10 @@ impl Endpoint {
     }
 }
 
-/// The address with the path that everyone means who gives `http://host:port` or `http://host:port/v1`.
-fn with_default_path(url: &str) -> String {
-    let base = url.trim_end_matches('/');
-    let path = base.split_once("://").map_or("", |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-    match path {
-        "" => format!("{base}/v1/chat/completions"),
-        "v1" => format!("{base}/chat/completions"),
-        _ => url.to_string(),
-    }
-}
-
-/// An address for messages: without user, password, query and fragment, even if they are not written as they should be.
-pub(crate) fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
-    let place = rest.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}{}", place.split(['?', '#']).next().unwrap_or_default())
+/// The address on this machine.
+fn of_port(port: u16) -> Uri {
+    let builder = Uri::builder().scheme("http").authority(format!("127.0.0.1:{port}")).path_and_query("/v1/chat/completions");
+    builder.build().unwrap_or_default()
 }
 
 /// The body of an answer that is not a stream, as text, however long or broken it is.
@@ -238,36 +274,3 @@ pub(crate) fn short_body(response: &mut Response<Body>) -> String {
     let _ = response.body_mut().as_reader().take(MAX_ERROR_BODY).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
-
-/// The one line that an error body says, whatever its shape: `{"error": "…"}`, `{"error": {"message": "…"}}`,
-/// `{"message": …}`, `{"detail": …}`, plain text, HTML or nothing.
-pub(crate) fn error_line(status: u16, body: &str) -> String {
-    message_of(body).map_or_else(|| format!("HTTP {status} and no reason"), |message| format!("HTTP {status}: {message}"))
-}
-
-/// The same without the status. None if the body says nothing.
-pub(crate) fn message_of(body: &str) -> Option<String> {
-    let text = match serde_json::from_str::<serde_json::Value>(body) {
-        // Gemini's interface, and what passes it on, wraps it in a list.
-        Ok(serde_json::Value::Array(list)) if list.len() == 1 => return message_of(&list[0].to_string()),
-        Ok(value) => [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]]
-            .into_iter()
-            .find_map(|text| text.as_str().map(str::to_string))
-            .unwrap_or_else(|| value.to_string()),
-        Err(_) => without_tags(body),
-    };
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
-    (!line.is_empty() && line != "null").then_some(line)
-}
-
-fn without_tags(html: &str) -> String {
-    if !html.trim_start().starts_with('<') {
-        return html.to_string();
-    }
-    let pieces = html.split('<').filter_map(|piece| piece.split_once('>').map(|(_, text)| text));
-    pieces.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests;

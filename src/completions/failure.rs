@@ -9,21 +9,29 @@ use ureq::Timeout;
 use ureq::http::header::{LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, StatusCode};
 
-use crate::completions::endpoint::{Endpoint, Timeouts, error_line, message_of, without_secrets};
+use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::error_line::{error_line, message_of};
 use crate::completions::untaken::Untaken;
 use crate::error::Error;
 use crate::settings::Setting;
+use crate::settings::url::without_secrets;
+use crate::shown::{Shown, shown};
 
 mod length;
 mod words;
 
 pub(crate) use words::names;
 
+/// Said of a server that has not taken a connection in time.
+pub(crate) const NOT_TAKEN: &str = "the connection was not taken in time";
+
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum CompletionError {
     /// Nothing listens there.
     Refused(String),
+    /// Nobody has taken the connection in time: whoever is there has no time, or is away.
+    NotTaken(String),
     /// The server listens and is still loading its model.
     Loading,
     /// The server lives and will never answer: its generation thread has died (mlx-lm).
@@ -90,7 +98,7 @@ pub(crate) enum Passing {
 }
 
 /// The server's refusal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServerRefusal {
     pub status: u16,
     /// The server's message, with the status before it.
@@ -109,31 +117,34 @@ impl CompletionError {
 
     /// The failure as the user sees it.
     pub(crate) fn into_error(self, endpoint: &Endpoint) -> Error {
-        let (key, url) = (endpoint.variable(Setting::Url), endpoint.shown());
+        let (key, url) = (Shown::line(endpoint.variable(Setting::Url)), endpoint.shown());
+        let shown = |text: String| Shown::line(endpoint.without_key(text));
         let refused = |ServerRefusal { status, line }, may_pass| {
-            let line = endpoint.with_own_names(endpoint.without_key(line));
+            let line = Shown::line(endpoint.with_own_names(endpoint.without_key(line)));
             Error::Refused { status, line, may_pass }
         };
         match self {
-            CompletionError::Refused(reason) | CompletionError::Broken(reason) => Error::Unreachable { key, url, reason },
+            CompletionError::Refused(reason) | CompletionError::NotTaken(reason) | CompletionError::Broken(reason) => {
+                Error::Unreachable { key, url, reason: shown(with_authority(reason)) }
+            }
             CompletionError::Loading => Error::Unreachable { key, url, reason: "it is still loading its model".into() },
-            CompletionError::Dead(line) => Error::DeadModel { line: endpoint.without_key(line) },
+            CompletionError::Dead(line) => Error::DeadModel { line: shown(line) },
             CompletionError::UnknownModel(refusal)
             | CompletionError::Untaken { refusal, .. }
             | CompletionError::Refusal(refusal) => refused(refusal, false),
             CompletionError::Passing { refusal, .. } => refused(refusal, true),
             CompletionError::ExtraUntaken { key, refusal } => {
-                Error::ExtraRefused { key, line: endpoint.without_key(refusal.line) }
+                Error::ExtraRefused { key: Shown::line(key), line: shown(refusal.line) }
             }
             CompletionError::TooLong { prompt, window } | CompletionError::AnswerTooLong { prompt, window, .. } => {
                 Error::PromptTooLong { prompt, window }
             }
             CompletionError::Stalled { idle, partial } => {
-                let reason = format!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
+                let reason = shown!("nothing came for {} seconds (LOCAL_LLM_IDLE_TIMEOUT)", idle.as_secs());
                 Error::CutAnswer { reason, partial }
             }
             CompletionError::Cut { reason, partial } => {
-                Error::CutAnswer { reason: endpoint.with_own_names(endpoint.without_key(reason)), partial }
+                Error::CutAnswer { reason: Shown::line(endpoint.with_own_names(endpoint.without_key(reason))), partial }
             }
             CompletionError::Cancelled => Error::Interrupted,
             CompletionError::Empty { is_cut_by_limit } => Error::EmptyAnswer { is_cut_by_limit },
@@ -156,12 +167,19 @@ impl CompletionError {
     }
 }
 
+/// With what makes a certificate known that nobody on this machine vouches for.
+fn with_authority(reason: String) -> String {
+    match reason.contains("UnknownIssuer") {
+        true => format!("{reason} (SSL_CERT_FILE names the certificate of an authority of your own)"),
+        false => reason,
+    }
+}
+
 /// Classifies a failure before any byte of an answer.
 pub(crate) fn before_answer(error: ureq::Error, timeouts: Timeouts) -> CompletionError {
     match &error {
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound => {
-            CompletionError::Refused(transport_line(&error))
-        }
+        ureq::Error::Timeout(Timeout::Connect) => CompletionError::NotTaken(transport_line(&error)),
+        ureq::Error::Timeout(Timeout::Resolve) | ureq::Error::HostNotFound => CompletionError::Refused(transport_line(&error)),
         ureq::Error::Timeout(_) => CompletionError::Stalled { idle: timeouts.idle, partial: String::new() },
         ureq::Error::Io(io) if is_refusal(io) => CompletionError::Refused(transport_line(&error)),
         _ => CompletionError::Broken(transport_line(&error)),
@@ -176,8 +194,8 @@ fn is_refusal(error: &io::Error) -> bool {
 /// The transport's error, in few words.
 pub(crate) fn transport_line(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Io(io) => crate::text::plain(io),
-        ureq::Error::Timeout(Timeout::Connect) => "the connection was not taken in time".into(),
+        ureq::Error::Io(io) => crate::text::plain(io).to_string(),
+        ureq::Error::Timeout(Timeout::Connect) => NOT_TAKEN.into(),
         ureq::Error::HostNotFound => "its host has no address".into(),
         ureq::Error::Protocol(_) => "it does not speak HTTP as it should".into(),
         other => other.to_string(),

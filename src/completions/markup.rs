@@ -2,6 +2,7 @@
 //! nor this program understands.
 
 use crate::completions::dialect::prose::Prose;
+use crate::shown::{Shown, shown};
 
 /// The longest name of a control token, in bytes.
 const LONGEST: usize = 48;
@@ -49,8 +50,8 @@ impl UnknownMarkup {
 }
 
 /// The warning of a control token in an answer.
-pub(crate) fn markup_warning(token: &str) -> String {
-    format!("the answer has `{token}`, which belongs to the model's template: check that the local server knows that template")
+pub(crate) fn markup_warning(token: &str) -> Shown {
+    shown!("the answer has `{token}`, which belongs to the model's template: check that the local server knows that template")
 }
 
 enum Token<'t> {

@@ -42,7 +42,6 @@ pub(crate) struct Reader<'t> {
     error: Option<Fault>,
 }
 
-/// A page of HTML, or another interface of the server.
 const NO_COMPLETION: &str = "what the server sent is no chat completion: check LOCAL_LLM_URL";
 
 enum Fault {
@@ -88,7 +87,14 @@ impl<'t> Reader<'t> {
         let first = bytes.trim_ascii_start().first();
         self.is_foreign = self.is_foreign.or(first.map(|byte| matches!(byte, b'<' | b'{' | b'[')));
         let mut parser = std::mem::take(&mut self.parser);
-        if parser.push(bytes, |data| self.event(data, false, out)).is_err() {
+        let (was_whole, mut has_event) = (self.finish.is_some(), bytes.trim_ascii().is_empty());
+        let pushed = parser.push(bytes, |data| {
+            has_event = true;
+            self.event(data, false, out)
+        });
+        // Only its counts may follow a whole answer, and a server may say for ever that it is there.
+        self.is_done |= was_whole && (pushed.is_err() || !has_event && parser.is_between_events());
+        if pushed.is_err() && !was_whole {
             self.error = Some(Fault::Stream("a line of the stream does not end"));
         }
         self.parser = parser;
@@ -169,8 +175,8 @@ impl<'t> Reader<'t> {
         let is_read = self.read_event(data, out)
             // No blank line stands between the events of some servers.
             || memchr::memchr(b'\n', data).is_some() && data.split(|byte| *byte == b'\n').all(|line| self.read_event(line, out));
-        if !is_read && !may_be_cut {
-            // An event that the stream's end has cut in two is no error of its own: the missing end is.
+        // An event that the stream's end has cut in two is no error of its own: the missing end is. Nor is one behind a whole answer.
+        if !is_read && !may_be_cut && self.finish.is_none() {
             self.error = Some(Fault::Stream("an event is not the JSON of a chat completion"));
         }
         self.wants_more()
@@ -251,10 +257,7 @@ impl<'t> Reader<'t> {
                 answer
             }
             // A model that thinks so has not come to its answer.
-            None if is_end && is_cut && self.thinks_unopened == Some(true) => {
-                out.push(Part::Thinking(held));
-                return;
-            }
+            None if is_end && is_cut && self.thinks_unopened == Some(true) => return out.push(Part::Thinking(held)),
             None => &held,
         };
         self.content.push(answer, out);

@@ -57,6 +57,10 @@ impl Parser {
         }
     }
 
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data
+    }
+
     fn end_line(&mut self, on_event: &mut impl FnMut(&[u8]) -> bool) -> bool {
         let mut line = self.line.as_slice();
         if !std::mem::replace(&mut self.past_first_line, true) {

@@ -63,6 +63,11 @@ pub(super) fn begun(text: &str, mark: &str) -> usize {
     (1..=longest).rev().find(|length| text.as_bytes().ends_with(&mark.as_bytes()[..*length])).unwrap_or_default()
 }
 
+/// The first mark of thinking that stands anywhere in a text, code included.
+pub(crate) fn mark_in(text: &str) -> Option<&'static str> {
+    unopened_marks().flat_map(|(open, close)| [*open, *close]).find(|mark| text.contains(mark))
+}
+
 /// The thinking before a closing mark that has no opening one, and the answer behind it.
 ///
 /// A mark counts if it is no code and not quoted. If it stands on a line of its own it closes whatever stands before it, since

@@ -76,6 +76,8 @@ fn what_may_pass_in_the_words_of_each_server() {
         (503, "", "Away"),
         (503, "upstream command exited prematurely", "Away"),
         (504, "Gateway Timeout", "Away"),
+        (500, "litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.", "Away"),
+        (500, "litellm.APIConnectionError: APIConnectionError: OpenAIException - Response payload is not completed", "Away"),
         // llama.cpp: common/chat.cpp, common/chat-peg-parser.cpp (ggml-org/llama.cpp#20761, #27025, #20532)
         (500, "Failed to parse input at pos 12: </tool_call>", "BadOutput"),
         (500, "The model produced output that does not match the expected peg-native format", "BadOutput"),

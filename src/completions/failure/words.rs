@@ -1,6 +1,7 @@
 //! What the words of a refusal are about.
 
 use super::Passing;
+use crate::completions::affinity;
 use crate::completions::untaken::Untaken;
 
 /// Words by which a server says that it could not read what its model wrote.
@@ -55,6 +56,10 @@ const BUSY: [&str; 19] = [
     "model runner has unexpectedly stopped",
 ];
 
+/// Words by which a proxy says that the server behind it is gone: LiteLLM 1.106 with status 500, after retries at once that may all have
+/// gone to servers which have just died, or for a stream that ended before its first word.
+const AWAY: [&str; 3] = ["connection error", "apiconnectionerror", "cannot connect to host"];
+
 /// Money brings these back, and no waiting.
 const NOT_PASSING: [&str; 3] = ["quota", "billing", "insufficient"];
 
@@ -68,6 +73,7 @@ pub(super) fn passing(status: u16, words: &str) -> Option<Passing> {
         401 | 403 => None,
         429 | 529 => Some(Passing::Busy),
         _ if says(&BUSY) => Some(Passing::Busy),
+        _ if is_servers_fault && says(&AWAY) => Some(Passing::Away),
         408 | 503 | 504 => Some(Passing::Away),
         _ => None,
     }
@@ -84,6 +90,9 @@ const FIELDS: [&str; 8] = [
     "top_p",
     "temperature",
 ];
+
+/// What a key of a request is called.
+const CALLED: [&str; 4] = ["param", "field", "argument", "property"];
 
 /// Words of a server that answers in one piece only, some of them if tools are offered (abetlen/llama-cpp-python#1883).
 const NO_STREAM: [&[&str]; 2] = [&["stream", "not support"], &["tools with stream"]];
@@ -167,6 +176,10 @@ pub(super) fn untaken(words: &str, body: &str) -> Vec<Untaken> {
         // The form of an answer is a schema too.
         about.extend(Untaken::field("response_format"));
     }
+    // The last, since most of those who say "user" mean the role.
+    if names(words, affinity::FIELD) && CALLED.iter().any(|called| words.contains(called)) {
+        about.extend(Untaken::field(affinity::FIELD));
+    }
     let mut seen = Vec::new();
     about.retain(|untaken| {
         !seen.contains(untaken) && {
@@ -180,8 +193,10 @@ pub(super) fn untaken(words: &str, body: &str) -> Vec<Untaken> {
 /// The keys that a validator forbids, whatever they are: the last names in pydantic's places (`"loc": ["body", "messages", 3,
 /// "assistant", "reasoning_content"]`), and the one name behind words such as `unknown field`.
 fn forbidden_keys(words: &str) -> impl Iterator<Item = String> + '_ {
-    const BEFORE: [&str; 8] = [
+    const BEFORE: [&str; 9] = [
         "unknown field ",
+        // Google's gateways
+        "unknown name ",
         "unknown parameter: ",
         "unsupported parameter: ",
         "unsupported param: ",

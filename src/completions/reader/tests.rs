@@ -225,3 +225,22 @@ fn events_without_blank_lines_between_them() {
     let cut = &stream[..stream.len() - 30];
     assert!(matches!(read(cut, None).ended, Err(CompletionError::Cut { .. })));
 }
+
+/// What follows a whole answer may be anything, and need not end.
+#[test]
+fn what_follows_a_whole_answer_is_not_missed() {
+    let whole = text("The answer") + &finish("stop");
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\r\n\r\n";
+    for rest in ["data: {\"usage\":NaN}\n\n", "data: <p>\n\n", "data: {\"cho", ": here\n\n", "\n\n"] {
+        let read = read(&(whole.clone() + rest), Some(false));
+        assert_eq!((read.text.as_str(), read.ended.is_ok()), ("The answer", true), "{rest:?}");
+    }
+    let mut reader = Reader::new(&[], Some(false));
+    let mut wants_more_after = |pieces: &[&str]| {
+        pieces.iter().for_each(|piece| reader.push(piece.as_bytes(), &mut vec![]));
+        reader.wants_more()
+    };
+    assert!(wants_more_after(&[": here\n\n", &whole, "\n", &usage[..9], &usage[9..], "\n"]));
+    assert!(!wants_more_after(&[": here\n\n"]));
+    assert_eq!(reader.end(None, &mut vec![]).unwrap().usage.map(|usage| usage.input), Some(7));
+}
