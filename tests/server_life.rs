@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::pty::openpty;
 
-use crate::support::life::{Life, freed, python, signal};
+use crate::support::life::{Life, at_once, freed, python, signal};
 use crate::support::stub::Stub;
 use crate::support::{free_port, kill_group, until, wait};
 
@@ -89,7 +89,7 @@ fn each_way_of_not_coming_up_is_named() {
         ("dead", failed("it runs, but its model does not (it says `unavailable`)"), String::new(), CHECK_MODEL),
         ("hangs", failed("it listens, but does not answer"), String::new(), SEE_LOGS),
     ];
-    for (mode, said, log, hint) in table {
+    at_once(table, |(mode, said, log, hint)| {
         let life = Life::new(mode);
         let flip = life.begin("llm-failover", &["local"]);
         life.wait_for_start();
@@ -102,7 +102,7 @@ fn each_way_of_not_coming_up_is_named() {
         assert_eq!(finish(flip), (3, String::new(), expected), "{mode}");
         assert_eq!(life.switch_word(), "");
         life.assert_nothing_runs();
-    }
+    });
 }
 
 /// The same for a call: one line, the hint in it.
@@ -127,7 +127,7 @@ fn a_call_whose_server_cannot_be_started_is_one_line_with_a_hint() {
     output.expect_api_error(&format!("{said} · {CHECK_COMMAND}"), &waiting);
     let life = Life::bare();
     life.switch("local");
-    let said = "no local server is installed · run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your \
+    let said = "no local server is installed · run `llm-failover setup`, or set LLM_SERVER_CMD to the command that starts your \
                 server";
     life.ask("hi").expect_api_error(said, "");
 }
@@ -164,13 +164,13 @@ fn a_server_that_died_inside_is_replaced() {
 
 #[test]
 fn one_that_will_not_end_is_ended() {
-    for (mode, terms) in [("ok", 1), ("two-terms", 2), ("no-term", 2)] {
+    at_once([("ok", 1), ("two-terms", 2), ("no-term", 2)], |(mode, terms)| {
         let life = Life::new(mode);
         life.flip_to_local();
         life.flip_to_claude();
         let heard = life.events().iter().filter(|event| event.starts_with("term")).count();
         assert_eq!(heard, terms, "{mode}");
-    }
+    });
 }
 
 /// What holds a port, and how it is named.
@@ -190,7 +190,7 @@ fn foreign(life: &Life, kind: &str) -> Child {
 fn a_port_that_is_taken_is_named_with_its_holder_who_is_left_alone() {
     let table =
         [("http", "it is no model server (HTTP 404 for its list of models)"), ("silent", "it listens, but does not answer")];
-    for (kind, what) in table {
+    at_once(table, |(kind, what)| {
         let life = Life::new("ok");
         let mut holder = foreign(&life, kind);
         let name = fs::read_to_string(format!("/proc/{}/comm", holder.id())).unwrap_or_else(|_| "python".into());
@@ -207,7 +207,7 @@ fn a_port_that_is_taken_is_named_with_its_holder_who_is_left_alone() {
         assert!(holder.try_wait().unwrap().is_none(), "it lives");
         holder.kill().unwrap();
         holder.wait().unwrap();
-    }
+    });
 }
 
 #[test]
@@ -300,16 +300,18 @@ fn nobody_starts_what_is_somebody_elses() {
     let port = far.port;
     far.set("LOCAL_LLM_URL", format!("http://{host}:{port}/v1/chat/completions"));
     for (host, life) in [("127.0.0.1".to_string(), forced), (host, far)] {
-        let url = format!("http://{host}:{}/v1/chat/completions", life.port);
+        let place = format!("http://{host}:{}", life.port);
         let said = format!(
-            "the local server did not come up: nothing answers at {url}, and that server is not ours to start\n\
+            "the local server did not come up: nothing answers at {place}, and that server is not ours to start\n\
              hint: start it yourself, or check LOCAL_LLM_URL and LLM_SUPERVISOR\n"
         );
         life.failover(&["start"]).expect(3, "", &format!("llm-failover: {said}"));
-        let unreached = format!("no answer from the local server at {url}: connection refused");
+        let unreached = format!("no answer from the local server at {place}/v1/chat/completions: connection refused");
         life.ask("hi").expect_api_error(&(unreached + " · see `llm-failover status`; check LOCAL_LLM_URL"), "");
         life.failover(&["claude"]).expect(0, "agent backend now: claude\n", "");
-        life.failover(&["stop"]).expect(0, "local server: down (lazy)\n", "");
+        life.failover(&["stop"]).expect(0, "local server: not running (not ours to stop)\n", "");
+        let log = format!("llm-failover: the server at {place} is not ours, and has a log of its own\n");
+        life.failover(&["logs"]).expect(0, "", &log);
         assert_eq!(life.started().len(), 0);
         assert!(life.failover(&[]).out().contains("\nsupervisor: none\n"));
     }

@@ -8,6 +8,8 @@ use crate::support::life::{Life, python, stand_in};
 use crate::support::play::first_words;
 use crate::support::until;
 
+mod stuck;
+
 const LABEL: &str = "com.local.mlxserver";
 
 /// A sandbox whose server is a service in `mode` of the stand-in model server.
@@ -195,6 +197,8 @@ fn a_supervisor_that_refuses_is_quoted() {
     for (supervisor, key, mode, said) in table {
         let mut life = life(supervisor, "ok");
         life.set(key, mode);
+        // Some of its refusals pass.
+        life.set("LLM_START_TIMEOUT", "2");
         let said = format!("the local server did not come up: {said}");
         life.failover(&["local"]).expect(3, "", &format!("llm-failover: {said}\nhint: see `llm-failover logs`\n"));
         assert_eq!(life.switch_word(), "");
@@ -206,7 +210,7 @@ fn a_supervisor_that_refuses_is_quoted() {
 
 #[test]
 fn a_service_that_is_not_installed_is_exit_2() {
-    let hint = "hint: run `scripts/install.sh`, or set LLM_SERVER_CMD to the command that starts your server\n";
+    let hint = "hint: run `llm-failover setup`, or set LLM_SERVER_CMD to the command that starts your server\n";
     for (supervisor, file, program) in [
         ("launchd", format!("[HOME]/Library/LaunchAgents/{LABEL}.plist"), "launchctl"),
         ("systemd", format!("[HOME]/.config/systemd/user/{LABEL}.service"), "systemctl"),
@@ -277,7 +281,7 @@ fn filled(template: &str) -> String {
         ("@PYTHON@", "/usr/bin/env"),
         ("@MODEL@", "some/model"),
         ("@PORT@", "9420"),
-        ("@HF_HOME@", "HF_HOME=/tmp/hub"),
+        ("@HUB_CACHE@", "HF_HUB_CACHE=/tmp/hub"),
         ("@COMMAND@", "/usr/bin/env true --host 127.0.0.1"),
         ("@HOME@", "/tmp"),
         ("@LOG@", "/tmp/log"),

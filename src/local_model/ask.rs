@@ -16,11 +16,12 @@ use crate::local_model::model::Models;
 use crate::local_model::prime;
 use crate::local_model::recovery::{AFTER_EMPTY, Possible, Remedy, Tried, remedy};
 use crate::local_model::request::RequestSettings;
-use crate::local_model::served::{Choice, printable};
+use crate::local_model::served::Choice;
 use crate::local_model::window;
 use crate::server::Server;
 use crate::server::progress::StartProgress;
 use crate::settings::{FIRST, Setting};
+use crate::shown::{Shown, shown};
 
 /// Makes sure that the server answers: one token of an answer is the only proof that every server gives.
 ///
@@ -40,13 +41,14 @@ pub(crate) fn prove(context: &Context, server: &Server, progress: &mut StartProg
         Err(error @ (Error::NotInstalled { .. } | Error::DidNotComeUp { .. })) => Err(error),
         Err(error) => {
             let [model, url] = [Setting::Model, Setting::Url].map(|setting| server.endpoint().variable(setting));
-            Err(server.did_not_come_up(&error.to_string(), &format!("see `llm-failover logs`; check {model} and {url}")))
+            let log = if server.is_ours() { "see `llm-failover logs`; " } else { "" };
+            Err(server.did_not_come_up(error, shown!("{log}check {model} and {url}")))
         }
     }
 }
 
 /// Asks one question, with the remedies of [`recovery`](crate::local_model::recovery). Never asks again once a word of the
-/// answer has come, and neither starts a server nor waits for one once `is_wanted` returns false.
+/// answer has reached the caller, and neither starts a server nor waits for one once `is_wanted` returns false.
 ///
 /// # Errors
 /// With what another link of the chain can be asked for, if one can.
@@ -70,12 +72,12 @@ pub(crate) fn ask_with_recovery(
                 settings.refused.remember(&request.left_out);
                 return Ok(answer);
             }
-            Err(failure) if listener.has_come => {
+            Err(failure) if listener.has_passed_on() => {
                 return Err(Unanswered { error: failure.into_error(endpoint), obstacle: None });
             }
             Err(failure) => settings.if_about_extra(failure.by_its_words()),
         };
-        listener.space.clear();
+        listener.begin_again();
         let leave_out = match &failure {
             CompletionError::Untaken { about, refusal } => request.next_to_leave_out(about, &refusal.line),
             _ => None,
@@ -83,6 +85,7 @@ pub(crate) fn ask_with_recovery(
         let has_older = request.messages.iter().filter(|message| message.role != "system").count() > 1;
         let possible = Possible {
             start: server.is_ours(),
+            is_only: settings.is_only,
             retries: settings.retries,
             leave_out,
             max_tokens: request.max_tokens,
@@ -166,6 +169,17 @@ impl Listener for FirstWord<'_> {
     fn on_pause(&mut self) -> ControlFlow<()> {
         self.listener.on_pause()
     }
+
+    fn has_passed_on(&self) -> bool {
+        self.has_come && self.listener.has_passed_on()
+    }
+
+    fn begin_again(&mut self) {
+        self.space.clear();
+        if std::mem::take(&mut self.has_come) {
+            self.listener.begin_again();
+        }
+    }
 }
 
 /// The name of the model, for a server that needs one when the user gave none.
@@ -180,10 +194,10 @@ pub(crate) fn only_served_model(endpoint: &Endpoint, settings: &RequestSettings,
         return Ok(id);
     }
     let names = served.names();
-    let shown = names.iter().take(10).map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>().join(", ");
-    let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { format!("one of {shown}") };
-    let key = endpoint.variable(Setting::Model);
-    Err(Error::ModelNotNamed { key, refusal: endpoint.without_key(refusal.into()), expected })
+    let shown = names.iter().take(10).map(|name| format!("`{}`", Shown::line(name))).collect::<Vec<_>>().join(", ");
+    let expected = if shown.is_empty() { "the name of a model that it serves".into() } else { shown!("one of {shown}") };
+    let key = Shown::line(endpoint.variable(Setting::Model));
+    Err(Error::ModelNotNamed { key, refusal: Shown::line(endpoint.without_key(refusal.into())), expected })
 }
 
 #[cfg(test)]

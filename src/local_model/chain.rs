@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use crate::context::Context;
 use crate::error::{Error, Result, notice};
 use crate::local_model::chain::way::{Obstacle, Way};
-use crate::local_model::model::{Models, NAMELESS, shown};
+use crate::local_model::model::{Models, NAMELESS, name_for_callers};
 use crate::local_model::request::RequestSettings;
 use crate::server::Server;
 use crate::settings::{FIRST, LinkNumber};
+use crate::shown::shown;
 
 /// How long a link that has failed is asked after the others. A failure that takes long counts for longer.
 const SET_BACK: Duration = Duration::from_secs(30);
@@ -66,7 +67,7 @@ impl Chain {
     /// As for [`Chain::new`].
     pub(crate) fn with_small_model(context: &Context) -> Result<Chain> {
         let mut chain = Chain::new(context)?;
-        if let Some(small) = context.settings.small_model()?.filter(|small| chain.first().name() != shown(small)) {
+        if let Some(small) = context.settings.small_model()?.filter(|small| chain.first().name() != name_for_callers(small)) {
             let (server, settings) = (Server::new(context)?, RequestSettings::new(context)?.for_model(small));
             chain.links.push(Link { models: Models::new(context, &server, &settings), server, settings });
             chain.has_small = true;
@@ -124,8 +125,8 @@ impl Chain {
         let (current, took) = (way.current(), way.since().elapsed());
         let is_gone = |link: usize| obstacle.is_of_server() && self.links[link].number() == self.links[current].number();
         if obstacle != Obstacle::TooSmall {
-            let until = Instant::now() + SET_BACK.max(took.saturating_mul(SET_BACK_FACTOR));
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = Instant::now() + SET_BACK.max(took.saturating_mul(SET_BACK_FACTOR));
             failed.extend(
                 (0..self.links.len()).filter(|link| *link == current || is_gone(*link)).map(|link| (link, (until, obstacle))),
             );
@@ -142,7 +143,7 @@ impl Chain {
         if is_news {
             let why = way.met(0).map_or("does not answer", Obstacle::words);
             let (model, url) = (link.name(), link.server.endpoint().shown());
-            notice(&format!("{applet}: answered by `{model}` at {url}: the first local model {why}"));
+            notice(&shown!("{applet}: answered by `{model}` at {url}: the first local model {why}"));
         }
         is_news
     }
@@ -160,13 +161,13 @@ impl Link {
 
     /// The model's name as callers see it, as far as it is known.
     pub(crate) fn name(&self) -> String {
-        let named = || self.settings.model.as_deref().map_or_else(|| NAMELESS.into(), shown);
+        let named = || self.settings.model.as_deref().map_or_else(|| NAMELESS.into(), name_for_callers);
         self.models.at_hand().map_or_else(named, |model| model.name)
     }
 
     /// The address without secrets, unless this is the first link.
     pub(crate) fn other_url(&self) -> Option<String> {
-        (self.number() != FIRST).then(|| self.server.endpoint().shown())
+        (self.number() != FIRST).then(|| self.server.endpoint().shown().to_string())
     }
 
     /// Whether the context is known to be large enough.

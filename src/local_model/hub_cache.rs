@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
+use crate::read_file::read_regular;
+
+/// The longest configuration of a model, in bytes.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// The hub's cache of models.
 #[derive(Clone)]
@@ -15,11 +19,21 @@ pub(crate) struct HubCache {
 }
 
 impl HubCache {
-    /// `HF_HUB_CACHE`, `HF_HOME/hub` or `~/.cache/huggingface/hub`.
+    /// `HF_HUB_CACHE`, or `hub` in the hub's own folder.
     pub(crate) fn new(context: &Context) -> HubCache {
-        let hub = context.env("HF_HUB_CACHE").map(PathBuf::from);
-        let hub = hub.or_else(|| context.env("HF_HOME").map(|home| PathBuf::from(home).join("hub")));
-        HubCache { hub: hub.or_else(|| Some(context.home().ok()?.join(".cache/huggingface/hub"))) }
+        let hub = context.env("HF_HUB_CACHE").map(|hub| context.expand_home(hub));
+        HubCache { hub: hub.or_else(|| Some(HubCache::home(context)?.join("hub"))) }
+    }
+
+    /// `HF_HOME`, or `huggingface` in `XDG_CACHE_HOME` or `~/.cache`.
+    pub(crate) fn home(context: &Context) -> Option<PathBuf> {
+        let home = context.env("HF_HOME").map(|home| context.expand_home(home));
+        let cache = || context.env("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(context.home().ok()?.join(".cache")));
+        home.or_else(|| Some(cache()?.join("huggingface")))
+    }
+
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.hub.clone()
     }
 
     /// The context in the configuration of a model that a server on this machine has, given by its folder or its name on
@@ -38,6 +52,6 @@ impl HubCache {
 }
 
 fn window_in(config: &Path) -> Option<u32> {
-    let config: Value = serde_json::from_slice(&fs::read(config).ok()?).ok()?;
+    let config: Value = serde_json::from_slice(&read_regular(config, MOST_BYTES).ok()?).ok()?;
     [&config, &config["text_config"]].iter().find_map(|part| part["max_position_embeddings"].as_u64()?.try_into().ok())
 }

@@ -5,6 +5,8 @@ mod asker;
 pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod hub_cache;
+pub(crate) mod listing;
+pub(crate) mod look;
 pub(crate) mod model;
 pub(crate) mod prefix;
 pub(crate) mod prime;

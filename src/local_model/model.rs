@@ -17,6 +17,7 @@ use crate::local_model::server_memory::KnownModel;
 use crate::local_model::window;
 use crate::server::Server;
 use crate::settings::Setting;
+use crate::shown::{Shown, shown};
 
 /// Stands for a model without a name.
 pub(crate) const NAMELESS: &str = "local";
@@ -146,10 +147,10 @@ impl Models {
     }
 
     /// The line that says which context is assumed, once a day.
-    pub(crate) fn assumption(&self) -> Option<String> {
+    pub(crate) fn assumption(&self) -> Option<Shown> {
         let known = self.progress().known.clone().filter(|known| known.is_assumed && !known.is_told && self.window.is_none())?;
         self.change(|known| known.is_told = true);
-        Some(format!(
+        Some(shown!(
             "Ollama does not say how long the context of `{}` is: {} tokens, its default, count; set OLLAMA_CONTEXT_LENGTH where \
              Ollama runs, or {} here",
             self.asker.name_of(&known),
@@ -228,7 +229,7 @@ impl Models {
         let has_files = matches!(known.server, ServerKind::MlxLm | ServerKind::Unknown);
         let in_files = |name| *self.in_files.get_or_init(|| self.hub_cache.window(name, &self.asker.endpoint));
         Model {
-            name: name.map_or_else(|| NAMELESS.into(), shown),
+            name: name.map_or_else(|| NAMELESS.into(), name_for_callers),
             id: known.id.clone().filter(|_| self.asker.named.is_none()),
             window: self.window.or(known.window).or_else(|| name.filter(|_| has_files).and_then(in_files)),
             is_stated: self.window.is_some(),
@@ -251,7 +252,7 @@ impl Drop for Models {
 }
 
 /// The name as callers see it: llama.cpp without an alias calls a model by the whole path of its file.
-pub(crate) fn shown(name: &str) -> String {
+pub(crate) fn name_for_callers(name: &str) -> String {
     let last = name.rsplit('/').next().filter(|last| !last.is_empty());
     if name.starts_with('/') { last.unwrap_or(name).into() } else { name.into() }
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
-use crate::os::atomic_file::{open_private, read_bounded, replace_private};
+use crate::os::atomic_file::{open_private, replace_private};
+use crate::read_file::read_own;
 use crate::settings::FIRST;
 
 /// The longest file, in bytes: the instructions and tools of Claude Code 2.1.330 take 50,000.
@@ -48,13 +49,13 @@ impl PrefixFile {
     }
 
     pub(crate) fn read(&self) -> Option<Prefix> {
-        serde_json::from_slice(&read_bounded(&self.0, MOST_BYTES as u64).ok()?).ok()
+        serde_json::from_slice(&read_own(&self.0, MOST_BYTES as u64).ok()?).ok()
     }
 
     /// Writes only what has changed. A failure concerns no answer.
     pub(crate) fn keep(&self, prefix: &Prefix) {
         let text = serde_json::to_vec(prefix).unwrap_or_default();
-        if read_bounded(&self.0, MOST_BYTES as u64).is_ok_and(|kept| kept == text) {
+        if read_own(&self.0, MOST_BYTES as u64).is_ok_and(|kept| kept == text) {
             let _ = open_private(&self.0).map(|file| file.set_modified(SystemTime::now()));
             return;
         }

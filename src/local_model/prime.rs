@@ -6,9 +6,8 @@
 //! it has read until then. Whoever has asked keeps the lock, so that nobody takes an agent's place in the cache between its turns.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -24,10 +23,11 @@ use crate::local_model::prefix::{Prefix, PrefixFile};
 use crate::local_model::request::RequestSettings;
 use crate::local_model::unload;
 use crate::names::OWN_NAME;
-use crate::os::atomic_file::open_private;
+use crate::os::atomic_file::{open_private, open_to_append};
 use crate::os::process::{close_inherited_files, start_in_background};
 use crate::server::Server;
 use crate::server::probe::ServerState;
+use crate::shown::shown;
 use crate::state::flag::{Backend, Flag};
 
 /// The long option under which the binary primes for the folder that follows.
@@ -65,7 +65,7 @@ fn start(context: &Context, folder: &Path, option: Option<&str>) {
 /// Has whoever primes this server stop, and keeps others from it while the file lives. Waits for that, for a second at most.
 pub(crate) fn make_way(server: &Server) -> Option<File> {
     // Where there is no folder for it, nobody primes.
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(server.priming_lock()).ok()?;
+    let mut file = open_to_append(&server.priming_lock()).ok()?;
     for _ in 0..LOOKS {
         match file.try_lock_shared() {
             Ok(()) => return Some(file),
@@ -85,7 +85,7 @@ pub(crate) fn main(context: &Context, args: &[OsString]) -> Result<()> {
     let (folder, is_at_start) = match args {
         [folder] => (folder, false),
         [folder, option] if option == AT_START => (folder, true),
-        _ => return Err(Error::Usage { message: format!("`{OPTION}` is for claude-failover itself") }),
+        _ => return Err(Error::Usage { message: shown!("`{OPTION}` is for claude-failover itself") }),
     };
     close_inherited_files();
     let file = PrefixFile::new(context, folder).filter(|_| context.settings.primes(OWN_NAME));
@@ -96,10 +96,9 @@ pub(crate) fn main(context: &Context, args: &[OsString]) -> Result<()> {
         if !server.is_ours() || server.state() == ServerState::Up {
             return Ok(());
         }
-        let came_up = server.ensure_up(&is_wanted, &mut |_| {});
-        // The agent may end without a question.
-        unload::adopt_in_auto(context);
-        came_up?;
+        // The agent may end without a question, and so may this process.
+        unload::before_start(context);
+        server.ensure_up(&is_wanted, &mut |_| {})?;
     }
     let lock = open_private(&server.priming_lock())?;
     if lock.try_lock().is_err() || lock.set_len(0).is_err() {
@@ -134,6 +133,6 @@ fn request(prefix: Prefix, model: Option<String>, settings: &RequestSettings) ->
 
 /// Until the server has nothing more to say.
 fn ask(endpoint: &Endpoint, settings: &RequestSettings, body: &[u8]) {
-    let Ok(mut response) = endpoint.post(body, settings.timeouts) else { return };
+    let Ok(mut response) = endpoint.post(body, None, settings.timeouts) else { return };
     let _ = response.body_mut().as_reader().take(MOST_BYTES).read_to_end(&mut Vec::new());
 }

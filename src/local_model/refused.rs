@@ -6,6 +6,7 @@ use crate::completions::untaken::{LeftOut, Untaken};
 use crate::error::warn;
 use crate::local_model::server_memory::ServerMemory;
 use crate::names::OWN_NAME;
+use crate::shown::shown;
 
 /// Kept for a server and a model: another model may see images, or have another template.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ impl Refused {
         for untaken in &new {
             match untaken {
                 Untaken::Tool(name) => {
-                    warn(OWN_NAME, &format!("the local server takes no tool with the schema of `{name}`: it is left out"));
+                    warn(OWN_NAME, &shown!("the local server takes no tool with the schema of `{name}`: it is left out"));
                 }
                 other => self.memory.add_untaken(&format!("{}{}", other.word(), self.model)),
             }

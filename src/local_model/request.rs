@@ -30,6 +30,8 @@ pub(crate) struct RequestSettings {
     pub timeouts: Timeouts,
     /// What is known of the server.
     pub memory: ServerMemory,
+    /// There is no other link.
+    pub is_only: bool,
     /// How often to ask again after a refusal that may pass.
     pub retries: u32,
     /// What the server does not take.
@@ -56,6 +58,7 @@ impl RequestSettings {
         let model = settings.model(link)?;
         let memory = ServerMemory::new(context, link);
         Ok(RequestSettings {
+            is_only: settings.links().nth(1).is_none(),
             retries: settings.local_retries()?,
             refused: Refused::new(memory.clone(), model.as_deref().unwrap_or(WHATEVER_IS_LOADED)),
             extra: settings.extra_body()?,

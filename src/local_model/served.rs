@@ -1,15 +1,21 @@
 //! What a server's list of models tells: which program it is, which model to ask for, and that one's context. No I/O here.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::shown::{Shown, shown};
 
 /// The model that the documentation names as the default.
 const DOCUMENTED_DEFAULT: &str = "mlx-community/Qwen2.5-7B-Instruct-4bit";
 
 /// Ollama's context where neither the server nor the model sets another, in tokens.
 pub(crate) const OLLAMA_DEFAULT: u32 = 4096;
+
+/// The longest name of a model, in bytes: it may be a path.
+const MOST_NAME: usize = 4096;
 
 /// The program that serves the models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +40,27 @@ impl ServerKind {
     }
 }
 
+impl std::fmt::Display for ServerKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ServerKind::LlamaCpp => "llama.cpp",
+            ServerKind::Ollama => "Ollama",
+            ServerKind::LmStudio => "LM Studio",
+            ServerKind::Vllm => "vLLM",
+            ServerKind::Sglang => "SGLang",
+            ServerKind::MlxLm => "mlx-lm",
+            ServerKind::Unknown => "a model server",
+        })
+    }
+}
+
 /// The models that a server lists.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     pub kind: ServerKind,
     models: Vec<Value>,
+    /// Whether it has answered with a list at all.
+    is_list: bool,
 }
 
 /// What to ask for if the user has named no model.
@@ -54,24 +76,34 @@ pub(crate) enum Choice {
 impl Served {
     /// `program` is the response's `Server` header.
     pub(crate) fn read(list: &mut Value, program: &str) -> Served {
+        // Ollama without a model lists `null`.
+        let is_list = list.is_array() || list.get("data").is_some_and(|data| data.is_array() || data.is_null());
         let list = if list.is_array() { list.take() } else { list.get_mut("data").map(Value::take).unwrap_or_default() };
         let models = match list {
             Value::Array(models) => models,
             _ => vec![],
         };
-        Served { kind: kind(&models, program), models }
+        Served { kind: kind(&models, program), models, is_list }
     }
 
-    /// The names of the models that can chat; of all models if none looks so.
+    /// The names of the models that can chat; of all models if none looks so. What no setting could hold is no name.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for name in self.models.iter().filter_map(|model| model["id"].as_str()) {
-            if !name.is_empty() && !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let mut known = HashSet::new();
+        let listed = self.models.iter().filter_map(|model| model["id"].as_str());
+        let is_name = |name: &str| !name.is_empty() && name.len() <= MOST_NAME && *Shown::line(name) == *name;
+        let names: Vec<&str> = listed.filter(|name| is_name(name) && known.insert(*name)).collect();
         let for_chats: Vec<&str> = names.iter().copied().filter(|name| !has_other_use(name)).collect();
         if for_chats.is_empty() { names } else { for_chats }
+    }
+
+    /// The list's entry of this model.
+    pub(super) fn entry(&self, name: &str) -> Option<&Value> {
+        self.models.iter().find(|model| model["id"].as_str() == Some(name))
+    }
+
+    /// There is a list, and no model in it.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        self.is_list && self.models.is_empty()
     }
 
     pub(crate) fn choose(&self, is_ours: bool) -> Choice {
@@ -137,18 +169,13 @@ fn kind(models: &[Value], program: &str) -> ServerKind {
     }
 }
 
-/// A model's name for a terminal: a server may give any.
-pub(crate) fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).collect()
-}
-
 /// The error for a server with several models. `key`: the variable that chooses one.
 pub(crate) fn several(key: String, names: Vec<String>) -> Error {
     const MOST_NAMED: usize = 10;
-    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{}`", printable(name))).collect();
+    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{}`", Shown::line(name))).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     let more = if more > 0 { format!(" or {more} more") } else { String::new() };
-    Error::SeveralModels { key, names: named.join(", ") + &more }
+    Error::SeveralModels { key: Shown::line(key), names: shown!("{}{more}", named.join(", ")) }
 }
 
 #[cfg(test)]

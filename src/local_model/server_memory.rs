@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
 use crate::local_model::served::ServerKind;
-use crate::os::atomic_file::{open_private, read_bounded, replace_private};
+use crate::os::atomic_file::{open_private, replace_private};
+use crate::read_file::read_own;
 use crate::settings::LinkNumber;
 
 /// A server may be updated, or started with other options: what is older is found out again.
@@ -90,7 +91,7 @@ struct Dated {
 impl ServerMemory {
     /// Of the server of this link.
     pub(crate) fn new(context: &Context, link: LinkNumber) -> ServerMemory {
-        let server = Endpoint::of_link(context, link).map(|endpoint| endpoint.shown());
+        let server = Endpoint::of_link(context, link).map(|endpoint| endpoint.shown().to_string());
         let dir = context.state_dir().ok().filter(|_| server.is_ok());
         ServerMemory { dir, server: server.unwrap_or_default() }
     }
@@ -151,7 +152,7 @@ impl ServerMemory {
 
     fn read_file(&self) -> MemoryFile {
         let path = self.dir.as_ref().map(|dir| dir.join("servers.json"));
-        let bytes = path.and_then(|path| read_bounded(&path, MOST_BYTES).ok()).unwrap_or_default();
+        let bytes = path.and_then(|path| read_own(&path, MOST_BYTES).ok()).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
@@ -217,5 +218,7 @@ impl KnownServer {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,14 @@ use ureq::http::Response;
 
 use crate::completions::endpoint::{Endpoint, Timeouts};
 use crate::local_model::served::{OLLAMA_DEFAULT, Served, ServerKind, first_size, is_same};
+use crate::settings::Setting;
+use crate::shown::{Shown, shown};
 
 /// The longest answer that is read, in bytes. Ollama's `/api/show` carries a model's license and its template.
 const MAX_BODY: u64 = 16 << 20;
 
 /// Nobody waits for these answers.
-const TIMEOUTS: Timeouts =
+pub(crate) const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(10), whole: Some(Duration::from_secs(20)) };
 
 /// A context, and what it is worth.
@@ -34,7 +36,12 @@ impl Window {
 
 /// The models that the server lists. `None` if it says nothing, or is not ready to.
 pub(crate) fn served(endpoint: &Endpoint) -> Option<Served> {
-    let mut response = endpoint.models(TIMEOUTS).ok()?;
+    served_within(endpoint, TIMEOUTS)
+}
+
+/// The same for whoever waits for it.
+pub(crate) fn served_within(endpoint: &Endpoint, timeouts: Timeouts) -> Option<Served> {
+    let mut response = endpoint.models(timeouts).ok()?;
     let has_no_list = matches!(response.status().as_u16(), 404 | 405 | 501);
     if !response.status().is_success() && !has_no_list {
         return None;
@@ -43,27 +50,44 @@ pub(crate) fn served(endpoint: &Endpoint) -> Option<Served> {
     Some(Served::read(&mut body(&mut response), &program))
 }
 
+/// Why the server answers nothing: it wants a key that it does not get.
+pub(crate) fn refused(endpoint: &Endpoint, timeouts: Timeouts) -> Option<Shown> {
+    let status = endpoint.models(timeouts).ok()?.status().as_u16();
+    let variable = endpoint.variable(Setting::ApiKey);
+    let why = match endpoint.key() {
+        Some(_) => shown!("it refuses the key in {variable}"),
+        None => shown!("it wants a key: set {variable}"),
+    };
+    matches!(status, 401 | 403).then_some(why)
+}
+
 /// The context of the model with this name at the server. mlx-lm says nothing of it.
 pub(crate) fn ask(endpoint: &Endpoint, served: &Served, name: &str) -> Window {
+    ask_within(endpoint, served, name, TIMEOUTS)
+}
+
+/// The same for whoever waits for it; each of the questions may take so long.
+pub(crate) fn ask_within(endpoint: &Endpoint, served: &Served, name: &str, timeouts: Timeouts) -> Window {
+    let asked = &Asked { endpoint, timeouts };
     if let Some(tokens) = served.window(name) {
         return Window::said(Some(tokens));
     }
     match served.kind {
-        ServerKind::LlamaCpp => Window::said(by_props(&get(endpoint, "/props"))),
-        ServerKind::Ollama => ollama(endpoint, name, &get(endpoint, "/api/ps")),
-        ServerKind::LmStudio => Window::said(lm_studio(endpoint, name)),
-        ServerKind::Unknown if !served.names().is_empty() => unknown(endpoint, name),
+        ServerKind::LlamaCpp => Window::said(by_props(&asked.get("/props"))),
+        ServerKind::Ollama => ollama(asked, name, &asked.get("/api/ps")),
+        ServerKind::LmStudio => Window::said(lm_studio(asked, name)),
+        ServerKind::Unknown if !served.names().is_empty() => unknown(asked, name),
         ServerKind::Vllm | ServerKind::Sglang | ServerKind::MlxLm | ServerKind::Unknown => Window::default(),
     }
 }
 
 /// For servers that stand before others, and those that are built on them.
-fn unknown(endpoint: &Endpoint, name: &str) -> Window {
-    if let Some(tokens) = by_props(&get(endpoint, "/props")) {
+fn unknown(asked: &Asked, name: &str) -> Window {
+    if let Some(tokens) = by_props(&asked.get("/props")) {
         return Window::said(Some(tokens));
     }
-    let running = get(endpoint, "/api/ps");
-    if running["models"].is_array() { ollama(endpoint, name, &running) } else { Window::default() }
+    let running = asked.get("/api/ps");
+    if running["models"].is_array() { ollama(asked, name, &running) } else { Window::default() }
 }
 
 fn by_props(props: &Value) -> Option<u32> {
@@ -72,13 +96,13 @@ fn by_props(props: &Value) -> Option<u32> {
 
 /// What a loaded model has is true; else what its file sets, up to what the model can; else the server's default, which it tells
 /// nobody before it has loaded the model.
-fn ollama(endpoint: &Endpoint, name: &str, running: &Value) -> Window {
+fn ollama(asked: &Asked, name: &str, running: &Value) -> Window {
     let models = running["models"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_named = |model: &&Value| ["name", "model"].iter().any(|key| model[*key].as_str().is_some_and(|id| is_same(id, name)));
     if let Some(tokens) = models.iter().find(is_named).and_then(|model| first_size(&[&model["context_length"]])) {
         return Window::said(Some(tokens));
     }
-    let shown = post(endpoint, "/api/show", &json!({ "model": name }));
+    let shown = asked.post("/api/show", &json!({ "model": name }));
     let most = most_of_the_model(&shown["model_info"]);
     match num_ctx(shown["parameters"].as_str().unwrap_or_default()) {
         Some(set) => Window::said(Some(most.map_or(set, |most| set.min(most)))),
@@ -93,7 +117,8 @@ pub(crate) fn load(endpoint: &Endpoint, name: &str, idle: Duration) -> Option<u3
     let mut loaded =
         endpoint.post_at_root("/api/generate", question.as_bytes(), Timeouts { idle, whole: Some(idle), ..TIMEOUTS });
     loaded.as_mut().ok().map(body).filter(|loaded| loaded["done"] == true)?;
-    let window = ollama(endpoint, name, &get(endpoint, "/api/ps"));
+    let asked = &Asked { endpoint, timeouts: TIMEOUTS };
+    let window = ollama(asked, name, &asked.get("/api/ps"));
     window.tokens.filter(|_| !window.is_assumed)
 }
 
@@ -104,26 +129,42 @@ fn num_ctx(parameters: &str) -> Option<u32> {
 }
 
 /// `llama.context_length` and the like.
-fn most_of_the_model(info: &Value) -> Option<u32> {
+pub(super) fn most_of_the_model(info: &Value) -> Option<u32> {
     let entries = info.as_object()?.iter();
     entries.filter(|(key, _)| key.ends_with(".context_length")).find_map(|(_, size)| first_size(&[size]))
 }
 
 /// LM Studio gives a model that it has not loaded the context of its own settings, which no address tells.
-fn lm_studio(endpoint: &Endpoint, name: &str) -> Option<u32> {
-    let list = get(endpoint, "/api/v0/models");
+fn lm_studio(asked: &Asked, name: &str) -> Option<u32> {
+    let list = asked.get("/api/v0/models");
     let models = list["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let model = models.iter().find(|model| model["id"] == name)?;
     first_size(&[&model["loaded_context_length"]])
 }
 
-fn get(endpoint: &Endpoint, path: &str) -> Value {
-    endpoint.get_at_root(path, TIMEOUTS).map(|mut response| body(&mut response)).unwrap_or_default()
+/// A server, and how long it may take for each answer.
+struct Asked<'a> {
+    endpoint: &'a Endpoint,
+    timeouts: Timeouts,
 }
 
-fn post(endpoint: &Endpoint, path: &str, question: &Value) -> Value {
-    let sent = endpoint.post_at_root(path, question.to_string().as_bytes(), TIMEOUTS);
-    sent.map(|mut response| body(&mut response)).unwrap_or_default()
+impl Asked<'_> {
+    fn get(&self, path: &str) -> Value {
+        self.endpoint.get_at_root(path, self.timeouts).map(|mut response| body(&mut response)).unwrap_or_default()
+    }
+
+    fn post(&self, path: &str, question: &Value) -> Value {
+        let sent = self.endpoint.post_at_root(path, question.to_string().as_bytes(), self.timeouts);
+        sent.map(|mut response| body(&mut response)).unwrap_or_default()
+    }
+}
+
+pub(super) fn get(endpoint: &Endpoint, path: &str) -> Value {
+    Asked { endpoint, timeouts: TIMEOUTS }.get(path)
+}
+
+pub(super) fn post(endpoint: &Endpoint, path: &str, question: &Value) -> Value {
+    Asked { endpoint, timeouts: TIMEOUTS }.post(path, question)
 }
 
 fn body(response: &mut Response<Body>) -> Value {

@@ -28,7 +28,7 @@ impl Server {
         let is_running = self.supervisor.running() == Running::Yes;
         let mut must_start = match self.state() {
             ServerState::Up => return Ok(()),
-            ServerState::Foreign(what) | ServerState::Dead(what) if !is_running => return Err(self.port_taken(&what)),
+            ServerState::Foreign(what) | ServerState::Dead(what) if !is_running => return Err(self.no_use(&what)),
             ServerState::Foreign(_) | ServerState::Dead(_) => true,
             ServerState::Down => !is_running,
             ServerState::Loading | ServerState::Hung => false,
@@ -59,12 +59,12 @@ impl Server {
             let (what, limit) = match self.state() {
                 ServerState::Up => return Ok(()),
                 ServerState::Down => return self.supervisor.check_installed(),
-                ServerState::Dead(what) | ServerState::Foreign(what) => return Err(self.port_taken(&what)),
+                ServerState::Dead(what) | ServerState::Foreign(what) => return Err(self.no_use(&what)),
                 ServerState::Loading => ("it is still loading its model", self.start_timeout),
                 ServerState::Hung => ("it listens, but does not answer", HUNG_AFTER),
             };
             if begun.elapsed() > limit {
-                return Err(self.port_taken(what));
+                return Err(self.no_use(what));
             }
             if !is_wanted() {
                 return Err(Error::SwitchedBack);
@@ -111,8 +111,8 @@ impl Server {
                 ServerState::Up => return Ok(()),
                 // A server that is just dying resets its connections; the next probes find it gone.
                 ServerState::Foreign(_) if is_supervised && foreign_probes < 3 => foreign_probes += 1,
-                ServerState::Foreign(what) if is_supervised => return Err(Fault::Unusable(self.port_taken(what))),
-                ServerState::Foreign(what) => return Err(Fault::Final(self.port_taken(what))),
+                ServerState::Foreign(what) if is_supervised => return Err(Fault::Unusable(self.no_use(what))),
+                ServerState::Foreign(what) => return Err(Fault::Final(self.no_use(what))),
                 ServerState::Dead(why) => {
                     dead_probes += 1;
                     if dead_probes > 2 {
@@ -125,7 +125,7 @@ impl Server {
                 ServerState::Hung if is_supervised => {
                     return unusable("it listens, but does not answer", "see `llm-failover logs`");
                 }
-                ServerState::Hung => return Err(Fault::Final(self.port_taken("it listens, but does not answer"))),
+                ServerState::Hung => return Err(Fault::Final(self.no_use("it listens, but does not answer"))),
                 ServerState::Down | ServerState::Loading => match self.supervisor.running() {
                     Running::No(how) if is_supervised || state == ServerState::Down => {
                         let how = how.unwrap_or_else(|| "it ended while starting".into());
@@ -135,7 +135,7 @@ impl Server {
                 },
             }
             if begun.elapsed() > self.start_timeout && state == ServerState::Hung && !is_supervised {
-                return Err(Fault::Final(self.port_taken("it listens, but does not answer")));
+                return Err(Fault::Final(self.no_use("it listens, but does not answer")));
             }
             if begun.elapsed() > self.start_timeout {
                 let reason = format!("no answer after {} seconds", self.start_timeout.as_secs());

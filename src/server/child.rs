@@ -15,15 +15,17 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid as NixPid, setsid};
 
-use crate::claude_code::settings::is_claudes;
+use crate::claude_code::settings::hide_claudes_environment;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::names::{OWN_NAME, SERVER_ID};
 use crate::os::atomic_file::{open_private, replace_private};
 use crate::os::process::{Pid, close_inherited_files, group_members, has_variable, own_path, start_mark};
+use crate::read_file::read_own;
 use crate::server::files::log_file;
 use crate::server::supervisor::{Running, Supervisor};
 use crate::settings::{Setting, Settings};
+use crate::shown::shown;
 use crate::text::plain;
 
 /// The long option under which the binary runs itself to become the server.
@@ -31,6 +33,9 @@ pub(crate) const RUN_OPTION: &str = "--run-server";
 
 /// The pause between the signals that end a server. llama.cpp waits for its clients after the first TERM and ends at the second.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest pid file, in bytes.
+const MOST_BYTES: u64 = 4096;
 
 pub(crate) struct ChildServer {
     command: Option<OsString>,
@@ -56,15 +61,14 @@ impl ChildServer {
 
     /// From the pid file, if its process still runs and is no later one with the same number.
     fn living_pid_and_port(&self) -> Option<(Pid, u16)> {
-        let text = fs::read_to_string(self.pid_file()).ok()?;
+        let text = String::from_utf8(read_own(&self.pid_file(), MOST_BYTES).ok()?).ok()?;
         let mut words = text.split_whitespace();
         let pid = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
         let (mark, port) = (words.next()?, words.next()?.parse().ok()?);
-        let is_ours = match start_mark(pid) {
-            Some(current) => current == mark,
-            // The shell has ended before the programs that it started.
-            None => group_members(pid)?.into_iter().any(|member| has_variable(member, SERVER_ID, text.trim())),
-        };
+        // The shell may have ended before the programs that it started; and a mark of ps(1), from a version of ours before this
+        // one, is no mark of today.
+        let has_our_id = |member| has_variable(member, SERVER_ID, text.trim());
+        let is_ours = start_mark(pid).as_deref() == Some(mark) || group_members(pid)?.into_iter().any(has_our_id);
         is_ours.then_some((pid, port))
     }
 }
@@ -106,7 +110,7 @@ impl Supervisor for ChildServer {
             .stderr(log_for_stderr)
             .spawn();
         *self.started() = Some(
-            child.map_err(|error| Error::Supervisor { reason: format!("cannot start the local server: {}", plain(&error)) })?,
+            child.map_err(|error| Error::Supervisor { reason: shown!("cannot start the local server: {}", plain(&error)) })?,
         );
         Ok(())
     }
@@ -132,7 +136,7 @@ impl Supervisor for ChildServer {
                 is_gone_within(GRACE, || self.is_gone(pid, group))
             });
             if !is_gone {
-                return Err(Error::Supervisor { reason: format!("the local server (pid {pid}) does not end") });
+                return Err(Error::Supervisor { reason: shown!("the local server (pid {pid}) does not end") });
             }
         }
         // A server that was started a moment ago may have no pid file yet.
@@ -181,21 +185,17 @@ fn is_gone_within(limit: Duration, is_gone: impl Fn() -> bool) -> bool {
 /// Claude's credentials in its environment. The model hub is offline, so that a wrong model name downloads nothing. Returns
 /// only if that failed.
 pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> {
-    let [pid_file] = args else { return Err(Error::Usage { message: format!("`{RUN_OPTION}` is for claude-failover itself") }) };
+    let [pid_file] = args else { return Err(Error::Usage { message: shown!("`{RUN_OPTION}` is for claude-failover itself") }) };
     let command =
         context.settings.server_command().ok_or_else(|| Error::NotInstalled { reason: "LLM_SERVER_CMD is not set".into() })?;
     setsid()
-        .map_err(|errno| Error::Supervisor { reason: format!("cannot make a session for the local server: {}", errno.desc()) })?;
+        .map_err(|errno| Error::Supervisor { reason: shown!("cannot make a session for the local server: {}", errno.desc()) })?;
     close_inherited_files();
     let _ = SigSet::all().thread_unblock();
     let id = write_pid_file(Path::new(pid_file), context.settings.port()?)?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&command).stdin(Stdio::null()).current_dir(context.home()?);
-    for name in context.variable_names() {
-        if is_claudes(&name) {
-            shell.env_remove(name);
-        }
-    }
+    hide_claudes_environment(context, &mut shell);
     for key in Settings::keys_of_later_links() {
         shell.env_remove(key);
     }
@@ -204,7 +204,7 @@ pub(crate) fn become_server(context: &Context, args: &[OsString]) -> Result<()> 
     if context.env("HF_HUB_OFFLINE").is_none() {
         shell.env("HF_HUB_OFFLINE", "1");
     }
-    Err(Error::Supervisor { reason: format!("cannot run `/bin/sh`: {}", plain(&shell.exec())) })
+    Err(Error::Supervisor { reason: shown!("cannot run `/bin/sh`: {}", plain(&shell.exec())) })
 }
 
 fn write_pid_file(path: &Path, port: u16) -> Result<String> {

@@ -2,14 +2,17 @@
 
 mod bring_up;
 pub(crate) mod child;
+pub(crate) mod command;
 pub(crate) mod files;
 pub(crate) mod launchctl;
+mod launchd_print;
 pub(crate) mod listener;
 pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod supervisor;
 pub(crate) mod systemctl;
 
+use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,9 +24,11 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::os::atomic_file::open_private;
 use crate::os::process;
+use crate::read_file::read_own;
 use crate::server::probe::ServerState;
 use crate::server::supervisor::{NOT_OURS, Running, Supervisor};
 use crate::settings::{FIRST, LinkNumber, Setting};
+use crate::shown::{Shown, shown};
 
 /// How often a server that is coming up is probed.
 const POLL: Duration = Duration::from_millis(100);
@@ -88,6 +93,11 @@ impl Server {
         probe::probe(&self.endpoint)
     }
 
+    /// How long the last start took. None if that is not known.
+    pub(crate) fn last_load(&self) -> Option<Duration> {
+        files::last_load(&self.state_dir).filter(|_| self.is_ours())
+    }
+
     pub(crate) fn log_file(&self) -> PathBuf {
         files::log_file(&self.state_dir)
     }
@@ -112,20 +122,24 @@ impl Server {
         if let Some(reason) = failure_since(&lock, &self.lock_file(), called_at) {
             return Err(self.did_not_come_up(&reason, "see `llm-failover logs`"));
         }
+        let load_begun = Instant::now();
         let outcome = self.bring_up(&lock, is_wanted, &mut || on_wait(begun.elapsed()));
         record_outcome(&lock, &outcome);
+        if outcome.is_ok() {
+            files::remember_load(&self.state_dir, load_begun.elapsed());
+        }
         outcome
     }
 
     /// Calls `on_wait` while another process starts or stops the server.
     pub(crate) fn stop(&self, on_wait: &mut dyn FnMut(Duration)) -> Result<Stopped> {
         let _only_one =
-            self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor { reason: format!("{BUSY}: try again") })?;
+            self.lock(Instant::now(), on_wait)?.ok_or_else(|| Error::Supervisor { reason: shown!("{BUSY}: try again") })?;
         if self.supervisor.running() != Running::Yes {
             self.supervisor.stop()?;
             return Ok(if self.state() == ServerState::Down { Stopped::WasDown } else { Stopped::NotOurs });
         }
-        let memory = self.listening_pid().and_then(process::group_memory);
+        let memory = self.memory();
         self.supervisor.stop()?;
         // The last threads of an ended process may hold its port a little longer.
         let begun = Instant::now();
@@ -134,7 +148,7 @@ impl Server {
         }
         match self.supervisor.running() {
             Running::Yes => {
-                Err(Error::Supervisor { reason: format!("the local server still runs under {}", self.supervisor.name()) })
+                Err(Error::Supervisor { reason: shown!("the local server still runs under {}", self.supervisor.name()) })
             }
             Running::No(_) => Ok(Stopped::Freed(memory)),
         }
@@ -174,32 +188,46 @@ impl Server {
         let _ = open_private(&log);
     }
 
+    /// What it takes, in bytes, if it is on this machine and this user may see it.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.listening_pid().and_then(process::group_memory)
+    }
+
     fn listening_pid(&self) -> Option<process::Pid> {
         listener::pid(self.endpoint.port()).filter(|_| self.endpoint.is_loopback())
     }
 
-    fn port_taken(&self, what: &str) -> Error {
+    /// The error that nothing answers at the address of a server that is not ours.
+    pub(crate) fn not_there(&self) -> Error {
+        self.supervisor.check_installed().err().unwrap_or_else(|| self.no_use("nothing answers"))
+    }
+
+    /// The error that what answers at the address is of no use.
+    pub(crate) fn no_use(&self, what: &str) -> Error {
         if !self.is_ours() {
             return Error::DidNotComeUp {
-                reason: format!("no usable answer from {}: {what}", self.endpoint.shown()),
+                reason: shown!("no usable answer from {}: {what}", self.endpoint.place()),
                 log: vec![],
-                hint: format!("check {}", self.endpoint.variable(Setting::Url)),
+                hint: shown!("check {}", self.endpoint.variable(Setting::Url)),
             };
         }
         let port = self.endpoint.port();
         let holder = self.listening_pid().and_then(|pid| Some(format!(" by `{}` (pid {pid})", process::program_name(pid)?)));
         Error::DidNotComeUp {
-            reason: format!("port {port} is taken{}: {what}", holder.unwrap_or_default()),
+            reason: shown!("port {port} is taken{}: {what}", holder.unwrap_or_default()),
             log: vec![],
             hint: "end that program, or choose another port with LLM_PORT".into(),
         }
     }
 
-    pub(crate) fn did_not_come_up(&self, reason: &str, hint: &str) -> Error {
+    pub(crate) fn did_not_come_up(&self, reason: impl Display, hint: impl Display) -> Error {
         let log = files::last_lines(&self.log_file(), LOG_LINES);
-        Error::DidNotComeUp { reason: reason.into(), log, hint: hint.into() }
+        Error::DidNotComeUp { reason: Shown::line(reason), log, hint: Shown::line(hint) }
     }
 }
+
+/// The longest failure that is read, in bytes.
+const MOST_REASON: u64 = 64 << 10;
 
 const BUSY: &str = "another process is starting or stopping the local server";
 
@@ -207,8 +235,9 @@ const BUSY: &str = "another process is starting or stopping the local server";
 /// the same again.
 fn failure_since(lock: &File, path: &std::path::Path, called_at: SystemTime) -> Option<String> {
     let written = lock.metadata().and_then(|metadata| metadata.modified()).ok()?;
-    let reason = fs::read_to_string(path).ok()?;
-    (written >= called_at && !reason.is_empty()).then_some(reason)
+    let reason = String::from_utf8(read_own(path, MOST_REASON).ok()?).ok()?;
+    // A failure of a later time than now is of a clock that was put back since: nobody waits for that.
+    ((called_at..=SystemTime::now()).contains(&written) && !reason.is_empty()).then_some(reason)
 }
 
 fn record_outcome(mut lock: &File, outcome: &Result<()>) {

@@ -4,6 +4,7 @@
 //! `unavailable` when its model could not be loaded, while the process lives on. Other servers have no `/health`; the
 //! list of models shows then that it is a model server at all.
 
+use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,6 +27,9 @@ pub(crate) enum ServerState {
     /// Something that is no model server listens there.
     Foreign(String),
 }
+
+/// The longest list of models, in bytes: routers list hundreds, with prices and descriptions.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Takes at most a few seconds.
 pub(crate) fn probe(endpoint: &Endpoint) -> ServerState {
@@ -52,7 +56,7 @@ fn by_list_of_models(endpoint: &Endpoint, timeouts: Timeouts) -> ServerState {
         Err(error) => return without_response(&error),
     };
     let status = response.status().as_u16();
-    let json: Value = serde_json::from_str(&short_body(&mut response)).unwrap_or_default();
+    let json: Value = serde_json::from_reader(response.body_mut().as_reader().take(MOST_BYTES)).unwrap_or_default();
     match status {
         200 if json["data"].is_array() || json["models"].is_array() => ServerState::Up,
         401 | 403 if json.is_object() => ServerState::Up,

@@ -1,7 +1,6 @@
 //! What runs the local server: launchd, systemd, this program, or something that is not ours.
 
 use std::fs::File;
-use std::process::{Command, Output, Stdio};
 
 use crate::completions::endpoint::Endpoint;
 use crate::context::Context;
@@ -10,7 +9,7 @@ use crate::server::child::ChildServer;
 use crate::server::launchctl::Launchd;
 use crate::server::systemctl::Systemd;
 use crate::settings::{FIRST, Setting};
-use crate::text::plain;
+use crate::shown::{Shown, shown};
 
 pub(crate) trait Supervisor: Send + Sync {
     /// As the status shows it: `launchd`, `systemd`, `child`, `none`, `not installed`.
@@ -37,17 +36,12 @@ pub(crate) enum Running {
 /// where their service is installed and `LOCAL_LLM_URL` points at its port on this machine; the command of `LLM_SERVER_CMD`. A
 /// server on another machine, or at another port than the service's, is not ours.
 pub(crate) fn choose(context: &Context, endpoint: &Endpoint) -> Result<Box<dyn Supervisor>> {
-    let name = context.settings.supervisor()?;
-    Ok(match name.as_deref() {
-        Some("launchd") => Box::new(Launchd::new(context)),
-        Some("systemd") => Box::new(Systemd::new(context)),
-        Some("child") => Box::new(ChildServer::new(context, endpoint.port())?),
-        Some("none") => Box::new(NoSupervisor::of_foreign_server(endpoint)),
-        Some("auto") | None => choose_automatically(context, endpoint)?,
-        Some(other) => {
-            let expected = "`auto`, `launchd`, `systemd`, `child` or `none`";
-            return Err(Setting::Supervisor.error(other, expected));
-        }
+    Ok(match context.settings.supervisor()? {
+        "launchd" => Box::new(Launchd::new(context)?),
+        "systemd" => Box::new(Systemd::new(context)?),
+        "child" => Box::new(ChildServer::new(context, endpoint.port())?),
+        "none" => Box::new(NoSupervisor::of_foreign_server(endpoint)),
+        _ => choose_automatically(context, endpoint)?,
     })
 }
 
@@ -60,7 +54,7 @@ fn choose_automatically(context: &Context, endpoint: &Endpoint) -> Result<Box<dy
         return Ok(Box::new(child));
     }
     let is_service_port = endpoint.port() == context.settings.port()?;
-    let (launchd, systemd) = (Launchd::new(context), Systemd::new(context));
+    let (launchd, systemd) = (Launchd::new(context)?, Systemd::new(context)?);
     Ok(if is_service_port && launchd.check_installed().is_ok() {
         Box::new(launchd)
     } else if is_service_port && systemd.check_installed().is_ok() {
@@ -83,7 +77,7 @@ pub(crate) fn none(endpoint: &Endpoint) -> Box<dyn Supervisor> {
 struct NoSupervisor {
     name: &'static str,
     /// The address, and the variables that lead there.
-    place: Option<(String, String)>,
+    place: Option<(Shown, Shown)>,
 }
 
 /// The name of the supervisor of a server that is not ours.
@@ -96,8 +90,9 @@ impl NoSupervisor {
 
     fn of_foreign_server(endpoint: &Endpoint) -> NoSupervisor {
         let url = endpoint.variable(Setting::Url);
-        let variables = if endpoint.link() == FIRST { format!("{url} and {}", Setting::Supervisor.name()) } else { url };
-        NoSupervisor { name: NOT_OURS, place: Some((endpoint.shown(), variables)) }
+        let variables =
+            if endpoint.link() == FIRST { shown!("{url} and {}", Setting::Supervisor.name()) } else { Shown::line(url) };
+        NoSupervisor { name: NOT_OURS, place: Some((endpoint.place(), variables)) }
     }
 }
 
@@ -110,9 +105,9 @@ impl Supervisor for NoSupervisor {
         Err(match &self.place {
             None => Error::NotInstalled { reason: "no local server is installed".into() },
             Some((url, variables)) => Error::DidNotComeUp {
-                reason: format!("nothing answers at {url}, and that server is not ours to start"),
+                reason: shown!("nothing answers at {url}, and that server is not ours to start"),
                 log: vec![],
-                hint: format!("start it yourself, or check {variables}"),
+                hint: shown!("start it yourself, or check {variables}"),
             },
         })
     }
@@ -127,26 +122,5 @@ impl Supervisor for NoSupervisor {
 
     fn stop(&self) -> Result<()> {
         Ok(())
-    }
-}
-
-/// Runs a supervisor's program to its end, without a terminal. The caller checks its exit status.
-pub(crate) fn run(command: &mut Command) -> Result<Output> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |error| Error::Supervisor { reason: format!("cannot run `{program}`: {}", plain(&error)) };
-    command.stdin(Stdio::null()).output().map_err(failed)
-}
-
-/// With what the program wrote to stderr, on one line.
-pub(crate) fn failed(what: &str, output: &Output) -> Error {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let stderr = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    let status = output.status;
-    Error::Supervisor {
-        reason: if stderr.is_empty() {
-            format!("`{what}` failed ({status})")
-        } else {
-            format!("`{what}` failed ({status}): {stderr}")
-        },
     }
 }

@@ -1,39 +1,54 @@
 //! The server as a service of the user's systemd, driven by systemctl(1).
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::server::supervisor::{Running, Supervisor, failed, run};
+use crate::server::command::{LEAST_LIMIT, Program, failed};
+use crate::server::supervisor::{Running, Supervisor};
+use crate::shown::shown;
+
+/// systemd itself kills a service after 90 s if its unit sets no `TimeoutStopSec`; ours sets less.
+const STOP_LIMIT: Duration = Duration::from_secs(100);
+
+const ADVICE: &str = "the user's systemd does not answer: see `systemctl --user status`, or log out and in again";
 
 pub(crate) struct Systemd {
-    systemctl: Option<PathBuf>,
+    systemctl: Program,
+    /// A service may say itself when it is ready: then `start` takes as long as the server needs.
+    start_limit: Duration,
     unit_file: Option<PathBuf>,
     unit: String,
-    runtime_dir: Option<PathBuf>,
 }
 
 impl Systemd {
-    pub(crate) fn new(context: &Context) -> Systemd {
-        let unit = format!("{}.service", context.settings.service_label());
-        let unit_file = context.home().ok().map(|home| home.join(".config/systemd/user").join(&unit));
-        // cron and some ssh sessions lack the variable by which systemctl finds the user's manager.
-        let usual = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));
-        let runtime_dir = (context.env("XDG_RUNTIME_DIR").is_none() && usual.is_dir()).then_some(usual);
-        Systemd { systemctl: context.program_on_path("systemctl"), unit_file, unit, runtime_dir }
+    pub(crate) fn new(context: &Context) -> Result<Systemd> {
+        Systemd::of_label(context, &context.settings.service_label())
     }
 
-    fn systemctl(&self, args: &[&str]) -> Result<Output> {
-        let program =
-            self.systemctl.as_deref().ok_or_else(|| Error::NotInstalled { reason: "`systemctl` is not on PATH".into() })?;
-        let mut command = Command::new(program);
-        command.arg("--user").args(args).arg(&self.unit);
-        if let Some(dir) = &self.runtime_dir {
-            command.env("XDG_RUNTIME_DIR", dir);
+    pub(crate) fn of_label(context: &Context, label: &str) -> Result<Systemd> {
+        let unit = format!("{label}.service");
+        let unit_file = context.home().ok().map(|home| home.join(".config/systemd/user").join(&unit));
+        let start_timeout = context.settings.start_timeout()?;
+        let mut systemctl = Program::new(context, "systemctl", ADVICE, start_timeout);
+        // cron and some ssh sessions lack the variable by which systemctl finds the user's manager.
+        let usual = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));
+        if context.env("XDG_RUNTIME_DIR").is_none() && usual.is_dir() {
+            systemctl.set("XDG_RUNTIME_DIR", usual);
         }
-        run(&mut command)
+        Ok(Systemd { systemctl, start_limit: start_timeout.max(LEAST_LIMIT), unit_file, unit })
+    }
+
+    fn ask(&self, verb: &str) -> Result<Output> {
+        self.systemctl.ask(&["--user", verb, &self.unit])
+    }
+
+    fn order(&self, verb: &str, limit: Duration) -> Result<Output> {
+        let args = ["--user", verb, &self.unit];
+        self.systemctl.order(&args, limit)?.ok_or_else(|| self.systemctl.too_long(&args, limit))
     }
 }
 
@@ -43,22 +58,30 @@ impl Supervisor for Systemd {
     }
 
     fn check_installed(&self) -> Result<()> {
-        match (&self.systemctl, &self.unit_file) {
-            (Some(_), Some(file)) if Path::new(file).is_file() => Ok(()),
-            (Some(_), Some(file)) => Err(Error::NotInstalled { reason: format!("`{}` is missing", file.display()) }),
-            _ => Err(Error::NotInstalled { reason: "`systemctl` is not on PATH".into() }),
+        match &self.unit_file {
+            Some(file) if self.systemctl.is_installed() && file.is_file() => Ok(()),
+            Some(file) if self.systemctl.is_installed() => {
+                Err(Error::NotInstalled { reason: shown!("`{}` is missing", file.display()) })
+            }
+            _ => Err(self.systemctl.missing()),
         }
     }
 
     fn start(&self, _: &File) -> Result<()> {
         self.check_installed()?;
-        let _ = self.systemctl(&["reset-failed"])?;
-        let start = self.systemctl(&["start"])?;
+        let _ = self.ask("reset-failed")?;
+        let start = self.order("start", self.start_limit)?;
         if start.status.success() { Ok(()) } else { Err(failed("systemctl --user start", &start)) }
     }
 
     fn running(&self) -> Running {
-        let Ok(output) = self.systemctl(&["is-active"]) else { return Running::No(None) };
+        if !self.systemctl.is_installed() {
+            return Running::No(None);
+        }
+        let output = match self.ask("is-active") {
+            Ok(output) => output,
+            Err(error) => return Running::No(Some(error.to_string())),
+        };
         match String::from_utf8_lossy(&output.stdout).trim() {
             "active" | "activating" | "reloading" | "deactivating" => Running::Yes,
             "failed" => Running::No(Some("it ended while starting (systemd: failed)".into())),
@@ -67,10 +90,10 @@ impl Supervisor for Systemd {
     }
 
     fn stop(&self) -> Result<()> {
-        if self.systemctl.is_none() {
+        if !self.systemctl.is_installed() {
             return Ok(());
         }
-        let stop = self.systemctl(&["stop"])?;
+        let stop = self.order("stop", STOP_LIMIT)?;
         if stop.status.success() || self.running() != Running::Yes { Ok(()) } else { Err(failed("systemctl --user stop", &stop)) }
     }
 }

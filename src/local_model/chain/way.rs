@@ -25,7 +25,7 @@ impl Obstacle {
     pub(crate) fn of_failure(failure: &CompletionError) -> Option<Obstacle> {
         use CompletionError::*;
         match failure {
-            Refused(_) | Loading | Dead(_) | Broken(_) => Some(Obstacle::Away),
+            Refused(_) | NotTaken(_) | Loading | Dead(_) | Broken(_) => Some(Obstacle::Away),
             Stalled { partial, .. } | Cut { partial, .. } => partial.trim().is_empty().then_some(Obstacle::Away),
             Passing { .. } => Some(Obstacle::Busy),
             UnknownModel(_) => Some(Obstacle::LacksModel),
