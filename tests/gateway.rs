@@ -8,7 +8,7 @@ mod chain;
 mod circles;
 mod client_tools;
 mod dialects;
-mod events;
+pub(crate) mod events;
 mod failures;
 mod fuzz;
 mod http;
@@ -57,7 +57,7 @@ const SECRETS: [(&str, &str); 4] = [
 ];
 
 /// A running gateway. When it is dropped it is ended, and may have said nothing but what the test expects.
-struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
     port: u16,
     stderr: Option<JoinHandle<String>>,
@@ -72,7 +72,7 @@ impl Gateway {
     }
 
     /// The same with settings.
-    fn with(url: &str, settings: &[(&str, &str)]) -> Gateway {
+    pub(crate) fn with(url: &str, settings: &[(&str, &str)]) -> Gateway {
         let mut sandbox = Sandbox::new();
         sandbox.set("LOCAL_LLM_URL", url);
         sandbox.set("LLM_GATEWAY_TOKEN", TOKEN);
@@ -124,14 +124,14 @@ impl Gateway {
     }
 
     /// Asks for an answer in one piece.
-    fn ask(&self, body: &Value) -> Reply {
+    pub(crate) fn ask(&self, body: &Value) -> Reply {
         let mut body = body.clone();
         body.as_object_mut().unwrap().remove("stream");
         self.post("/v1/messages", &body)
     }
 
     /// Asks for an answer in events.
-    fn ask_for_stream(&self, body: &Value) -> Reply {
+    pub(crate) fn ask_for_stream(&self, body: &Value) -> Reply {
         let mut body = body.clone();
         body["stream"] = true.into();
         self.post("/v1/messages", &body)
@@ -234,7 +234,8 @@ impl Server {
             assert!(!all.contains(TOKEN) && !all.contains("secret-of-the-user"), "{all}");
             let mut names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
             names.sort_unstable();
-            let ours = ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
+            let ours =
+                ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent", "x-session-affinity"];
             assert!(names.iter().all(|name| ours.contains(name)), "{names:?}");
         }
     }

@@ -1,20 +1,28 @@
 //! Who is let in: programs on this machine that have the gateway's token.
 
 use hyper::Request;
-use hyper::header::HOST;
+use hyper::header::HeaderValue;
 
 use crate::gateway::api_error::ApiError;
+use crate::http_server::host::is_loopback;
 
-/// A web page could have a name of its own lead here.
 pub(super) fn check_host<B>(request: &Request<B>, port: u16) -> Result<(), ApiError> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let is_ours = ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host == format!("{name}:{port}"));
-    if is_ours { Ok(()) } else { Err(ApiError::forbidden("this gateway is for programs on this machine alone")) }
+    if is_loopback(request, port) {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden("this gateway is for programs on this machine alone"))
+    }
 }
 
-pub(super) fn check_token<B>(request: &Request<B>, expected: &str) -> Result<(), ApiError> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    let is_known = [header("x-api-key"), bearer].into_iter().flatten().any(|token| token == expected);
+/// Takes all credentials out of the request. One that is not our token opens nothing, and nothing behind this sees it: Claude Code
+/// before 2.1.330 sends a key that the user has stored beside the token.
+pub(super) fn take_token<B>(request: &mut Request<B>, expected: &str) -> Result<(), ApiError> {
+    let [key, authorization, ..] = CREDENTIALS.map(|name| request.headers_mut().remove(name));
+    let text = |value: &Option<HeaderValue>| value.as_ref().and_then(|value| Some(value.to_str().ok()?.to_string()));
+    let bearer = text(&authorization).and_then(|value| Some(value.strip_prefix("Bearer ")?.to_string()));
+    let is_known = [text(&key), bearer].into_iter().flatten().any(|token| token == expected);
     if is_known { Ok(()) } else { Err(ApiError::unauthorized()) }
 }
+
+/// The headers that carry credentials; a token may stand in the first two.
+const CREDENTIALS: [&str; 4] = ["x-api-key", "authorization", "proxy-authorization", "cookie"];

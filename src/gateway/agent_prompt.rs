@@ -1,10 +1,11 @@
 //! How much of Claude Code's instructions and tools the local model gets: `LOCAL_LLM_AGENT_PROMPT`.
 
 use crate::context::Context;
-use crate::settings::Setting;
+use crate::error::Result;
+use crate::settings::or_warn;
 
 /// What 2.1.330 sends before the user's first word, in tokens.
-const USUAL_LENGTH: u32 = 12_400;
+pub(crate) const USUAL_LENGTH: u32 = 12_400;
 
 /// `LOCAL_LLM_AGENT_PROMPT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,23 +19,22 @@ pub(crate) enum AgentPrompt {
 
 impl AgentPrompt {
     /// # Errors
-    /// The value, if it is none of these words.
-    pub(crate) fn from_settings(context: &Context) -> Result<AgentPrompt, String> {
-        let word = context.settings.agent_prompt();
-        match word.as_str() {
-            "" | "auto" => Ok(AgentPrompt::Auto),
-            "full" => Ok(AgentPrompt::Full),
-            "lean" => Ok(AgentPrompt::Lean),
-            _ => Err(word),
+    /// If it is none of these words.
+    pub(crate) fn from_settings(context: &Context) -> Result<AgentPrompt> {
+        context.settings.agent_prompt().map(AgentPrompt::of_word)
+    }
+
+    fn of_word(word: &str) -> AgentPrompt {
+        match word {
+            "full" => AgentPrompt::Full,
+            "lean" => AgentPrompt::Lean,
+            _ => AgentPrompt::Auto,
         }
     }
 
     /// The same with a warning of another word.
     pub(crate) fn announced(context: &Context) -> AgentPrompt {
-        AgentPrompt::from_settings(context).unwrap_or_else(|word| {
-            Setting::AgentPrompt.warn(super::NAME, &word, "auto, full or lean", "auto");
-            AgentPrompt::default()
-        })
+        AgentPrompt::of_word(or_warn(super::NAME, context.settings.agent_prompt(), "auto"))
     }
 
     /// Whether a session with this context is lean, if its instructions are as long as usual.

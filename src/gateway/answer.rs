@@ -102,6 +102,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
         }
         let failure = match reply.end(broken, out) {
             ReplyEnd::Ended(end, learned) => {
+                upstream.count_spent(&question, end.usage);
                 upstream.note_markup(&question, learned.unknown_markup.as_deref(), end.usage);
                 upstream.check_read(request, &question, end.usage)?;
                 upstream.learn_count(&question, end.usage);
@@ -110,6 +111,7 @@ async fn answer(upstream: &Arc<Upstream>, request: &MessagesRequest, out: &mut i
                 return end_answer(End { usage: spent, ..end }, out).await;
             }
             ReplyEnd::Faulty { calls, text, usage } => {
+                upstream.count_spent(&question, usage);
                 upstream.check_read(request, &question, usage)?;
                 upstream.learn_count(&question, usage);
                 upstream.was_answered(&question, Learned::default());

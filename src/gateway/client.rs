@@ -26,7 +26,9 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use crate::completions::affinity::{self, Affinity};
 use crate::completions::endpoint::{Endpoint, Timeouts};
+use crate::completions::failure::{CompletionError, NOT_TAKEN};
 use crate::gateway::connections::{Connection, IdleConnections};
 use crate::text::plain;
 
@@ -61,10 +63,34 @@ pub(crate) struct Client {
 pub(crate) enum ClientError {
     /// No connection could be made: the reason.
     Connect(String),
+    /// The connection was not ready in time.
+    NotTaken,
     /// Nothing came for the idle time.
     Idle,
     /// The connection broke: the reason.
     Broken(String),
+}
+
+impl ClientError {
+    /// What it is before anything of an answer. `idle`: the time for which nothing may come.
+    pub(crate) fn before_answer(self, idle: Duration) -> CompletionError {
+        match self {
+            ClientError::Connect(reason) => CompletionError::Refused(reason),
+            ClientError::NotTaken => CompletionError::NotTaken(NOT_TAKEN.into()),
+            ClientError::Idle => CompletionError::Stalled { idle, partial: String::new() },
+            ClientError::Broken(reason) => CompletionError::Broken(reason),
+        }
+    }
+
+    /// The same in the middle of an answer.
+    pub(crate) fn within_answer(self, idle: Duration) -> CompletionError {
+        let cut = |reason| CompletionError::Cut { reason, partial: String::new() };
+        match self {
+            ClientError::Connect(reason) | ClientError::Broken(reason) => cut(reason),
+            ClientError::NotTaken => cut(NOT_TAKEN.into()),
+            ClientError::Idle => CompletionError::Stalled { idle, partial: String::new() },
+        }
+    }
 }
 
 /// An answer whose body is still on its way.
@@ -98,28 +124,28 @@ impl Client {
         Ok(Client { uri, headers, connect, tls: Arc::new(tls(is_encrypted)?), proxy, timeouts, idle: IdleConnections::default() })
     }
 
-    /// POSTs `body` as JSON. An HTTP status is not an error here, and no redirect is followed: that could carry the key and the
+    /// POSTs `body` as JSON, for the session of `affinity`. An HTTP status is not an error here, and no redirect is followed: that could carry the key and the
     /// prompt elsewhere.
-    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<StreamingResponse, ClientError> {
+    pub(crate) async fn post(&self, body: Vec<u8>, affinity: Option<&Affinity>) -> Result<StreamingResponse, ClientError> {
         let idle = self.timeouts.idle;
-        timeout(idle, self.send(body.into())).await.unwrap_or(Err(ClientError::Idle))
+        timeout(idle, self.send(body.into(), affinity)).await.unwrap_or(Err(ClientError::Idle))
     }
 
-    async fn send(&self, body: Bytes) -> Result<StreamingResponse, ClientError> {
+    async fn send(&self, body: Bytes, affinity: Option<&Affinity>) -> Result<StreamingResponse, ClientError> {
         let broken = |error: hyper::Error| ClientError::Broken(reason(&error));
         if let Some(mut connection) = self.idle.take() {
             // The server may have closed it in this moment, and has heard nothing then.
-            if let Ok(response) = connection.sender.send_request(self.request(body.clone())).await {
+            if let Ok(response) = connection.sender.send_request(self.request(body.clone(), affinity)).await {
                 return Ok(self.streaming(response, connection));
             }
         }
         let io = match timeout(self.timeouts.connect, self.connect()).await {
             Ok(io) => io.map_err(|error| ClientError::Connect(reason(&*error)))?,
-            Err(_) => return Err(ClientError::Connect("operation timed out".into())),
+            Err(_) => return Err(ClientError::NotTaken),
         };
         let (sender, connection) = http1::Builder::new().read_buf_exact_size(Some(READ)).handshake(io).await.map_err(broken)?;
         let mut connection = Connection::new(sender, connection);
-        let response = connection.sender.send_request(self.request(body)).await.map_err(broken)?;
+        let response = connection.sender.send_request(self.request(body, affinity)).await.map_err(broken)?;
         Ok(self.streaming(response, connection))
     }
 
@@ -142,10 +168,13 @@ impl Client {
         })
     }
 
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+    fn request(&self, body: Bytes, affinity: Option<&Affinity>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = hyper::Method::POST;
         *request.headers_mut() = self.headers.clone();
+        if let Some(Ok(value)) = affinity.map(|affinity| HeaderValue::from_str(affinity.as_str())) {
+            request.headers_mut().insert(affinity::HEADER, value);
+        }
         *request.uri_mut() = match &self.proxy {
             Some(_) if !is_https(&self.uri) => self.uri.clone(),
             _ => self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default(),
@@ -256,7 +285,7 @@ fn reason(error: &(dyn StdError + 'static)) -> String {
         cause = inner;
     }
     match cause.downcast_ref::<std::io::Error>() {
-        Some(error) => plain(error),
+        Some(error) => plain(error).to_string(),
         None => cause.to_string(),
     }
 }

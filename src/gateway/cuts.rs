@@ -17,6 +17,7 @@ use crate::gateway::turns::{self, Budget, Turns};
 use crate::gateway::upstream::Upstream;
 use crate::local_model::model::Model;
 use crate::names::GATEWAY_LEAVES_OUT;
+use crate::shown::shown;
 
 /// How many cuts are remembered: each subagent has a conversation of its own.
 const MOST_CUTS: usize = 64;
@@ -127,7 +128,7 @@ impl Upstream {
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
             warn(
                 super::NAME,
-                &format!("the conversation does not fit the local model's context{context}: its oldest turns are left out"),
+                &shown!("the conversation does not fit the local model's context{context}: its oldest turns are left out"),
             );
         }
     }

@@ -17,6 +17,7 @@ use crate::gateway::upstream::Upstream;
 use crate::local_model::chain::way::Way;
 use crate::local_model::model::{Model, NAMELESS};
 use crate::local_model::truncation::fewest_tokens;
+use crate::shown::shown;
 
 /// The least that must be left for an answer, in tokens.
 pub(super) const SHORTEST_ANSWER: usize = 256;
@@ -212,7 +213,7 @@ impl Upstream {
             let context = window.map(|window| format!(" of {window} tokens")).unwrap_or_default();
             warn(
                 super::NAME,
-                &format!("the whole request does not fit the local model's context{context}: short instructions and fewer tools"),
+                &shown!("the whole request does not fit the local model's context{context}: short instructions and fewer tools"),
             );
         }
     }

@@ -1,25 +1,20 @@
 //! The bodies of the gateway's HTTP: a request's, read up to a limit, and those of its responses.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::{Request, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::claude_code::protocol::messages::api_id;
 use crate::gateway::admission::Admitted;
 use crate::gateway::api_error::ApiError;
+use crate::http_server::{self, HttpResponse};
 
 /// The largest request, in bytes: the Messages API takes 32 MB.
 const MAX_REQUEST: usize = 64 << 20;
-
-pub(super) type HttpResponse = Response<Either<Full<Bytes>, Stream>>;
 
 pub(super) async fn read_body(request: Request<Incoming>, admitted: &mut Admitted) -> Result<Vec<u8>, ApiError> {
     let mut incoming = request.into_body();
@@ -48,10 +43,7 @@ pub(super) async fn read_body(request: Request<Incoming>, admitted: &mut Admitte
 }
 
 pub(super) fn json_response(status: StatusCode, value: &Value) -> HttpResponse {
-    let mut response = Response::new(Either::Left(Full::from(value.to_string())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    with_id(response)
+    with_id(http_server::response(status, "application/json", value.to_string()))
 }
 
 pub(super) fn error_response(error: &ApiError) -> HttpResponse {
@@ -66,10 +58,7 @@ pub(super) fn error_response(error: &ApiError) -> HttpResponse {
 
 /// The events of an answer as they come.
 pub(super) fn stream_response(events: mpsc::Receiver<Bytes>) -> HttpResponse {
-    let mut response = Response::new(Either::Right(Stream(events)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    with_id(response)
+    with_id(http_server::stream_response(events))
 }
 
 fn with_id(mut response: HttpResponse) -> HttpResponse {
@@ -77,16 +66,4 @@ fn with_id(mut response: HttpResponse) -> HttpResponse {
         response.headers_mut().insert("request-id", id);
     }
     response
-}
-
-/// Dropped when the caller disconnects, which the events' sender notices.
-pub(super) struct Stream(mpsc::Receiver<Bytes>);
-
-impl Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }

@@ -70,6 +70,14 @@ const MORE: [&str; 24] = [
     "ReadMcpResourceTool",
 ];
 
+/// The tools of 2.1.330 that every lean request has.
+pub(crate) const ALWAYS: [&str; 6] = ["Bash", "Read", "Edit", "Write", "Grep", "Glob"];
+
+/// Whether more of Claude Code's tools than those have room in a context of so many tokens.
+pub(crate) fn has_room_for_more(window: u32) -> bool {
+    Budget::of(window as usize).others > 0
+}
+
 /// The prefix of tools from MCP servers.
 const MCP: &str = "mcp__";
 

@@ -14,6 +14,7 @@ use crate::gateway::upstream::Upstream;
 use crate::local_model::chain::Link;
 use crate::local_model::chain::failures::other_failure;
 use crate::local_model::chain::way::{Obstacle, Way};
+use crate::shown::Shown;
 
 /// The thread that should ask has died.
 pub(super) const UNLISTED: &str = "the local server's models could not be listed";
@@ -161,12 +162,12 @@ impl Upstream {
 }
 
 /// That a prompt is too long comes first: Claude Code can shorten it.
-fn none_answers(mut failures: Vec<(String, ApiError)>) -> ApiError {
+fn none_answers(mut failures: Vec<(Shown, ApiError)>) -> ApiError {
     let is_too_long =
-        |(_, error): &(String, ApiError)| *error == ApiError { message: error.message.clone(), ..ApiError::too_long(None, None) };
+        |(_, error): &(Shown, ApiError)| *error == ApiError { message: error.message.clone(), ..ApiError::too_long(None, None) };
     let main = failures.iter().position(is_too_long).unwrap_or_default();
     let (_, main) = failures.remove(main);
     let may_pass = main.may_pass || failures.iter().any(|(_, error)| error.may_pass);
-    let others = failures.iter().map(|(url, error)| format!("; {}", other_failure(url, &error.message)));
+    let others = failures.iter().map(|(url, error)| format!("; {}", other_failure(url, &Shown::lines(&error.message))));
     ApiError { message: main.message.clone() + &others.collect::<String>(), may_pass, ..main }
 }

@@ -14,9 +14,11 @@ use crate::gateway::api_error::ApiError;
 use crate::gateway::question::Question;
 use crate::gateway::request::MessagesRequest;
 use crate::gateway::shrink;
+use crate::gateway::spent::Sum;
 use crate::gateway::upstream::Upstream;
 use crate::local_model::chain::Link;
 use crate::local_model::truncation::{Detector, Sent};
+use crate::shown::Shown;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
 
 /// How long a request is refused at once that is as long as one that was read in part. Claude Code 2.1.330 asks again within
@@ -28,6 +30,7 @@ pub(super) struct Marks {
     /// One for each link: servers count differently.
     detectors: Vec<Mutex<Detector>>,
     refused: Mutex<Option<Refused>>,
+    pub(super) spent: Sum,
     has_noted_truncation: AtomicBool,
     has_noted_markup: AtomicBool,
 }
@@ -39,7 +42,7 @@ struct Refused {
     at: Instant,
     /// By our estimate, in tokens.
     length: usize,
-    line: String,
+    line: Shown,
 }
 
 impl Marks {
@@ -48,6 +51,7 @@ impl Marks {
             context: context.for_applet(super::NAME, &[]),
             detectors: (0..links).map(|_| Mutex::default()).collect(),
             refused: Mutex::default(),
+            spent: Sum::default(),
             has_noted_truncation: AtomicBool::new(false),
             has_noted_markup: AtomicBool::new(false),
         }
@@ -86,7 +90,7 @@ impl Upstream {
         match line {
             None => Ok(()),
             Some(_) if self.finds_room_for(question, None).await => self.begin_link(question).await,
-            Some(line) => Err(ApiError::refused(line)),
+            Some(line) => Err(ApiError::refused(line.to_string())),
         }
     }
 
@@ -104,7 +108,7 @@ impl Upstream {
         drop(detector);
         let Some(truncation) = found else { return Ok(()) };
         let line = truncation.line(model.as_ref().map(|model| model.server).unwrap_or_default());
-        let line = link.server.endpoint().with_own_names(line);
+        let line = Shown::line(link.server.endpoint().with_own_names(line));
         if !self.marks.has_noted_truncation.swap(true, Relaxed) {
             warn(super::NAME, &line);
             Entry { truncated: true, ..self.marks.note_of(link, usage) }.append(&self.marks.context);
@@ -112,7 +116,7 @@ impl Upstream {
         link.models.forget();
         let refused = Refused { link: place, at: Instant::now(), length: shrink::estimate(request), line: line.clone() };
         *self.marks.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
-        Err(ApiError::refused(line))
+        Err(ApiError::refused(line.to_string()))
     }
 
     /// Tells the user, and the ledger, that another link than the first answers, unless they know it.

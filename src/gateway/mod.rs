@@ -20,10 +20,12 @@ mod event_stream;
 mod events;
 mod fit;
 mod flood;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
 mod instructions;
 mod lean_prompt;
-mod lean_tools;
+pub(crate) mod lean_tools;
 mod links;
 mod marks;
 mod message;
@@ -33,10 +35,10 @@ mod repeats;
 mod reply;
 mod request;
 mod router;
-mod server;
 mod server_tools;
 mod shared;
 mod shrink;
+pub(crate) mod spent;
 mod stop_sequence;
 mod summary;
 mod turns;
@@ -57,11 +59,17 @@ use crate::error::{Error, Result};
 use crate::gateway::admission::Admission;
 use crate::gateway::router::Gateway;
 use crate::gateway::upstream::Upstream;
+use crate::http_server::{self, ReadOnly};
 use crate::names::GATEWAY_TOKEN;
+use crate::os::cleanup::EndRequests;
 use crate::os::process::close_inherited_files;
+use crate::shown::shown;
+use crate::state::gateways;
 
 /// The long option under which the binary runs itself as the gateway of one Claude Code.
 pub(crate) const OPTION: &str = "--gateway";
+
+const NAME_IN_ERRORS: &str = "the gateway";
 
 /// Its name on stderr.
 const NAME: &str = "claude-failover";
@@ -78,40 +86,61 @@ pub(crate) fn token() -> String {
 /// # Errors
 /// If it was called wrongly, or a setting cannot be used.
 pub(crate) fn main_for_parent(context: &Context, args: &[OsString]) -> Result<()> {
-    let misused = || Error::Usage { message: format!("`{OPTION}` is for claude-failover itself") };
+    let misused = || Error::Usage { message: shown!("`{OPTION}` is for claude-failover itself") };
     let parent: u32 = args.first().and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| args.len() == 1).ok_or_else(misused)?;
     let token = context.env(GATEWAY_TOKEN).and_then(|token| token.into_string().ok()).ok_or_else(misused)?;
     close_inherited_files();
+    // What ends Claude Code, and this process with it, is not to end it before.
+    let _survives = EndRequests::catch().map_err(Error::system("take", "signals"))?;
     let listener =
         std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(Error::system("take", "stdin"))?;
-    let outcome = Gateway::new(context, token, &listener, true).and_then(|gateway| {
-        server::run(gateway, listener, async move {
+    let outcome = Gateway::new(context, token, &listener, None).and_then(|gateway| {
+        let upstream = gateway.upstream.clone();
+        let ended = http_server::run(gateway, NAME_IN_ERRORS, listener, async move {
             // Also ends at once if the parent has ended before.
             while parent_id() == parent {
                 tokio::time::sleep(LOOK).await;
             }
-        })
+        });
+        upstream.record_end(context);
+        ended
     });
     let _ = settings_file(context, parent).map(fs::remove_file);
     outcome
 }
 
-/// Runs a gateway for programs that speak the API themselves. `on_ready` gets its port.
+/// Runs a gateway for programs that speak the API themselves, which also has what can be read elsewhere. `on_ready` gets its port.
 ///
 /// # Errors
 /// If it cannot listen there, or a setting cannot be used.
-pub(crate) fn serve(context: &Context, port: u16, token: String, on_ready: impl FnOnce(u16)) -> Result<()> {
-    let place = format!("127.0.0.1:{port}");
+pub(crate) fn serve(
+    context: &Context,
+    port: u16,
+    token: String,
+    readable: Arc<dyn ReadOnly>,
+    on_ready: impl FnOnce(u16),
+) -> Result<()> {
+    let place = shown!("127.0.0.1:{port}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Error::system("listen on", place))?;
-    let gateway = Gateway::new(context, token, &listener, false)?;
+    let gateway = Gateway::new(context, token, &listener, Some(readable))?;
+    // By it a call knows that it asks us already.
+    let _ = gateways::note(context, gateway.port);
     on_ready(gateway.port);
-    server::run(gateway, listener, std::future::pending())
+    http_server::run(gateway, NAME_IN_ERRORS, listener, std::future::pending())
 }
 
 impl Gateway {
-    fn new(context: &Context, token: String, listener: &TcpListener, for_claude_code: bool) -> Result<Gateway> {
+    /// `readable`: none for the gateway of one Claude Code.
+    fn new(context: &Context, token: String, listener: &TcpListener, readable: Option<Arc<dyn ReadOnly>>) -> Result<Gateway> {
         let port = listener.local_addr().map_err(Error::system("read the address of", "the gateway"))?.port();
-        let upstream = Arc::new(Upstream::new(context, for_claude_code)?);
-        Ok(Gateway { upstream, context: Arc::new(context.for_applet(NAME, &[])), token, port, admission: Admission::default() })
+        let upstream = Arc::new(Upstream::new(context, readable.is_none())?);
+        Ok(Gateway {
+            upstream,
+            context: Arc::new(context.for_applet(NAME, &[])),
+            token,
+            port,
+            admission: Admission::default(),
+            readable,
+        })
     }
 }

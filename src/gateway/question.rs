@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use crate::completions::affinity;
 use crate::completions::untaken::LeftOut;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::count::Measured;
@@ -12,6 +13,7 @@ use crate::gateway::shrink::{self, Room, Size};
 use crate::local_model::chain::way::Way;
 use crate::local_model::recovery::{AFTER_EMPTY, Tried};
 use crate::local_model::request::RequestSettings;
+use crate::shown::Shown;
 
 pub(crate) struct Question {
     /// As the caller asks, with what the model was told since.
@@ -34,7 +36,7 @@ pub(crate) struct Question {
     /// Which link is asked.
     pub(super) way: Way,
     /// What the links before have said, with their addresses.
-    pub(super) failures: Vec<(String, ApiError)>,
+    pub(super) failures: Vec<(Shown, ApiError)>,
     /// What was measured last.
     measured: Mutex<Option<Measured>>,
 }
@@ -215,6 +217,9 @@ impl Question {
         }
         body.insert("stream".into(), true.into());
         body.insert("stream_options".into(), json!({"include_usage": true}));
+        if let Some(affinity) = &request.affinity {
+            body.insert(affinity::FIELD.into(), affinity.as_str().into());
+        }
         body
     }
 }

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
+use crate::completions::affinity::Affinity;
 use crate::completions::tool::Tool;
 use crate::gateway::api_check;
 use crate::gateway::api_error::ApiError;
@@ -49,6 +50,8 @@ pub(crate) struct MessagesRequest {
     pub is_summary: bool,
     /// The form that the answer must have, as `response_format` of chat completions.
     pub format: Option<Value>,
+    /// The session that it belongs to.
+    pub affinity: Option<Affinity>,
 }
 
 impl MessagesRequest {
@@ -147,6 +150,7 @@ fn read_limited(mut request: Value, max_tokens: u32) -> Result<MessagesRequest, 
         streams: request["stream"] == true,
         shows_thinking: matches!(request["thinking"]["type"].as_str(), Some("enabled" | "adaptive")),
         format: format(&request),
+        affinity: request["metadata"]["user_id"].as_str().and_then(Affinity::of_user_id),
     };
     put_changing_last(&mut read);
     Ok(read)

@@ -9,15 +9,17 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
-use crate::gateway::access::{check_host, check_token};
+use crate::gateway::access::{check_host, take_token};
 use crate::gateway::admission::Admission;
 use crate::gateway::answer;
 use crate::gateway::api_error::ApiError;
 use crate::gateway::event_stream::EventStream;
-use crate::gateway::http::{HttpResponse, error_response, json_response, read_body, stream_response};
+use crate::gateway::http::{error_response, json_response, read_body, stream_response};
 use crate::gateway::message::Whole;
 use crate::gateway::request::{self, MessagesRequest};
+use crate::gateway::spent;
 use crate::gateway::upstream::Upstream;
+use crate::http_server::{HEALTH, HttpResponse, ReadOnly, Service};
 
 /// How long an answer may take to begin before its stream is opened without it. Until then a failure has its own status.
 const HOLD: Duration = Duration::from_secs(5);
@@ -31,14 +33,18 @@ pub(super) struct Gateway {
     pub(super) token: String,
     pub(super) port: u16,
     pub(super) admission: Admission,
+    /// What the dashboard has for programs, too.
+    pub(super) readable: Option<Arc<dyn ReadOnly>>,
+}
+
+impl Service for Gateway {
+    async fn respond(self: Arc<Gateway>, request: Request<Incoming>) -> HttpResponse {
+        self.route(request).await.unwrap_or_else(|error| error_response(&error))
+    }
 }
 
 impl Gateway {
-    pub(super) async fn respond(self: Arc<Gateway>, request: Request<Incoming>) -> HttpResponse {
-        self.route(request).await.unwrap_or_else(|error| error_response(&error))
-    }
-
-    async fn route(self: Arc<Gateway>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
+    async fn route(self: Arc<Gateway>, mut request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
         check_host(&request, self.port)?;
         let path = request.uri().path().trim_end_matches('/').to_string();
         let method = request.method().clone();
@@ -46,7 +52,17 @@ impl Gateway {
         if path.is_empty() && (method == Method::HEAD || method == Method::GET) {
             return Ok(json_response(StatusCode::OK, &json!({})));
         }
-        check_token(&request, &self.token)?;
+        let readable = self.readable.as_ref().filter(|readable| readable.has(&path)).cloned();
+        // What only asks whether somebody is there needs no token.
+        if readable.is_none() || path != HEALTH {
+            take_token(&mut request, &self.token)?;
+        }
+        if let Some(readable) = readable {
+            return match method {
+                Method::GET | Method::HEAD => Box::pin(read_only(readable, request)).await,
+                _ => Err(not_allowed(&method, &path)),
+            };
+        }
         match (method.as_str(), path.as_str()) {
             // In boxes: each connection has the room of this function from its start.
             ("POST", "/v1/messages") => Box::pin(self.messages(request)).await,
@@ -57,16 +73,17 @@ impl Gateway {
                 let tokens = Box::pin(self.upstream.count_tokens(&request)).await;
                 Ok(json_response(StatusCode::OK, &json!({"input_tokens": tokens})))
             }
+            ("GET", spent::PATH) => {
+                let spent = serde_json::to_value(self.upstream.marks.spent.so_far()).unwrap_or_default();
+                Ok(json_response(StatusCode::OK, &spent))
+            }
             ("GET", "/v1/models") => {
                 let model = Box::pin(self.model()).await;
                 let id = model["id"].clone();
                 Ok(json_response(StatusCode::OK, &json!({"data": [model], "has_more": false, "first_id": id, "last_id": id})))
             }
             ("GET", path) if path.starts_with("/v1/models/") => Ok(json_response(StatusCode::OK, &Box::pin(self.model()).await)),
-            (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(ApiError {
-                status: StatusCode::METHOD_NOT_ALLOWED,
-                ..ApiError::bad_request(format!("{method} is not for {path}"))
-            }),
+            (_, "/v1/messages" | "/v1/messages/count_tokens" | "/v1/models") => Err(not_allowed(&method, &path)),
             _ => Err(ApiError::not_found(format!("{path} is nothing that this gateway has"))),
         }
     }
@@ -117,6 +134,20 @@ impl Gateway {
         let name = self.upstream.model_name(&self.upstream.chain.way(false)).await;
         json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
     }
+}
+
+fn not_allowed(method: &Method, path: &str) -> ApiError {
+    let error = ApiError::bad_request(format!("{method} is not for {path}"));
+    ApiError { status: StatusCode::METHOD_NOT_ALLOWED, ..error }
+}
+
+async fn read_only(readable: Arc<dyn ReadOnly>, request: Request<Incoming>) -> Result<HttpResponse, ApiError> {
+    let failed = |_| ApiError::unavailable("this could not be read");
+    let get = move || {
+        let (path, query) = (request.uri().path().trim_end_matches('/'), request.uri().query());
+        readable.get(path, query.unwrap_or_default())
+    };
+    tokio::task::spawn_blocking(get).await.map_err(failed)
 }
 
 /// A large body takes time to read, and other answers go on meanwhile.

@@ -32,6 +32,7 @@ use crate::local_model::prime;
 use crate::local_model::recovery::{Possible, Remedy, remedy};
 use crate::names::GATEWAY_APPENDED;
 use crate::server::progress::StartProgress;
+use crate::shown::Shown;
 use crate::state::flag::{Backend, Flag};
 
 /// The longest error body that is read, in bytes.
@@ -76,7 +77,7 @@ impl Upstream {
         let client = |link: &Link| Client::new(link.server.endpoint(), link.settings.timeouts);
         let clients = chain.links().iter().map(client).collect::<std::result::Result<Vec<_>, _>>();
         Ok(Upstream {
-            clients: clients.map_err(|error| Error::NoHttpClient { reason: error.to_string() })?,
+            clients: clients.map_err(|error| Error::NoHttpClient { reason: Shown::line(error) })?,
             marks: Marks::new(context, chain.links().len()),
             counters: chain.links().iter().map(|_| Mutex::default()).collect(),
             prompt: AgentPrompt::announced(context),
@@ -174,6 +175,7 @@ impl Upstream {
         };
         let possible = Possible {
             start: link.server.is_ours(),
+            is_only: link.settings.is_only,
             retries: link.settings.retries,
             leave_out,
             max_tokens: question.sized.max_tokens,
@@ -234,11 +236,7 @@ impl Upstream {
 
     /// A broken connection, in the middle of an answer.
     pub(crate) fn failure_within_answer(&self, question: &Question, error: ClientError) -> CompletionError {
-        let partial = String::new();
-        match error {
-            ClientError::Idle => CompletionError::Stalled { idle: self.link(question).settings.timeouts.idle, partial },
-            ClientError::Connect(reason) | ClientError::Broken(reason) => CompletionError::Cut { reason, partial },
-        }
+        error.within_answer(self.link(question).settings.timeouts.idle)
     }
 
     fn body(&self, question: &Question) -> Vec<u8> {
@@ -252,11 +250,8 @@ impl Upstream {
 
     async fn send(&self, question: &Question) -> std::result::Result<StreamingResponse, CompletionError> {
         let (link, client) = (self.link(question), &self.clients[question.way.current()]);
-        let mut response = client.post(self.body(question)).await.map_err(|error| match error {
-            ClientError::Connect(reason) => CompletionError::Refused(reason),
-            ClientError::Idle => CompletionError::Stalled { idle: link.settings.timeouts.idle, partial: String::new() },
-            ClientError::Broken(reason) => CompletionError::Broken(reason),
-        })?;
+        let posted = client.post(self.body(question), question.sent().affinity.as_ref()).await;
+        let mut response = posted.map_err(|error| error.before_answer(link.settings.timeouts.idle))?;
         let status = response.status();
         if status == StatusCode::OK {
             return Ok(response);

@@ -105,7 +105,9 @@ fn https(host: &str, port: u16) -> String {
 fn a_certificate_that_nobody_vouches_for_is_refused() {
     let (server, heads) = TlsServer::answering();
     let url = https("localhost", server.port);
-    let message = format!("no answer from the local server at {url}: invalid peer certificate: UnknownIssuer");
+    let message = format!(
+        "no answer from the local server at {url}: invalid peer certificate: UnknownIssuer (SSL_CERT_FILE names the certificate of an authority of your own)"
+    );
     let refusal = Gateway::new(&url).refusal(&question("hi"));
     if cfg!(target_os = "linux") {
         assert_eq!(refusal, (503, false, "api_error".into(), message));

@@ -362,7 +362,7 @@ fn sampling_stops_formats_and_what_is_not_known() {
         (json!({"output_format": format}), response_format),
         (json!({"output_config": {"effort": "low"}}), json!({})),
         (
-            json!({"metadata": {"user_id": "u"}, "service_tier": "auto", "thinking": {"type": "enabled", "budget_tokens": 1024},
+            json!({"metadata": {"user_id": ""}, "service_tier": "auto", "thinking": {"type": "enabled", "budget_tokens": 1024},
                    "context_management": {"edits": []}, "mcp_servers": [], "container": null, "safeguards": [1], "unheard_of": {}}),
             json!({}),
         ),
