@@ -1,5 +1,6 @@
-//! `claude-failover --install DIR`: a symlink for each applet.
+//! `claude-failover --install DIR [NAME…]`: symlinks for all applets, or for those that are named.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -8,22 +9,35 @@ use crate::error::{Error, Result};
 use crate::names::{APPLETS, OWN_NAME};
 use crate::os::file_id::FileId;
 use crate::os::process::current_exe;
+use crate::shown::{Shown, shown};
+
+/// The applets that are named, in their own order; all if none is.
+///
+/// # Errors
+/// If a name is none of theirs.
+pub(crate) fn wanted_applets(names: &[OsString]) -> Result<Vec<&'static str>> {
+    if let Some(unknown) = names.iter().find(|name| !APPLETS.iter().any(|applet| name.as_os_str() == *applet)) {
+        let name = Shown::line(unknown.to_string_lossy());
+        return Err(Error::Usage { message: shown!("`{name}` is no name of an applet; there are {}", APPLETS.join(", ")) });
+    }
+    Ok(APPLETS.into_iter().filter(|applet| names.is_empty() || names.iter().any(|name| name == applet)).collect())
+}
 
 /// Makes `dir`, too. Keeps links that are right, replaces links to other copies of this program, and changes nothing if a file
 /// of another program has one of the names.
-pub(crate) fn make_links(dir: &Path) -> Result<()> {
+pub(crate) fn make_links(dir: &Path, names: &[&str]) -> Result<()> {
     let binary = current_exe().map_err(Error::system("find", OWN_NAME))?;
     let us =
         FileId::of_this_process().ok_or_else(|| Error::Usage { message: "cannot look at this program's own file".into() })?;
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let target = link_target(dir, &binary);
-    for name in APPLETS {
+    for name in names {
         let link = dir.join(name);
         if !may_replace(&link, us) {
             return Err(Error::ForeignFile { path: link });
         }
     }
-    for name in APPLETS {
+    for name in names {
         let link = dir.join(name);
         if FileId::of(&link) != Some(us) {
             let fresh = dir.join(format!(".{name}.{}", std::process::id()));
@@ -34,7 +48,7 @@ pub(crate) fn make_links(dir: &Path) -> Result<()> {
         if FileId::from(&opened) != us {
             return Err(Error::ForeignFile { path: link });
         }
-        super::print(&format!("{} -> {}\n", link.display(), target.display()));
+        super::print_line(&shown!("{} -> {}", link.display(), target.display()));
     }
     Ok(())
 }
