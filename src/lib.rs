@@ -8,7 +8,11 @@
 //! `docs/architecture.md` says what each is for.
 //!
 //! ```text
-//! cli              one file for each command: claude, llm_failover, status, statusline, install
+//! fuzzing          what `cargo fuzz` runs: no part of the program
+//! cli              one file for each command: claude, llm_failover, statusline, install
+//! dashboard        the page: router, page, timeline, actions, live; what programs may ask
+//! doctor, setup    what is wrong, and what mends it; what a local answer needs: discover, choose, plan, carry_out, uninstall
+//! status           how things stand: the flag, the local models, what agents get
 //! drill            a call whose Claude is limited or down: scenario, api, call
 //! terminal         a person at a terminal: their session on either side
 //! failover         `auto`: call, answer, resume, give_up, record
@@ -22,8 +26,9 @@
 //! stdin            pump, feed, kept, child_pipe
 //! claude_code      all that is known of that program: options, command_line, protocol, refusal, locate, settings, version
 //! completions      the OpenAI wire: endpoint, chat, chunk, sse, thinking, failure, dialect
+//! http_server      a server on loopback: its listener, threads, bodies; the host that a caller names
 //! os               process, guardian, signals, exit, cleanup, atomic_file, file_id, blocking
-//! base             context, settings, error, stderr, candidate, text, names: each may use those after it
+//! base             style, context, settings, error, stderr, candidate, real_claude, text, shown, read_file, names: each may use those after it
 //! ```
 
 mod agent;
@@ -33,19 +38,30 @@ mod claude_code;
 mod cli;
 mod completions;
 mod context;
+mod dashboard;
+mod doctor;
 mod drill;
 mod error;
 mod failover;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gateway;
+mod http_server;
 mod local_model;
 mod names;
 mod os;
+mod read_file;
+mod real_claude;
 mod routing;
 mod server;
 mod settings;
+mod setup;
+mod shown;
 mod state;
+mod status;
 mod stderr;
 mod stdin;
+mod style;
 mod terminal;
 mod text;
 mod watch;

@@ -11,7 +11,7 @@ use crate::claude_code::command_line::CommandLine;
 use crate::claude_code::locate;
 use crate::claude_code::protocol::mark::Mark;
 use crate::claude_code::version::COMPATIBLE_WITH;
-use crate::cli::print;
+use crate::cli::print_line;
 use crate::context::Context;
 use crate::error::{Error, Result, notice, report};
 use crate::failover;
@@ -20,7 +20,11 @@ use crate::routing::agent_policy::AgentPolicy;
 use crate::routing::facts::Call;
 use crate::routing::reason::Reason;
 use crate::routing::route::{Facts, Route, Side, decide};
+use crate::routing::traced::explained;
+use crate::shown::shown;
+use crate::state::breaker::Breaker;
 use crate::state::ledger::{AnsweredBy, Entry, RouteName};
+use crate::stderr;
 use crate::stdin::Stdin;
 use crate::terminal;
 use crate::watch::next_try::NextTry;
@@ -28,15 +32,18 @@ use crate::watch::next_try::NextTry;
 /// Decides the route and takes it. Where a route comes to nothing, it is decided anew.
 pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
     let mut call = Call::new(applet, context);
+    if context.settings.is_debugged(applet) {
+        stderr::begin_debug();
+    }
     loop {
-        let exit_code = match decide(&mut call) {
+        let exit_code = match route(&mut call) {
             Route::Exec => Ok(Some(become_claude(applet, context))),
             Route::Refuse => call.command_line().map(|_| Some(ExitCode::FAILURE)),
             Route::Answer(Reason::Refused(refusal)) => failover::answer(&mut call, &refusal),
             Route::Answer(Reason::NotInstalled) => failover::answer_without_claude(&mut call),
             Route::Answer(Reason::Flag | Reason::Away) => answer_plainly(&mut call),
             Route::Agent(Reason::Refused(refusal)) => failover::run_agent(&mut call, &refusal),
-            Route::Agent(Reason::Flag | Reason::Away | Reason::NotInstalled) => run_agent(&mut call),
+            Route::Agent(reason @ (Reason::Flag | Reason::Away | Reason::NotInstalled)) => run_agent(&mut call, &reason),
             Route::Terminal(side) => at_terminal(&mut call, side),
             Route::Watch(on_refusal) => failover::watch(&mut call, on_refusal),
             Route::Wait(refusal) => failover::wait(&mut call, &refusal),
@@ -49,26 +56,35 @@ pub(crate) fn run(applet: &str, context: &Context) -> ExitCode {
     }
 }
 
+fn route(call: &mut Call) -> Route {
+    if !stderr::is_debugged() {
+        return decide(call);
+    }
+    let (route, why) = explained(call);
+    stderr::debug(call.applet, &|| why.clone());
+    route
+}
+
 /// As ever, where the session cannot change sides.
 fn at_terminal(call: &mut Call, side: Side) -> Result<Option<ExitCode>> {
     match (terminal::run(call, side)?, side) {
         (Some(exit), _) => Ok(Some(exit)),
         (None, Side::Claude) => Ok(Some(become_claude(call.applet, call.context))),
-        (None, Side::Local) => run_agent(call),
+        (None, Side::Local) => run_agent(call, &Reason::Away),
     }
 }
 
 /// In print mode a plain answer, where the real Claude Code cannot run on the local model.
-fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
+fn run_agent(call: &mut Call, reason: &Reason) -> Result<Option<ExitCode>> {
     let (applet, context, command_line) = (call.applet, call.context, call.command_line()?);
     if !call.is_print() {
-        return launch::become_agent(applet, context, &command_line, false).map(|exit| Some(exit.end_process()));
+        return launch::become_agent(applet, context, &command_line, &why(context, reason)).map(|exit| Some(exit.end_process()));
     }
     let (error, stdin) = match call.take_stdin() {
         // A program that talks in lines sees by its results who has answered; those of a Claude Code that runs in our place are unmarked.
         stdin if stdin.has_begun() || command_line.listens() => match locate::announce(applet, context) {
-            Ok(program) => {
-                let next = NextTry::first(program, stdin);
+            Ok(claude) => {
+                let next = NextTry::first(claude, stdin);
                 match child::run(applet, context, &command_line, next, None, Mark::by_flag()) {
                     Ok(exit) => return Ok(Some(exit.end_process())),
                     Err((error, next)) => (error, next.stdin),
@@ -76,7 +92,7 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
             }
             Err(error) => (error, stdin),
         },
-        stdin => match launch::become_agent(applet, context, &command_line, true) {
+        stdin => match launch::run_agent(applet, context, &command_line, reason.word()) {
             Ok(exit) => return Ok(Some(exit.end_process())),
             Err(error) => (error, stdin),
         },
@@ -91,12 +107,19 @@ fn run_agent(call: &mut Call) -> Result<Option<ExitCode>> {
     }
 }
 
+/// The reason as the ledger has it: where Claude is away, why.
+fn why(context: &Context, reason: &Reason) -> String {
+    let conditions = || Breaker::new(context).map(|breaker| breaker.conditions()).unwrap_or_default();
+    let cause = || conditions().first().map(|condition| condition.cause.word());
+    if *reason == Reason::Away { cause().unwrap_or(reason.word()).into() } else { reason.word().into() }
+}
+
 fn answer_plainly(call: &mut Call) -> Result<Option<ExitCode>> {
     let (command_line, may_run_agent) = (call.command_line()?, call.agent_policy() != AgentPolicy::Never);
     let stdin = call.take_stdin();
-    match locate::find(call.context).ok().filter(|_| may_run_agent) {
+    match locate::find_for_call(call.context).ok().filter(|_| may_run_agent) {
         None => answer(call, &command_line, stdin, false).map(Some),
-        Some(program) => answer_or_leave(call, &command_line, NextTry::first(program, stdin)).map(Some),
+        Some(claude) => answer_or_leave(call, &command_line, NextTry::first(claude, stdin)).map(Some),
     }
 }
 
@@ -108,7 +131,7 @@ fn answer(call: &Call, command_line: &CommandLine, stdin: Stdin, lacks_tools: bo
     }
     let Some(answered) = ask_local_model(call, command_line, request)? else { return Ok(ExitCode::FAILURE) };
     if lacks_tools {
-        notice(&format!("{}: no real Claude Code on this machine: answered without its tools", call.applet));
+        notice(&shown!("{}: no real Claude Code on this machine: answered without its tools", call.applet));
     }
     record(call, &answered);
     Ok(answered.exit_code())
@@ -167,7 +190,7 @@ fn become_claude(applet: &str, context: &Context) -> ExitCode {
     let error = locate::become_claude(applet, context);
     if matches!(error, Error::ClaudeNotFound { .. }) && asks_for_version(context) {
         let version = env!("CARGO_PKG_VERSION");
-        print(&format!("{COMPATIBLE_WITH} (claude-failover {version}; no Claude Code on this machine)\n"));
+        print_line(&shown!("{COMPATIBLE_WITH} (claude-failover {version}; no Claude Code on this machine)"));
         return ExitCode::SUCCESS;
     }
     report(applet, &error)

@@ -1,27 +1,36 @@
 //! `llm-failover`: the switch and the local server.
 
+mod completions;
+mod config;
+mod config_options;
+mod editor;
 mod flip;
+mod log;
 mod options;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
-
-use crate::claude_code::locate;
-use crate::cli::llm_failover::options::{Action, Log, Options};
-use crate::cli::status::{self, Status};
-use crate::cli::{links, print, statusline};
+use crate::claude_code::on_path;
+use crate::cli::llm_failover::options::{Action, Dashboard, Drill, Options};
+use crate::cli::{print, print_line, print_painted, statusline};
 use crate::context::Context;
-use crate::drill::{self, DrillSuccess, Scenario};
-use crate::error::{self, Result, report, warn};
+use crate::dashboard::{self, api::Api};
+use crate::doctor;
+use crate::drill::{self, DrillSuccess, SCENARIOS, Scenario};
+use crate::error::{self, Error, Result, report, warn};
 use crate::gateway;
 use crate::local_model::chain::Chain;
 use crate::server::Server;
 use crate::server::files::last_lines;
-use crate::state::flag::Flag;
-use crate::state::ledger;
+use crate::setup;
+use crate::shown::{Shown, shown};
+use crate::state::daily;
+use crate::state::flag::{Backend, Flag};
+use crate::status::{self, Status, links};
 
-const NAME: &str = "llm-failover";
+pub(super) const NAME: &str = "llm-failover";
 
 pub(crate) fn run(context: &Context) -> ExitCode {
     match options::parse(context).and_then(|options| options.map_or(Ok(ExitCode::SUCCESS), |options| act(context, &options))) {
@@ -32,66 +41,71 @@ pub(crate) fn run(context: &Context) -> ExitCode {
 
 fn act(context: &Context, options: &Options) -> Result<ExitCode> {
     let command = Command { context, is_quiet: options.quiet };
+    if matches!(options.action, None | Some(Action::Status(_) | Action::Statusline(_) | Action::Log(_))) && !options.version {
+        daily::send_if_due(context, NAME);
+    }
     match &options.action {
-        _ if options.version => print(&format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))),
+        _ if options.version => print_line(&shown!("{NAME} {}", env!("CARGO_PKG_VERSION"))),
         None => command.status(false)?,
         Some(Action::Status(options)) => command.status(options.json)?,
-        Some(Action::Statusline(_)) => print(&statusline::line(context)?),
+        Some(Action::Statusline(options)) => print_painted(&statusline::line(context, options.format)?),
         Some(Action::Local(_)) => command.to_local()?,
         Some(Action::Claude(_)) => command.to_claude()?,
-        Some(Action::Auto(_)) => command.to_auto()?,
+        Some(Action::Auto(options)) => command.to_auto(options.check)?,
         Some(Action::Start(_)) => {
             let port = command.start(|| Ok(()))?;
-            command.say(&format!("local server: UP (port {port})"));
+            command.say(&shown!("local server: UP (port {port})"));
         }
-        Some(Action::Stop(_)) => command.stop("local server: down (lazy)")?,
+        Some(Action::Stop(_)) => command.stop(true)?,
+        Some(Action::Config(options)) => return command.config(options),
         Some(Action::Logs(options)) => {
-            let log = Server::new(context)?.log_file();
+            let server = Server::new(context)?;
+            let log = server.log_file();
             let lines = last_lines(&log, options.lines);
-            if !log.exists() {
-                error::say(&format!("{NAME}: no log yet at `{}`", log.display()));
+            match log.exists() {
+                true => {}
+                false if server.is_ours() => error::say(&shown!("{NAME}: no log yet at `{}`", log.display())),
+                false => {
+                    let place = server.endpoint().place();
+                    error::say(&shown!("{NAME}: the server at {place} is not ours, and has a log of its own"));
+                }
             }
-            print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+            print(&Shown::lines(lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
         }
-        Some(Action::Drill(options)) => return drill(context, options.trouble),
+        Some(Action::Drill(Drill { trouble: Some(trouble) })) => return drill(context, *trouble),
+        // None was played.
+        Some(Action::Drill(Drill { trouble: None })) => {
+            print(&drills());
+            return Ok(ExitCode::FAILURE);
+        }
+        Some(Action::Completions(options)) => print(&completions::script(options.shell)),
         Some(Action::Gateway(options)) => command.gateway(options.port)?,
-        Some(Action::Log(options)) => print(&log(context, options)?),
+        Some(Action::Dashboard(options)) => command.dashboard(options)?,
+        Some(Action::Doctor(options)) => {
+            let limit = Duration::from_secs(options.limit.max(1));
+            let options = doctor::Options { quick: options.quick, json: options.json, notify: options.notify, limit };
+            return Ok(doctor::run(context, options, &doctor::Printers { line: &print_painted, json: &print }));
+        }
+        Some(Action::Setup(options)) => setup::run(context, options, &print_line)?,
+        Some(Action::Log(options)) => print(&log::text(context, options)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The exit code is 0 for a local answer alone.
 fn drill(context: &Context, scenario: Scenario) -> Result<ExitCode> {
-    match drill::run(context, scenario, &|line| print(&format!("{line}\n")))? {
+    match drill::run(context, scenario, &print_line)? {
         DrillSuccess::AnsweredLocally => Ok(ExitCode::SUCCESS),
         DrillSuccess::LeftToClaude(why) => {
-            error::say(&format!("{NAME}: not answered locally, as it should be: {why}"));
+            error::say(&shown!("{NAME}: not answered locally, as it should be: {why}"));
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-fn log(context: &Context, options: &Log) -> Result<String> {
-    let lines = ledger::read(context)?;
-    if lines.is_empty() {
-        error::say(&format!("{NAME}: no calls in the ledger yet"));
-    }
-    let is_wanted = |line: &&ledger::LedgerLine| options.since.is_none_or(|since| line.entry.time >= since);
-    Ok(match options.since {
-        Some(since) if !options.json => {
-            let entries: Vec<_> = lines.iter().map(|line| &line.entry).collect();
-            ledger::summary::summarize(&entries, since, Timestamp::now())
-        }
-        since => {
-            let count = if since.is_some() { usize::MAX } else { options.lines };
-            let wanted: Vec<_> = lines.iter().filter(is_wanted).collect();
-            let last = &wanted[wanted.len().saturating_sub(count)..];
-            match options.json {
-                true => last.iter().map(|line| format!("{}\n", line.raw)).collect(),
-                false => ledger::table::table(&last.iter().map(|line| &line.entry).collect::<Vec<_>>()),
-            }
-        }
-    })
+fn drills() -> Shown {
+    let lines = SCENARIOS.map(|(word, _, what)| format!("llm-failover drill {word:<10}{what}\n"));
+    Shown::lines(lines.concat())
 }
 
 struct Command<'a> {
@@ -100,9 +114,9 @@ struct Command<'a> {
 }
 
 impl Command<'_> {
-    fn say(&self, line: &str) {
+    fn say(&self, line: &Shown) {
         if !self.is_quiet {
-            print(&format!("{line}\n"));
+            print_line(line);
         }
     }
 
@@ -116,17 +130,20 @@ impl Command<'_> {
         let read = chain.and_then(|chain| Ok((Status::read(self.context, &chain, &flag, backend)?, chain)));
         let (status, chain) = read.inspect_err(|_| {
             if !json {
-                print(&status::backend_line(backend));
+                print_line(&status::backend_line(backend));
             }
         })?;
         print(&if json { status.json() } else { status.text() });
+        if let Some(warning) = self.context.no_place_for_state().filter(|_| backend == Backend::Auto) {
+            warn(NAME, &warning);
+        }
         self.warn_of_another_claude();
         self.warn_of_links(&chain);
         if let Some(unused) = self.context.settings.unused_links() {
             warn(NAME, &unused);
         }
         for name in self.context.settings.unknown_in_file() {
-            warn(NAME, &format!("`{name}` in the settings file is no setting"));
+            warn(NAME, &shown!("`{name}` in the settings file is no setting"));
         }
         Ok(())
     }
@@ -139,17 +156,29 @@ impl Command<'_> {
     fn gateway(&self, port: u16) -> Result<()> {
         let token = self.context.settings.gateway_token()?.unwrap_or_else(gateway::token);
         let printed_token = token.clone();
-        gateway::serve(self.context, port, token, |port| {
-            print(&format!("export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={printed_token}\n"));
+        gateway::serve(self.context, port, token, Arc::new(Api::default()), |port| {
+            print(&Shown::lines(format_args!(
+                "export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}\nexport ANTHROPIC_AUTH_TOKEN={printed_token}\n"
+            )));
         })
+    }
+
+    fn dashboard(&self, options: &Dashboard) -> Result<()> {
+        let (context, port, opens) = (self.context, options.port, options.open);
+        match (options.install, options.uninstall) {
+            (true, true) => Err(Error::Usage { message: "`--install` and `--uninstall` exclude each other".into() }),
+            (true, _) => dashboard::install(context, port, opens, &print_line),
+            (_, true) => dashboard::uninstall(context, &print_line),
+            _ => dashboard::serve(context, port, opens, &print_line),
+        }
     }
 
     /// Calls of a `claude` that is earlier on PATH than ours ignore the flag, and nothing else shows it.
     fn warn_of_another_claude(&self) {
-        if let Some(path) = locate::before_us_on_path(self.context) {
+        if let Some(path) = on_path::another_than_ours(self.context) {
             warn(
                 NAME,
-                &format!(
+                &shown!(
                     "`claude` on your PATH is `{}`, which does not read the switch; put our folder before it",
                     path.display()
                 ),

@@ -1,19 +1,26 @@
 //! Flips: the flag, and starting and stopping the server with it.
 
 use std::fs::{File, TryLockError};
+use std::sync::Arc;
 
 use crate::cli::llm_failover::{Command, NAME};
 use crate::error::{self, Error, Result, warn};
 use crate::local_model::chain::{Chain, Link};
+use crate::local_model::look::{self, Trouble};
 use crate::local_model::{ask, prime, unload};
 use crate::os::atomic_file::open_private;
 use crate::os::cleanup::CleanupOnSignal;
 use crate::server::probe::ServerState;
 use crate::server::progress::StartProgress;
 use crate::server::{Server, Stopped};
+use crate::shown::shown;
 use crate::state::breaker::Breaker;
 use crate::state::flag::{Backend, Flag};
 use crate::state::notify;
+
+const NO_ANSWER: &str = "calls that Claude refuses will fail";
+const NO_AGENTS: &str = "agents will fail";
+const NEXT: &str = "the next local model is asked";
 
 impl Command<'_> {
     /// The server first; the flag only when the server answers.
@@ -35,10 +42,10 @@ impl Command<'_> {
             ask::prove(self.context, &link.server, &mut progress).is_ok()
         };
         let Some(link) = chain.main_links().iter().skip(1).find(answers) else { return Err(error) };
-        let (model, url) = (link.name(), link.server.endpoint().shown());
+        let (model, url) = (link.name(), link.server.endpoint().place());
         let hint = error.hint(NAME).map(|hint| format!(" ({hint})")).unwrap_or_default();
         let error = error.without_log();
-        warn(NAME, &format!("{error}{hint}; `{model}` at {url} answers in its place"));
+        warn(NAME, &shown!("{error}{hint}; `{model}` at {url} answers in its place"));
         self.flip(Backend::Local)
     }
 
@@ -47,29 +54,53 @@ impl Command<'_> {
     pub(super) fn to_claude(&self) -> Result<()> {
         let _only_one = self.flip_lock().ok();
         self.flip(Backend::Claude)?;
-        self.stop("")
+        self.stop(false)
     }
 
-    /// Starts no server: the first call that needs it does.
-    pub(super) fn to_auto(&self) -> Result<()> {
+    /// Starts no server: the first call that needs it does. What stands in the way of the local model is a warning, or the error if the
+    /// user wants it `checked`.
+    pub(super) fn to_auto(&self, is_checked: bool) -> Result<()> {
         self.warn_of_another_claude();
-        let _only_one = self.flip_lock()?;
-        let warn_of = |error: Error, what: &str| {
-            let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
-            warn(NAME, &format!("{error}: {what}{hint}"));
-        };
-        const NO_ANSWER: &str = "calls that Claude refuses will fail";
-        match Chain::new(self.context) {
+        let trouble = match Chain::with_small_model(self.context) {
             Ok(chain) => {
                 self.warn_of_links(&chain);
-                let what = if chain.main_links().len() > 1 { "the next local model is asked" } else { NO_ANSWER };
-                let _ = chain.first().server.check_installed().map_err(|error| warn_of(error, what));
+                self.trouble(chain)
             }
-            Err(error) => warn_of(error, NO_ANSWER),
+            Err(error) => Some((error, NO_ANSWER)),
+        };
+        match trouble {
+            Some((error, NO_ANSWER | NO_AGENTS)) if is_checked => return Err(error),
+            Some((error, what)) => warn_of(error, what),
+            None => {}
         }
+        let _only_one = self.flip_lock()?;
         self.flip(Backend::Auto)?;
         unload::adopt(self.context);
         Ok(())
+    }
+
+    /// What stands in the way of the local models that `auto` relies on, and what becomes of calls by that.
+    fn trouble(&self, chain: Chain) -> Option<(Error, &'static str)> {
+        let needs_agents = self.context.settings.agent(NAME) != "never";
+        let (main, mut troubles) = (chain.main_links().len(), look::at_all(&Arc::new(chain), needs_agents));
+        let small = troubles.split_off(main).into_iter().flatten().next();
+        let has = |agents: bool| {
+            let is_good = |trouble: &Option<Trouble>| match trouble {
+                None => true,
+                Some(Trouble::SmallContext(_)) => !agents,
+                Some(Trouble::NoAnswer(_)) => false,
+            };
+            troubles.iter().any(is_good)
+        };
+        let (has_answer, has_room) = (has(false), has(true));
+        match (troubles.into_iter().next()?, small) {
+            (Some(Trouble::NoAnswer(error)), _) => Some((error, if has_answer { NEXT } else { NO_ANSWER })),
+            (Some(Trouble::SmallContext(error)), _) if !has_room => Some((error, NO_AGENTS)),
+            (_, Some(Trouble::NoAnswer(error) | Trouble::SmallContext(error))) => {
+                Some((error, "the main model does its work, too"))
+            }
+            (_, None) => None,
+        }
     }
 
     /// Resets the breaker: a user who sets the flag knows better.
@@ -80,7 +111,7 @@ impl Command<'_> {
         if let Ok(breaker) = Breaker::new(self.context) {
             breaker.reset();
         }
-        self.say(&format!("agent backend now: {}", backend.word()));
+        self.say(&shown!("agent backend now: {}", backend.word()));
         if before != backend {
             notify::send_flip(self.context, backend);
         }
@@ -109,20 +140,21 @@ impl Command<'_> {
         outcome.map(|()| server.endpoint().port())
     }
 
-    /// Prints `line_if_down` if the server does not run, and nothing if that is empty.
-    pub(super) fn stop(&self, line_if_down: &str) -> Result<()> {
+    /// `is_asked`: whether the user has asked for just this, and is told, too, that nothing was to be done.
+    pub(super) fn stop(&self, is_asked: bool) -> Result<()> {
         let server = Server::new(self.context)?;
         let mut progress = StartProgress::new(NAME, &server, self.is_quiet);
         let stopped = server.stop(&mut |elapsed| progress.show(elapsed))?;
         progress.clear();
         match stopped {
-            Stopped::WasDown if line_if_down.is_empty() => {}
-            Stopped::WasDown => self.say(line_if_down),
-            Stopped::Freed(Some(bytes)) => self.say(&format!("local server stopped: {} MiB of memory given back", bytes >> 20)),
-            Stopped::Freed(None) => self.say("local server stopped"),
-            Stopped::NotOurs if line_if_down.is_empty() && !server.is_ours() => {}
+            Stopped::WasDown if !is_asked => {}
+            Stopped::WasDown if server.is_ours() => self.say(&"local server: down (lazy)".into()),
+            Stopped::WasDown => self.say(&"local server: not running (not ours to stop)".into()),
+            Stopped::Freed(Some(bytes)) => self.say(&shown!("local server stopped: {} MiB of memory given back", bytes >> 20)),
+            Stopped::Freed(None) => self.say(&"local server stopped".into()),
+            Stopped::NotOurs if !is_asked && !server.is_ours() => {}
             Stopped::NotOurs => {
-                self.say(&format!("local server on port {} is not ours to stop: left running", server.endpoint().port()));
+                self.say(&shown!("local server on port {} is not ours to stop: left running", server.endpoint().port()));
             }
         }
         Ok(())
@@ -134,10 +166,16 @@ impl Command<'_> {
         let file = open_private(&path)?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             if !self.is_quiet {
-                error::say(&format!("{NAME}: waiting for another flip to end …"));
+                error::say(&shown!("{NAME}: waiting for another flip to end …"));
             }
             file.lock().map_err(Error::file("lock", path))?;
         }
         Ok(file)
     }
+}
+
+fn warn_of(error: Error, what: &str) {
+    let hint = error.hint(NAME).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let said = if let Error::DidNotComeUp { reason, .. } = error { reason } else { shown!("{error}") };
+    warn(NAME, &shown!("{said}: {what}{hint}"));
 }
