@@ -37,6 +37,7 @@ main() {
         outage=$!
     fi
     become_claude
+    status_line
     watch_claude
     if ! command -v curl >/dev/null; then
         echo "no curl on PATH: local answers are not measured"
@@ -72,6 +73,14 @@ become_claude() {
         in_sandbox strace -o "$place/trace" "$place/bin/claude" -p hi
         awk '/^execve/ && ++execs == 2 { print "  system calls of the shim, between its start and Claude: " NR - 2 }' "$place/trace"
     fi
+}
+
+# From files alone: what it takes beside a program that does nothing.
+status_line() {
+    in_sandbox "$place/race" "$rounds" "$place/real/claude" , "$place/bin/llm-failover" statusline >"$place/result"
+    awk 'NR == 1 { direct = $1 }
+         NR == 2 { printf "the status line                %8.1f us more than a program that does nothing, target at most 2000\n",
+                   ($1 - direct) / 1000 }' "$place/result"
 }
 
 # In `auto`: what the watching adds to a call, and to each piece of a long answer.

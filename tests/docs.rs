@@ -1,6 +1,7 @@
 //! The documents are true: settings, commands and dependencies are the program's, links lead somewhere, snippets run.
 
 mod architecture;
+mod integrations;
 mod links;
 mod snippets;
 
@@ -147,7 +148,27 @@ fn commands() -> Vec<String> {
 #[test]
 fn every_command_is_in_the_documents() {
     let commands = commands();
-    assert_eq!(commands, ["status", "statusline", "local", "claude", "auto", "start", "stop", "logs", "log", "drill", "gateway"]);
+    assert_eq!(
+        commands,
+        [
+            "status",
+            "statusline",
+            "local",
+            "claude",
+            "auto",
+            "start",
+            "stop",
+            "logs",
+            "log",
+            "drill",
+            "gateway",
+            "dashboard",
+            "config",
+            "doctor",
+            "setup",
+            "completions"
+        ]
+    );
     let page = read("docs/settings.md");
     for command in commands {
         assert!(page.contains(&format!("`{command}`")) || page.contains(&format!("`llm-failover {command}")), "{command}");

@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from top to bottom, as `src/lib.rs` and `docs/architecture.md` show them. Those of one row know nothing of each other.
-pub const LAYERS: [&[&str]; 16] = [
+pub const LAYERS: [&[&str]; 21] = [
+    &["fuzzing"],
     &["cli"],
+    &["dashboard"],
+    &["setup", "doctor"],
+    &["status"],
     &["drill"],
     &["terminal"],
     &["failover"],
@@ -20,12 +24,14 @@ pub const LAYERS: [&[&str]; 16] = [
     &["stdin"],
     &["claude_code"],
     &["completions"],
+    &["http_server"],
     &["os"],
     BASE,
 ];
 
 /// What everybody may use. Its modules use each other from left to right: a module may use those after it.
-const BASE: &[&str] = &["context", "settings", "error", "stderr", "candidate", "text", "names"];
+const BASE: &[&str] =
+    &["style", "context", "settings", "error", "stderr", "candidate", "real_claude", "text", "shown", "read_file", "names"];
 
 fn floor(layer: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&layer))

@@ -8,6 +8,12 @@ use std::sync::OnceLock;
 
 use super::{Output, Sandbox, free_port, until};
 
+/// Tries all cases at the same time: they wait more than they compute.
+pub fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    let work = &work;
+    std::thread::scope(|scope| cases.into_iter().for_each(|case| drop(scope.spawn(move || work(case)))));
+}
+
 /// A sandbox with a server to start. When it is dropped, whatever still runs below its home is killed.
 pub struct Life {
     sandbox: Sandbox,
@@ -151,6 +157,13 @@ impl Drop for Life {
 /// The processes that live in this home, by their environment: a real engine does not name it in its arguments.
 pub fn processes_at_home(home: &Path) -> Vec<i32> {
     let variable = format!("HOME={}", home.display());
+    if cfg!(target_os = "macos") {
+        // BSD's ps shows it behind the arguments.
+        let output = Command::new("ps").args(["-A", "-E", "-ww", "-o", "pid=", "-o", "command="]).output().expect("ps");
+        let row =
+            |line: &str| line.split(' ').any(|word| word == variable).then(|| line.split_whitespace().next()?.parse().ok())?;
+        return String::from_utf8_lossy(&output.stdout).lines().filter_map(row).collect();
+    }
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let lives_here = |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

@@ -1,7 +1,9 @@
 //! A home of its own for each test, and the processes that run in it.
 
+pub mod browser;
 mod deps;
 pub mod honest;
+pub mod hub;
 pub mod life;
 pub mod messages_api;
 pub mod play;

@@ -191,15 +191,20 @@ pub fn wait_for_end(pid: i32) {
     until(15, &format!("{pid} is gone"), || state(pid).is_none());
 }
 
-/// The process that `us` has started to end Claude should we die.
+/// The first process that `us` has started to end Claude should we die.
 pub fn guard_of(us: i32) -> Option<i32> {
+    guards_of(us).first().copied()
+}
+
+/// All of them.
+pub fn guards_of(us: i32) -> Vec<i32> {
     let output = Command::new("ps").args(["-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="]).output().expect("ps");
     let of_us = |line: &str| {
         let mut words = line.split_whitespace();
         let (pid, parent) = (words.next()?.parse().ok()?, words.next()?.parse::<i32>().ok()?);
         (parent == us && words.any(|word| word == "--guard")).then_some(pid)
     };
-    String::from_utf8_lossy(&output.stdout).lines().find_map(of_us)
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(of_us).collect()
 }
 
 /// A line of its stream.

@@ -30,6 +30,13 @@ impl Request {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
+    /// The same of a question without the field that tells sessions apart.
+    pub fn question(&self) -> serde_json::Value {
+        let mut question = self.json();
+        question.as_object_mut().map(|keys| keys.remove("user"));
+        question
+    }
+
     /// Whether it asks for a completion.
     pub fn is_chat(&self) -> bool {
         self.line.starts_with("POST ")
