@@ -85,6 +85,22 @@ impl Terminal {
         }
     }
 
+    /// What the screen shows when nothing of that has changed for a second.
+    #[track_caller]
+    pub fn text_at_rest<T: PartialEq + std::fmt::Debug>(&self, looked_at: impl Fn(&str) -> T) -> T {
+        let (begun, mut since) = (Instant::now(), Instant::now());
+        let mut seen = looked_at(&self.text());
+        while since.elapsed() < Duration::from_secs(1) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the screen never rests: {seen:?}");
+            thread::sleep(Duration::from_millis(50));
+            let now = looked_at(&self.text());
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+        }
+        seen
+    }
+
     /// What the screen shows.
     pub fn text(&self) -> String {
         self.screen().text()
