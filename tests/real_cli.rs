@@ -41,6 +41,8 @@ pub fn sandbox(api: &Stub) -> Sandbox {
     }
     sandbox.set("NO_PROXY", "127.0.0.1");
     sandbox.set("TERM", "xterm");
+    // What Node.js has compiled of an older version is kept from test to test.
+    sandbox.set("NODE_COMPILE_CACHE", deps().join("node-cache"));
     sandbox
 }
 
