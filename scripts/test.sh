@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 
 main() {
     local quick=
+    check_signals
     if [ "${1:-}" = --quick ]; then
         quick=yes
         shift
@@ -96,6 +97,11 @@ python_tool() {
             fail "pip cannot install $package into target/$program; see above, or install $program yourself"
     fi
     PATH="$PWD/target/$program/bin:$PATH"
+}
+
+# What a shell ignores, all that it starts ignores as well, and many tests are about just these signals.
+check_signals() {
+    [ -z "$(trap -p HUP INT QUIT)" ] || fail "signals are ignored here, as by nohup or by a script's \`&\`; run it without those"
 }
 
 # Names all that is missing at once, with the packages to install, before anything is downloaded.

@@ -106,6 +106,41 @@ pub fn sign_in(sandbox: &mut Sandbox) {
     sandbox.set("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-none");
 }
 
+/// What is tried with a version of Claude Code.
+pub trait Tried: Copy + Sync + std::fmt::Debug {
+    fn version(&self) -> Version;
+}
+
+impl Tried for Version {
+    fn version(&self) -> Version {
+        *self
+    }
+}
+
+impl<A: Copy + Sync + std::fmt::Debug> Tried for (Version, A) {
+    fn version(&self) -> Version {
+        self.0
+    }
+}
+
+impl<A: Copy + Sync + std::fmt::Debug, B: Copy + Sync + std::fmt::Debug> Tried for (Version, A, B) {
+    fn version(&self) -> Version {
+        self.0
+    }
+}
+
+/// As `each`, but the tests share the older versions out: one in `share` of their items, others in each test. `FULL_MATRIX=1`
+/// tries them all.
+#[track_caller]
+pub fn each_of_a_share<T: Tried>(items: &[T], share: usize, work: impl Fn(&T) -> Result<(), String> + Sync) {
+    let test: usize = thread::current().name().unwrap_or_default().bytes().map(usize::from).sum();
+    let (today, older): (Vec<T>, Vec<T>) = items.iter().partition(|item| item.version() == TODAY);
+    // One of each `share` items that follow each other, and each time another one, so that all versions come.
+    let is_tried = |at: usize| is_full() || (at + at / share + test).is_multiple_of(share);
+    let tried = older.into_iter().enumerate().filter_map(|(at, item)| is_tried(at).then_some(item));
+    each(&today.into_iter().chain(tried).collect::<Vec<_>>(), work);
+}
+
 /// Does the work for each item, some at a time, and tells of all faults at once.
 #[track_caller]
 pub fn each<T: Sync + std::fmt::Debug>(items: &[T], work: impl Fn(&T) -> Result<(), String> + Sync) {

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each_of_a_share, same};
 use crate::chain::NOBODY;
 use crate::support::script::{Manner, Reply, Script, calls, results};
 use crate::support::stub::Request;
@@ -21,7 +21,7 @@ fn notes(home: &Home) -> Vec<Value> {
 
 #[test]
 fn the_next_one_goes_on_with_the_work() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         // After the first call it is gone: its connections end without a word.
         let gone = || Reply::Cut(String::new());
@@ -84,7 +84,7 @@ fn a_larger_context_gets_all_of_the_instructions() {
 
 #[test]
 fn the_small_model_gets_the_small_work() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         home.sandbox.set("LOCAL_LLM_SMALL_MODEL", "small");
         let model = home.plays(Manner::Pieces, [done(), done()]);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DONE, FREE, Home, SAID, VERSIONS, done, stderr};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each_of_a_share, same};
 use crate::support::script::{Manner, calls, results, says};
 
 fn messages(question: &Value) -> &[Value] {
@@ -13,7 +13,7 @@ fn messages(question: &Value) -> &[Value] {
 #[test]
 fn a_call_that_changes_nothing_is_told_of_and_stopped() {
     let items: Vec<_> = VERSIONS.iter().flat_map(|version| [(*version, "Bash"), (*version, "Read")]).collect();
-    each(&items, |&(version, tool)| {
+    each_of_a_share(&items, 3, |&(version, tool)| {
         let mut home = Home::new(version);
         std::fs::write(home.work("a.txt"), "one\n").map_err(|error| error.to_string())?;
         let (command, file) = (json!({"command": "cat a.txt"}), json!({"file_path": home.work("a.txt")}));
@@ -57,7 +57,7 @@ fn a_model_that_heeds_goes_on() {
 #[test]
 fn a_flood_of_the_same_call_is_stemmed() {
     let items: Vec<_> = VERSIONS.iter().flat_map(|version| [(*version, Manner::Pieces), (*version, Manner::Whole)]).collect();
-    each(&items, |&(version, manner)| {
+    each_of_a_share(&items, 3, |&(version, manner)| {
         let mut home = Home::new(version);
         let call = |command: &str| ("Bash", json!({"command": command}));
         let (twice, flood) = (vec![call("echo two >> a.txt"); 2], vec![call("echo ten >> b.txt"); 10]);
@@ -73,7 +73,7 @@ fn a_flood_of_the_same_call_is_stemmed() {
 
 #[test]
 fn an_answer_in_circles_is_cut() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         let line = "I should look at the configuration file again before I go on. ";
         let first = calls(&[("Bash", json!({"command": "echo one"}))]);

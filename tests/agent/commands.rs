@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Home, SAID, VERSIONS, stderr};
 use crate::auto::talks::Talk;
-use crate::auto::{LIMIT, TODAY, Version, each, in_two_hours, same, sandbox, sign_in};
+use crate::auto::{LIMIT, TODAY, Version, each, each_of_a_share, in_two_hours, same, sandbox, sign_in};
 use crate::support::messages_api::{self, is_of_the_call, limit, questions_of_the_call, replying};
 use crate::support::script::{Manner, Script, says, text};
 use crate::support::stub::Stub;
@@ -39,7 +39,7 @@ fn result(result: &Value) -> (&str, &str) {
 
 #[test]
 fn claude_code_goes_on_with_the_conversation() {
-    each(&VERSIONS[1..], |&version| {
+    each_of_a_share(&VERSIONS[1..], 3, |&version| {
         let mut home = Home::new(version);
         write_command(&home);
         let model = home.plays(Manner::Pieces, replies(4));
@@ -151,7 +151,7 @@ fn a_conversation_that_was_taken_over_goes_on_there_too() {
 /// A session that only we have, in a call that asks for tools.
 #[test]
 fn a_session_of_ours_goes_on_with_tools() {
-    each(&VERSIONS[1..], |&version| {
+    each_of_a_share(&VERSIONS[1..], 3, |&version| {
         let mut home = Home::new(version);
         let model = home.plays(Manner::Pieces, replies(3));
         let id = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa1";
@@ -170,7 +170,7 @@ fn a_session_of_ours_goes_on_with_tools() {
 /// The way back: what the local model has said is not lost to Claude.
 #[test]
 fn claude_knows_what_was_said_here() {
-    each(&VERSIONS[1..], |&version| {
+    each_of_a_share(&VERSIONS[1..], 3, |&version| {
         let api = replying(|_| messages_api::Reply::Text("from Claude".into()));
         let mut home = Home::with(version, api);
         let _model = home.plays(Manner::Pieces, []);

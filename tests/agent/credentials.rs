@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::{DONE, Home, SAID, VERSIONS, done, stderr};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each_of_a_share, same};
 use crate::support::life::processes_naming;
 use crate::support::script::{Manner, calls, computed, results};
 use crate::support::stub::Stub;
@@ -53,7 +53,7 @@ enum Given {
 fn nothing_of_claudes_reaches_the_model() {
     let mut items = vec![(TODAY, Given::Nothing), (TODAY, Given::Inline)];
     items.extend(VERSIONS.map(|version| (version, Given::File)));
-    each(&items, |&(version, given)| {
+    each_of_a_share(&items, 3, |&(version, given)| {
         let elsewhere = Stub::answering("from elsewhere");
         let mut home = Home::new(version);
         let settings = |place: &str| settings(&home, &elsewhere, place);

@@ -5,12 +5,12 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{FREE, Home, VERSIONS, done};
-use crate::auto::{each, same};
+use crate::auto::{each_of_a_share, same};
 use crate::support::script::{Manner, calls};
 
 #[test]
 fn an_agents_line_has_reason_model_tokens_and_exit() {
-    each(&VERSIONS, |version| {
+    each_of_a_share(&VERSIONS, 3, |version| {
         let mut home = Home::new(*version);
         let model = home.plays(Manner::Pieces, [calls(&[("Bash", json!({"command": "true"}))]), done()]);
         let output = home.ask("do it", &[FREE]).run();

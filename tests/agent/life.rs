@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each, each_of_a_share, same};
 use crate::support::life::{processes_at_home, processes_naming, signal};
 use crate::support::script::{Manner, Reply, Script, calls, computed, says};
 use crate::support::{until, wait};
@@ -22,7 +22,7 @@ enum Death {
 fn an_answer_that_nobody_waits_for_is_cancelled() {
     let mut items: Vec<_> = VERSIONS.map(|version| (version, Death::Interrupt)).into();
     items.push((TODAY, Death::Kill));
-    each(&items, |&(version, death)| {
+    each_of_a_share(&items, 3, |&(version, death)| {
         let mut home = Home::new(version);
         let model = home.plays(Manner::Pieces, [Reply::Begins("the beginning ".into())]);
         let mut child = home.ask("do it", &[FREE]).spawn();
@@ -44,7 +44,7 @@ fn an_answer_that_nobody_waits_for_is_cancelled() {
 
 #[test]
 fn an_answer_that_breaks_is_an_error() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         // Some versions ask again.
         let model = home.plays(Manner::Pieces, (0..10).map(|_| Reply::Cut("the beginning ".into())));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, Version, each, same};
+use crate::auto::{TODAY, Version, each_of_a_share, same};
 use crate::support::life::{python, stand_in};
 use crate::support::script::{Manner, calls, results, tools};
 
@@ -31,7 +31,7 @@ fn found(question: &Value) -> (Vec<&str>, usize) {
 fn tools_of_mcp_servers_come_within_a_budget_and_stay_once_used() {
     let others = VERSIONS.into_iter().filter(|version| *version != TODAY).map(|version| (version, 8192));
     let items: Vec<(Version, u32)> = [8192, 16_384, 32_768].map(|n_ctx| (TODAY, n_ctx)).into_iter().chain(others).collect();
-    each(&items, |&(version, n_ctx)| {
+    each_of_a_share(&items, 3, |&(version, n_ctx)| {
         let mut home = Home::new(version);
         let call = |number: usize, what: &str| calls(&[(&name(number), json!({"what": what}))]);
         let look = calls(&[("Bash", json!({"command": "echo looked"}))]);

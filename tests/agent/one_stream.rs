@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{CONTEXT, DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{LIMIT, TODAY, each, is_full, same};
+use crate::auto::{LIMIT, TODAY, each_of_a_share, same};
 use crate::one_stream::{FORMATS, parse};
 use crate::strict_parsers;
 use crate::support::run_into_one;
@@ -16,14 +16,9 @@ const NARROW: u32 = 8192;
 #[test]
 fn agents_with_both_streams_in_one_file() {
     let contexts = [(FORMATS[0], CONTEXT), (FORMATS[1], NARROW), (FORMATS[2], NARROW), (FORMATS[2], CONTEXT)];
-    // The older versions share the cases out.
-    let is_tried = |at: usize, case: usize| VERSIONS[at] == TODAY || is_full() || (at + case).is_multiple_of(2);
-    let all = VERSIONS.into_iter().enumerate().flat_map(|(at, version)| {
-        let tried = contexts.into_iter().enumerate().filter(move |(case, _)| is_tried(at, *case));
-        tried.map(move |(_, (format, n_ctx))| (version, format, n_ctx))
-    });
-    let cases: Vec<_> = all.collect();
-    each(&cases, |&(version, format, n_ctx)| {
+    let cases: Vec<_> =
+        VERSIONS.into_iter().flat_map(|version| contexts.map(|(format, n_ctx)| (version, format, n_ctx))).collect();
+    each_of_a_share(&cases, 3, |&(version, format, n_ctx)| {
         let mut home = Home::new(version);
         let touch = calls(&[("Bash", json!({"command": "touch made"}))]);
         let _model = home.plays_in(n_ctx, Manner::Pieces, [touch, done()]);
@@ -41,7 +36,7 @@ fn agents_with_both_streams_in_one_file() {
 #[test]
 fn a_quiet_agent_says_nothing_at_all() {
     let cases: Vec<_> = VERSIONS.into_iter().flat_map(|version| [CONTEXT, NARROW].map(|n_ctx| (version, n_ctx))).collect();
-    each(&cases, |&(version, n_ctx)| {
+    each_of_a_share(&cases, 3, |&(version, n_ctx)| {
         let mut home = Home::new(version);
         home.sandbox.set("LLM_FAILOVER_QUIET", "1");
         let touch = calls(&[("Bash", json!({"command": "touch made"}))]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each_of_a_share, same};
 use crate::support::script::{Manner, Reply, calls};
 use crate::support::{until, wait};
 
@@ -29,7 +29,7 @@ fn alternates(question: &Value) -> bool {
 
 #[test]
 fn an_agent_goes_on_after_each() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         let picture = home.sandbox.write("work/a.png", PICTURE);
         let model = home.plays(

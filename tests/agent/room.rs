@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{FREE, Home};
-use crate::auto::{TODAY, Version, each, same};
+use crate::auto::{TODAY, Version, each, each_of_a_share, same};
 use crate::support::Output;
 use crate::support::honest::{DONE, Honest, Kind, Summary, Turn};
 use crate::support::script::{text, tools};
@@ -60,7 +60,7 @@ fn all_of_it_is_done_in_any_context() {
     let older = older.flat_map(|version| [8192, 16_384, 32_768].map(|n_ctx| (version, n_ctx)));
     let items: Vec<(Version, usize)> =
         [8192, 12_288, 16_384, 32_768, 65_536].map(|n_ctx| (TODAY, n_ctx)).into_iter().chain(older).collect();
-    each(&items, |&(version, n_ctx)| {
+    each_of_a_share(&items, 3, |&(version, n_ctx)| {
         let (home, server) = prepared(version, n_ctx, STEPS, Summary::Short);
         let output = work(&home, &[]);
         is_done(&home, &output, STEPS)?;
@@ -188,7 +188,7 @@ fn lean_requests_keep_what_is_true_here_and_what_the_user_wants() {
         .into_iter()
         .flat_map(|version| [(version, 8192), (version, 32_768)])
         .collect();
-    each(&items, |&(version, n_ctx)| {
+    each_of_a_share(&items, 3, |&(version, n_ctx)| {
         let (home, server) = prepared(version, n_ctx, 1, Summary::Short);
         fs::write(home.work("CLAUDE.md"), "Be kind to whales.\n").map_err(|error| error.to_string())?;
         let git = |args: &[&str]| {

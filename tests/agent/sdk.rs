@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{DONE, Home, SAID, VERSIONS, done};
-use crate::auto::{LIMIT, TODAY, each, same};
+use crate::auto::{LIMIT, TODAY, each, each_of_a_share, same};
 use crate::support::script::{Manner, calls, results};
 use crate::support::{deps, node};
 
@@ -68,7 +68,7 @@ fn programs_keep_their_say() {
 fn a_python_program_sees_who_has_answered() {
     let plain: [&str; 0] = [];
     let ways = VERSIONS.into_iter().flat_map(|version| [(version, &["Bash"][..]), (version, &plain[..])]).collect::<Vec<_>>();
-    each(&ways, |&(version, tools)| {
+    each_of_a_share(&ways, 3, |&(version, tools)| {
         let mut home = Home::new(version);
         let _model = home.plays(Manner::Pieces, [done()]);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/who.py");

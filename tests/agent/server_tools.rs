@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::{DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, Version, each, same};
+use crate::auto::{TODAY, Version, each_of_a_share, same};
 use crate::support::script::{Manner, Reply, calls, computed, results, tools};
 
 /// Whatever the user allows or denies beside it.
 #[test]
 fn web_search_is_not_there() {
     let versions: Vec<Version> = VERSIONS.into_iter().chain([(2, 1, 197)]).collect();
-    each(&versions, |&version| {
+    each_of_a_share(&versions, 3, |&version| {
         for settings in [None, Some(json!({"permissions": {"allow": ["WebSearch"], "deny": ["NotebookEdit"]}}))] {
             let mut home = Home::new(version);
             let model = home.plays(Manner::Pieces, [calls(&[("WebSearch", json!({"query": "the release date"}))]), done()]);

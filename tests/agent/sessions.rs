@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FREE, Home, SAID, VERSIONS, stderr};
-use crate::auto::{Version, each, same};
+use crate::auto::{Version, each_of_a_share, same};
 use crate::support::messages_api::{self, is_of_the_call, questions_of_the_call, replying};
 use crate::support::script::{Manner, calls, says, text, tools};
 use crate::support::stub::Stub;
@@ -18,7 +18,7 @@ fn claude() -> Stub {
 
 #[test]
 fn a_session_goes_on_here_and_with_claude() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::with(version, claude());
         let local = [
             calls(&[("Bash", json!({"command": "echo a local tool"}))]),
@@ -65,7 +65,7 @@ fn a_session_goes_on_here_and_with_claude() {
 
 #[test]
 fn a_session_that_claude_has_begun_goes_on_here() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::with(version, claude());
         let model =
             home.plays(Manner::Whole, [calls(&[("Read", json!({"file_path": home.work("a.txt")}))]), says("a local answer")]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{DONE, FREE, Home, SAID, VERSIONS, done, stderr};
-use crate::auto::{TODAY, each, same};
+use crate::auto::{TODAY, each, each_of_a_share, same};
 use crate::support::Output;
 use crate::support::script::{Manner, Reply, calls, computed, results, tools};
 
@@ -81,7 +81,7 @@ fn ten_calls() {
 
 #[test]
 fn what_goes_wrong_is_heard_of() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let mut home = Home::new(version);
         let call = |name: &str, arguments: &str| (name.to_string(), arguments.to_string());
         let bash = |command: &str| call("Bash", &json!({"command": command}).to_string());

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{
-    FORMATS, Format, LIMIT, TODAY, VERSIONS, Version, claude, each, formats, in_two_hours, is_full, same, sandbox, sign_in,
+    FORMATS, Format, LIMIT, TODAY, VERSIONS, Version, claude, each_of_a_share, formats, in_two_hours, is_full, same, sandbox,
+    sign_in,
 };
 use crate::support::messages_api::{Reply, error, is_of_the_call, questions_of_the_call, replying, unified};
 use crate::support::stub::Stub;
@@ -96,7 +97,6 @@ impl Passed {
         if self == Passed::Healthy { call.stdin("and this from a pipe\n") } else { call }
     }
 
-    /// A call costs twice here, so the older versions share the cases out.
     fn formats(self, version: Version, case: usize) -> Vec<Format> {
         let at = VERSIONS.iter().position(|known| *known == version).expect("a known version");
         let chosen = match self {
@@ -108,8 +108,7 @@ impl Passed {
                 vec![Format::Text, Format::Array, third]
             }
             _ if version == TODAY => vec![FORMATS[case % 5], FORMATS[(case + 2) % 5]],
-            _ if (at + case).is_multiple_of(3) => formats(version, case),
-            _ => vec![],
+            _ => formats(version, case),
         };
         chosen.into_iter().filter(|format| format.is_in(version)).collect()
     }
@@ -138,7 +137,7 @@ fn all_else_is_what_claude_prints() {
             items.extend(passed.formats(version, case).into_iter().map(|format| (version, passed, format)));
         }
     }
-    each(&items, |&(version, passed, format)| {
+    each_of_a_share(&items, 3, |&(version, passed, format)| {
         let run = |program: PathBuf| {
             let (api, local) = (replying(move |question| passed.reply(question)), Stub::answering("from here"));
             let mut sandbox = sandbox(version, &api, &local);

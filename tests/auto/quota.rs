@@ -2,7 +2,7 @@
 //! middle of a stream.
 
 use super::refused::{is_local_answer, said};
-use super::{Format, LIMIT, TODAY, Version, each, is_full, same, sandbox};
+use super::{Format, LIMIT, TODAY, Version, each_of_a_share, is_full, same, sandbox};
 use crate::support::messages_api::{Reply, error, is_of_the_call, questions_of_the_call, replying};
 use crate::support::stub::{Stub, json as json_answer};
 
@@ -71,10 +71,10 @@ fn it_is_answered_locally_for_what_it_is() {
             // The versions share the formats out, so that each way meets all of them.
             let is_first = matches!(way, Way::Refused(400, _, EXTRA) | Way::Overload(Some(_)));
             let all = if is_full() || version == TODAY && is_first { &FORMATS[..] } else { &FORMATS[(case + at) % 3..][..1] };
-            items.extend(all.iter().map(|format| (version, way, class, *format)));
+            items.extend(all.iter().map(|format| (version, (way, class), *format)));
         }
     }
-    each(&items, |&(version, way, class, format)| {
+    each_of_a_share(&items, 2, |&(version, (way, class), format)| {
         let api = replying(move |question| way.reply(question));
         let local = Stub::answering("from here");
         let mut sandbox = sandbox(version, &api, &local);
@@ -96,7 +96,7 @@ fn it_is_answered_locally_for_what_it_is() {
 #[test]
 fn a_wrappers_banner_stands_before_the_answer() {
     let items: Vec<(Version, Format)> = VERSIONS.into_iter().zip(FORMATS.into_iter().cycle()).collect();
-    each(&items, |&(version, format)| {
+    each_of_a_share(&items, 2, |&(version, format)| {
         for (reply, expected) in [(None, "An answer"), (Some(EXTRA), "from here")] {
             let api = replying(move |_| match reply {
                 Some(words) => error(400, "invalid_request_error", words),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    FORMATS, Format, LIMIT, TODAY, VERSIONS, Version, clock, each, formats, in_two_days, in_two_hours, is_full, same, sandbox,
-    sign_in,
+    FORMATS, Format, LIMIT, TODAY, VERSIONS, Version, clock, each_of_a_share, formats, in_two_days, in_two_hours, is_full, same,
+    sandbox, sign_in,
 };
 use crate::support::messages_api::{Reply, error, limit, questions_of_the_call, replying};
 use crate::support::stub::Stub;
@@ -165,7 +165,7 @@ fn a_refusal_is_answered_locally() {
             items.extend(formats.map(|format| (version, refusal, format)));
         }
     }
-    each(&items, |&(version, refusal, format)| {
+    each_of_a_share(&items, 2, |&(version, refusal, format)| {
         let api = replying(move |_| refusal.reply());
         let local = Stub::answering("from here");
         let mut sandbox = sandbox(version, &api, &local);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{LIMIT, TODAY, VERSIONS, clock, each, in_two_hours, same, sandbox, sign_in};
+use super::{LIMIT, TODAY, VERSIONS, clock, each, each_of_a_share, in_two_hours, same, sandbox, sign_in};
 use crate::support::messages_api::{Reply, is_of_the_call, limit, questions_of_the_call, replying};
 use crate::support::stub::Stub;
 use crate::support::{Sandbox, kill_group, wait};
@@ -64,7 +64,7 @@ fn answers_that_quote_limits_trip_nothing() {
 
 #[test]
 fn a_conversation_is_taken_over_at_the_turn_that_fails() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 3, |&version| {
         let api = replying(|question| match question["messages"].to_string().contains("the second") {
             false => Reply::Text("from Claude".into()),
             true => limit("five_hour", in_two_hours().as_second()),

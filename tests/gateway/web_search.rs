@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Gateway, TOKEN};
-use crate::auto::{self, LIMIT, TODAY, Version, each, same};
+use crate::auto::{self, LIMIT, TODAY, Version, each_of_a_share, same};
 use crate::support::script::{Manner, Script, calls, computed, results, says, tools};
 use crate::support::{Sandbox, node};
 
@@ -11,7 +11,7 @@ const VERSIONS: [Version; 5] = [(1, 0, 128), (2, 0, 76), (2, 1, 110), (2, 1, 197
 
 #[test]
 fn claude_code_hears_that_there_is_no_web_search() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let search = || calls(&[("WebSearch", json!({"query": "the release date"}))]);
         let first = move |question: &Value| match tools(question).contains(&"WebSearch") {
             true => search(),

@@ -2,7 +2,7 @@
 
 use super::person::Person;
 use super::{ASKS, ASKS_BACK, HELD, Home, VERSIONS};
-use crate::auto::{TODAY, each, in_two_hours, same};
+use crate::auto::{TODAY, each_of_a_share, in_two_hours, same};
 use crate::support::messages_api::questions_of_the_call;
 use crate::support::script::says;
 
@@ -37,7 +37,7 @@ impl Then {
 fn who_stays_is_not_asked_again() {
     let items: Vec<_> =
         VERSIONS.into_iter().flat_map(|version| [Then::Wait, Then::TheSame, Then::Another].map(|then| (version, then))).collect();
-    each(&items, |&(version, then)| {
+    each_of_a_share(&items, 2, |&(version, then)| {
         let mut home = Home::new(version);
         let model = home.plays([says("An answer of here.")]);
         home.claude_is_at_its_limit(in_two_hours());
@@ -66,7 +66,7 @@ fn who_stays_is_not_asked_again() {
 
 #[test]
 fn both_ways_without_asking() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let model = home.plays([says("An answer of here.")]);
         home.sandbox.set("LLM_FAILOVER_INTERACTIVE", "auto");
@@ -112,7 +112,7 @@ fn who_wants_that_has_claude_code_alone() {
 
 #[test]
 fn a_limit_that_has_passed_is_told_once() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here."), says("The second of here."), says("The third of here.")]);
         home.claude_is_at_its_limit(in_two_hours());

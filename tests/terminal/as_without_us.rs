@@ -2,7 +2,7 @@
 
 use super::person::Person;
 use super::{ASKS, Home, VERSIONS};
-use crate::auto::{self, TODAY, Version, each, in_two_hours, same};
+use crate::auto::{self, TODAY, Version, each_of_a_share, in_two_hours, same};
 use crate::support::life::signal;
 use crate::support::script::says;
 use crate::support::until;
@@ -14,7 +14,7 @@ fn programs(version: Version) -> [String; 2] {
 
 #[test]
 fn the_screen_up_to_the_refusal() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let screens = programs(version).map(|program| {
             let home = Home::new(version);
             home.claude_says("The first of Claude.");
@@ -68,7 +68,7 @@ fn how_it_ends() {
         [End::Keys, End::Signal("TERM"), End::Signal("INT"), End::Signal("HUP"), End::OfClaude("KILL"), End::OfClaude("TERM")];
     let mut items: Vec<_> = ends.into_iter().map(|end| (TODAY, end)).collect();
     items.extend([End::Keys, End::Signal("TERM")].map(|end| (VERSIONS[0], end)));
-    each(&items, |&(version, end)| {
+    each_of_a_share(&items, 2, |&(version, end)| {
         let mut codes = vec![];
         for (at, program) in programs(version).into_iter().enumerate() {
             let home = Home::new(version);
@@ -99,7 +99,7 @@ fn is_resized(person: &Person, columns: u16) {
 
 #[test]
 fn suspended_and_resized_on_both_sides() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here."), says("The second of here.")]);
         home.claude_says("The first of Claude.");
@@ -129,7 +129,7 @@ fn suspended_and_resized_on_both_sides() {
 #[test]
 fn a_terminal_that_is_closed() {
     let items: Vec<_> = VERSIONS.into_iter().flat_map(|version| [false, true].map(|is_local| (version, is_local))).collect();
-    each(&items, |&(version, is_local)| {
+    each_of_a_share(&items, 2, |&(version, is_local)| {
         let mut home = Home::new(version);
         let _model = home.plays([says("An answer of here.")]);
         home.claude_is_at_its_limit(in_two_hours());

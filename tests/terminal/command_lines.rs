@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{ASKS, Home, VERSIONS, conversation};
-use crate::auto::{TODAY, each, in_two_hours, same};
+use crate::auto::{TODAY, each_of_a_share, in_two_hours, same};
 use crate::support::script::says;
 
 const ID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa1";
@@ -27,7 +27,7 @@ const LINES: [(&str, Option<&str>); 9] = [
 fn however_the_session_began() {
     let mut items: Vec<_> = LINES.into_iter().map(|line| (TODAY, line)).collect();
     items.extend([LINES[0], LINES[5]].map(|line| (VERSIONS[0], line)));
-    each(&items, |&(version, (line, prompt))| {
+    each_of_a_share(&items, 2, |&(version, (line, prompt))| {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here."), says("The second of here.")]);
         home.claude_says("The first of Claude.");
@@ -70,7 +70,7 @@ fn however_the_session_began() {
 
 #[test]
 fn settings_and_hooks_of_the_user() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let _model = home.plays([says("The first of here.")]);
         home.claude_says("The first of Claude.");
@@ -110,7 +110,7 @@ fn settings_and_hooks_of_the_user() {
 #[test]
 fn no_credential_of_claudes_is_at_the_local_side() {
     const MARK: &str = "SECRET-OF-CLAUDE";
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here.")]);
         home.sandbox.set("CLAUDE_CODE_OAUTH_TOKEN", format!("sk-ant-oat01-{MARK}"));

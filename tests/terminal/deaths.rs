@@ -2,7 +2,7 @@
 
 use super::person::Person;
 use super::{ASKS, Home, VERSIONS, conversation};
-use crate::auto::{TODAY, each, in_two_hours, same};
+use crate::auto::{TODAY, each_of_a_share, in_two_hours, same};
 use crate::support::life::signal;
 use crate::support::script::says;
 use crate::support::until;
@@ -27,7 +27,7 @@ fn at_local_model(person: &Person) {
 #[test]
 fn we_are_killed() {
     let items: Vec<_> = VERSIONS.into_iter().flat_map(|version| [false, true].map(|is_local| (version, is_local))).collect();
-    each(&items, |&(version, is_local)| {
+    each_of_a_share(&items, 2, |&(version, is_local)| {
         let mut home = Home::new(version);
         let _model = home.plays([says("The first of here.")]);
         let person = home.session("claude --permission-mode default");
@@ -53,7 +53,7 @@ fn we_are_killed() {
 #[test]
 fn claude_code_is_killed() {
     let items: Vec<_> = VERSIONS.into_iter().flat_map(|version| [false, true].map(|is_local| (version, is_local))).collect();
-    each(&items, |&(version, is_local)| {
+    each_of_a_share(&items, 2, |&(version, is_local)| {
         let mut home = Home::new(version);
         let _model = home.plays([says("The first of here.")]);
         let person = home.session("claude --permission-mode default");
@@ -68,7 +68,7 @@ fn claude_code_is_killed() {
 
 #[test]
 fn the_gateway_is_killed() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         home.sandbox.set("CLAUDE_CODE_MAX_RETRIES", "1");
         let _model = home.plays([says("The first of here.")]);
@@ -105,7 +105,7 @@ fn the_guardian_is_killed() {
 /// The prompt goes its way, as if there were no hook.
 #[test]
 fn a_hook_is_killed() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let home = Home::new(version);
         home.claude_says("An answer of Claude.");
         let mut person = home.program("claude", &["--permission-mode", "default"]);

@@ -1,12 +1,12 @@
 //! Two people at two terminals.
 
 use super::{ASKS, Home, VERSIONS};
-use crate::auto::{each, in_two_hours, same};
+use crate::auto::{each_of_a_share, in_two_hours, same};
 use crate::support::script::says;
 
 #[test]
 fn what_one_session_has_learned_the_other_knows() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let mut home = Home::new(version);
         let model = home.plays([says("The first of here."), says("The second of here.")]);
         home.claude_says("An answer of Claude.");

@@ -1,7 +1,7 @@
 //! Which failures of Claude's a person is asked for.
 
 use super::{ASKS, Home, VERSIONS};
-use crate::auto::{each, same};
+use crate::auto::{each_of_a_share, same};
 use crate::support::messages_api::{Reply, error};
 use crate::support::script::says;
 use crate::support::until;
@@ -38,7 +38,7 @@ impl Failure {
 fn failures_of_one_kind_are_asked_for() {
     let failures = [Failure::Throttled, Failure::SignedOut, Failure::Overloaded, Failure::NoCredit];
     let items: Vec<_> = VERSIONS.into_iter().flat_map(|version| failures.map(|failure| (version, failure))).collect();
-    each(&items, |&(version, failure)| {
+    each_of_a_share(&items, 2, |&(version, failure)| {
         let mut home = Home::new(version);
         let model = home.plays([says("An answer of here.")]);
         home.sandbox.set("CLAUDE_CODE_MAX_RETRIES", "1");

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::person::{Person, Process, processes};
 use super::{ASKS, Home, VERSIONS};
-use crate::auto::{TODAY, Version, each, in_two_hours, same};
+use crate::auto::{TODAY, Version, each_of_a_share, in_two_hours, same};
 use crate::support::life::{processes_at_home, python, signal, stand_in};
 use crate::support::{free_port, until};
 
@@ -52,7 +52,7 @@ fn ends(home: &Home, person: &Person) -> Result<(), String> {
 
 #[test]
 fn the_session_waits_for_it() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let (home, port) = home(version, "slow");
         let person = wants_local(&home);
         person.terminal.wait_for(&format!("claude: waiting for the local server to start (port {port}) \u{2026} "));
@@ -66,7 +66,7 @@ fn the_session_waits_for_it() {
 
 #[test]
 fn ctrl_c_goes_back() {
-    each(&VERSIONS, |&version| {
+    each_of_a_share(&VERSIONS, 2, |&version| {
         let (home, port) = home(version, "slow");
         let person = wants_local(&home);
         person.terminal.wait_for(&format!("claude: waiting for the local server to start (port {port}) \u{2026} "));
