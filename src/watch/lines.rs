@@ -112,10 +112,8 @@ impl Watch<'_> {
         // 1.0.128 does not say what is one.
         let is_replay = line.is("user") && self.listens && !has_answer && !self.turn.ran_tool && !line.is_interrupt();
         if line.is_replay() || is_replay {
-            // What the caller says itself is no sign of an answer.
-            if self.repeats_lines {
-                self.withhold(bytes);
-            }
+            // What the caller says itself is no sign of an answer. Older versions mark what a slash command prints in the same way.
+            self.withhold(bytes);
             return false;
         }
         // The summary of a conversation that was compacted is no answer yet.

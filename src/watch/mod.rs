@@ -83,8 +83,6 @@ pub(crate) struct Watch<'a> {
     mode: Mode,
     /// Stdin is a stream of messages.
     listens: bool,
-    /// The caller wants its own lines repeated.
-    repeats_lines: bool,
     child: WatchedChild,
     stdin: Stdin,
     /// Messages that this Claude knows by other ids than the caller.
@@ -167,7 +165,6 @@ impl<'a> Watch<'a> {
             give_up: options.give_up,
             mode: options.mode,
             listens: command_line.listens(),
-            repeats_lines: command_line.has("--replay-user-messages"),
             child,
             stdin,
             renamed,

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::support::play::{OVERLOADED, SAID, Stage, act, acts, answer, answered, init, refused, say};
+use crate::support::play::{OVERLOADED, SAID, Stage, act, acts, answer, answered, init, init_line, refused, result_line, say};
 use crate::support::stub::Stub;
 use crate::support::until;
 
@@ -234,4 +234,17 @@ fn a_caller_who_ignores_the_ends_of_children_gets_its_answer() {
     stage.play(&acts(&[&init(), &answer("fine"), &act("exit 7")]));
     let script = "trap '' CHLD; exec claude -p hi";
     stage.cmd("/bin/bash").args(&["-c", script]).run().expect(7, "fine\n", "");
+}
+
+/// Claude Code 2.0.76 prints what a slash command says as a line of the user's, and marks it as repeated.
+#[test]
+fn what_a_slash_command_says_is_passed_on() {
+    let said = json!({"type": "user", "isReplay": true, "message": {"role": "user", "content": "<local-command-stdout>none"}});
+    let (init, result) = (init_line(), result_line(""));
+    let stage = Stage::new(&Stub::answering("from here"), &[say(&init), say(&said), say(&result)]);
+    let args = ["-p", "/cost", "--verbose", "--output-format"];
+    let expected = format!("{init}\n{said}\n{result}\n");
+    stage.cmd("claude").args(&args).arg("stream-json").run().expect(0, &expected, "");
+    stage.cmd("claude").args(&args).arg("json").run().expect(0, &format!("[{init},{said},{result}]\n"), "");
+    stage.cmd("claude").args(&args).arg("text").run().expect(0, "\n", "");
 }
