@@ -2,7 +2,7 @@
 # Installs what the tests drive, into target/test-deps: the real Claude Code of today and of seven times before, two real
 # model servers, LiteLLM proxy, the Agent SDKs of today and of the first months, without the Claude Code that they carry, the official
 # clients of the Messages API and frameworks on top of it, the tools that check packages, what drives a browser and reads metrics,
-# and, where the machine has none, Node.js with npm, Chromium, zsh and fish.
+# and, where the machine has none, Node.js 22 with npm, Chromium, zsh and fish.
 # usage: test-deps.sh        does nothing if they are there
 set -euo pipefail
 
