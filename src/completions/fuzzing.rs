@@ -10,7 +10,7 @@ use crate::completions::dialect::marks::places;
 use crate::completions::ended::Ended;
 use crate::completions::failure::{CompletionError, in_stream, refusal};
 use crate::completions::reader::Reader;
-use crate::completions::sse::Parser;
+use crate::completions::sse::{Parser, Said};
 use crate::completions::thinking::MARKS;
 use crate::completions::tool::{Tool, ToolCall};
 use crate::completions::untaken::{LeftOut, Untaken};
@@ -49,38 +49,33 @@ fn tools() -> Vec<Tool> {
     ]
 }
 
-fn events<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<Vec<u8>> {
+/// The data of each event, and nothing for a comment.
+fn said<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<Option<Vec<u8>>> {
     let (mut parser, mut found) = (Parser::default(), Vec::new());
-    for piece in pieces {
-        let outcome = parser.push(piece, |data| {
-            found.push(data.to_vec());
-            true
-        });
-        if outcome.is_err() {
-            break;
-        }
-    }
-    parser.finish(|data| {
-        found.push(data.to_vec());
+    let mut take = |said: Said| {
+        found.push(if let Said::Event(data) = said { Some(data.to_vec()) } else { None });
         true
-    });
+    };
+    let _ = pieces.into_iter().try_for_each(|piece| parser.push(piece, &mut take));
+    parser.finish(take);
     found
 }
 
 /// Server-sent events.
 pub(crate) fn sse(bytes: &[u8]) {
-    let whole = events([bytes]);
-    assert_eq!(events(cut(bytes)), whole);
-    assert_eq!(events(bytes.chunks(1)), whole);
-    assert!(whole.iter().map(Vec::len).sum::<usize>() <= bytes.len(), "more than has come");
+    let whole = said([bytes]);
+    assert_eq!(said(cut(bytes)), whole);
+    assert_eq!(said(bytes.chunks(1)), whole);
+    assert!(whole.iter().flatten().map(Vec::len).sum::<usize>() <= bytes.len(), "more than has come");
     let written: Vec<u8> = whole
         .iter()
-        .flat_map(|data| {
+        .flat_map(|said| {
+            let Some(data) = said else { return b":\n".to_vec() };
             let lines = data.split(|byte| *byte == b'\n').flat_map(|line| [b"data: ", line, b"\n"].concat());
-            lines.chain(*b"\n").collect::<Vec<u8>>()
+            lines.chain(*b"\n").collect()
         })
         .collect();
-    assert_eq!(events([written.as_slice()]), whole);
+    assert_eq!(said([written.as_slice()]), whole);
 }
 
 /// What comes of an answer: the text, the thinking, and the rest in words.
@@ -135,6 +130,7 @@ pub(crate) fn chat(bytes: &[u8]) {
     for thinks_unopened in [None, Some(false), Some(true)] {
         let whole = answer([bytes], &tools, thinks_unopened);
         assert_eq!(answer(cut(bytes), &tools, thinks_unopened), whole);
+        assert_eq!(answer(bytes.chunks(1), &tools, thinks_unopened), whole);
         // An invalid byte may become three.
         assert!(whole.text.len() + whole.thinking.len() <= 3 * bytes.len() + 64, "more than has come");
         if whole.has_calls_in_text {

@@ -7,7 +7,7 @@ use crate::completions::dialect::{calls_in_thinking, read_arguments};
 use crate::completions::ended::Ended;
 use crate::completions::failure::{CompletionError, in_stream};
 use crate::completions::markup::UnknownMarkup;
-use crate::completions::sse::Parser;
+use crate::completions::sse::{Parser, Said};
 use crate::completions::streamed_calls::StreamedCalls;
 use crate::completions::thinking::{is_past_closing_mark, split_unopened};
 use crate::completions::tool::{Tool, ToolCall, offered_name};
@@ -87,14 +87,9 @@ impl<'t> Reader<'t> {
         let first = bytes.trim_ascii_start().first();
         self.is_foreign = self.is_foreign.or(first.map(|byte| matches!(byte, b'<' | b'{' | b'[')));
         let mut parser = std::mem::take(&mut self.parser);
-        let (was_whole, mut has_event) = (self.finish.is_some(), bytes.trim_ascii().is_empty());
-        let pushed = parser.push(bytes, |data| {
-            has_event = true;
-            self.event(data, false, out)
-        });
-        // Only its counts may follow a whole answer, and a server may say for ever that it is there.
-        self.is_done |= was_whole && (pushed.is_err() || !has_event && parser.is_between_events());
-        if pushed.is_err() && !was_whole {
+        let pushed = parser.push(bytes, |said| self.take(said, false, out));
+        self.is_done |= pushed.is_err();
+        if pushed.is_err() && self.finish.is_none() {
             self.error = Some(Fault::Stream("a line of the stream does not end"));
         }
         self.parser = parser;
@@ -117,7 +112,7 @@ impl<'t> Reader<'t> {
     /// `finish_reason` (TGI: huggingface/text-generation-inference#1896) or with `[DONE]`. What comes after that is not missed.
     pub(crate) fn end(&mut self, broken: Option<CompletionError>, out: &mut Vec<Part>) -> Result<Ended, CompletionError> {
         let mut parser = std::mem::take(&mut self.parser);
-        parser.finish(|data| self.event(data, true, out));
+        parser.finish(|said| self.take(said, true, out));
         let mut circling = self.circles.found;
         let is_whole = self.is_done || self.finish.is_some() || circling.is_some();
         let failure = match self.error.take() {
@@ -171,7 +166,12 @@ impl<'t> Reader<'t> {
         })
     }
 
-    fn event(&mut self, data: &[u8], may_be_cut: bool, out: &mut Vec<Part>) -> bool {
+    fn take(&mut self, said: Said, may_be_cut: bool, out: &mut Vec<Part>) -> bool {
+        let Said::Event(data) = said else {
+            // Only its counts may follow a whole answer, and a server may say for ever that it is there.
+            self.is_done |= self.finish.is_some();
+            return self.wants_more();
+        };
         let is_read = self.read_event(data, out)
             // No blank line stands between the events of some servers.
             || memchr::memchr(b'\n', data).is_some() && data.split(|byte| *byte == b'\n').all(|line| self.read_event(line, out));

@@ -1,5 +1,5 @@
 //! Server-sent events, as the WHATWG HTML standard describes the stream (section 9.2.6), for the fields that chat
-//! completions use: `data` is collected, comments and other fields are passed over.
+//! completions use: `data` is collected, other fields are passed over.
 
 use memchr::memchr2;
 
@@ -16,16 +16,25 @@ pub(crate) struct Parser {
     past_first_line: bool,
 }
 
+/// What a stream says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Said<'a> {
+    /// The data of an event.
+    Event(&'a [u8]),
+    /// A comment between two events: the server is still there.
+    Comment,
+}
+
 /// A line that never ends.
 #[derive(Debug, PartialEq)]
 pub(crate) struct LineTooLong;
 
 impl Parser {
-    /// Takes bytes and hands the data of each event that they complete to `on_event`, until it returns false.
+    /// Takes bytes and hands each event and comment that they complete to `take`, until it returns false.
     ///
     /// # Errors
     /// If a line passes [`MAX_LINE`].
-    pub(crate) fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&[u8]) -> bool) -> Result<(), LineTooLong> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(Said) -> bool) -> Result<(), LineTooLong> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
                 bytes = &bytes[1..];
@@ -40,7 +49,7 @@ impl Parser {
             let Some(ending) = rest.first() else { break };
             self.after_cr = *ending == b'\r';
             bytes = &rest[1..];
-            if !self.end_line(&mut on_event) {
+            if !self.end_line(&mut take) {
                 break;
             }
         }
@@ -48,20 +57,16 @@ impl Parser {
     }
 
     /// The stream has ended: an event whose closing blank line is missing still counts if its lines were whole.
-    pub(crate) fn finish(&mut self, mut on_event: impl FnMut(&[u8]) -> bool) {
+    pub(crate) fn finish(&mut self, mut take: impl FnMut(Said) -> bool) {
         if !self.line.is_empty() {
-            self.end_line(&mut on_event);
+            self.end_line(&mut take);
         }
         if self.has_data {
-            self.end_line(&mut on_event);
+            self.end_line(&mut take);
         }
     }
 
-    pub(crate) fn is_between_events(&self) -> bool {
-        self.line.is_empty() && !self.has_data
-    }
-
-    fn end_line(&mut self, on_event: &mut impl FnMut(&[u8]) -> bool) -> bool {
+    fn end_line(&mut self, take: &mut impl FnMut(Said) -> bool) -> bool {
         let mut line = self.line.as_slice();
         if !std::mem::replace(&mut self.past_first_line, true) {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -69,7 +74,7 @@ impl Parser {
         let mut go_on = true;
         if line.is_empty() {
             if std::mem::take(&mut self.has_data) {
-                go_on = on_event(&self.data);
+                go_on = take(Said::Event(&self.data));
                 self.data.clear();
             }
         } else if let Some(value) = data_field(line) {
@@ -78,6 +83,8 @@ impl Parser {
             }
             self.data.extend_from_slice(value);
             self.has_data = true;
+        } else if line[0] == b':' && !self.has_data {
+            go_on = take(Said::Comment);
         }
         self.line.clear();
         go_on
@@ -95,35 +102,34 @@ fn data_field(line: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::Parser;
+    use super::{Parser, Said};
 
-    fn events(pieces: &[&[u8]]) -> Vec<String> {
+    /// What a stream says, a comment as `:`.
+    fn said(pieces: &[&[u8]]) -> Vec<String> {
         let mut parser = Parser::default();
         let mut found = Vec::new();
-        for piece in pieces {
-            let mut on_event = |data: &[u8]| {
-                found.push(String::from_utf8_lossy(data).into_owned());
-                true
-            };
-            parser.push(piece, &mut on_event).unwrap();
-        }
-        parser.finish(|data| {
-            found.push(String::from_utf8_lossy(data).into_owned());
+        let mut take = |said: Said| {
+            found.push(match said {
+                Said::Event(data) => String::from_utf8_lossy(data).into_owned(),
+                Said::Comment => ":".into(),
+            });
             true
-        });
+        };
+        pieces.iter().for_each(|piece| parser.push(piece, &mut take).unwrap());
+        parser.finish(take);
         found
     }
 
     #[test]
-    fn every_split_gives_the_same_events() {
-        let stream = "\u{feff}: keepalive 1/1\r\n\r\ndata: {\"a\":\"é\"}\n\ndata:b\ndata: c\n\nevent: x\rdata\r\rid: 7\ndatax: no\ndata: [DONE]";
-        let expected = ["{\"a\":\"é\"}", "b\nc", "", "[DONE]"];
+    fn every_split_gives_the_same() {
+        let stream = "\u{feff}: keepalive 1/1\r\n\r\ndata: {\"a\":\"é\"}\n\ndata:b\n: in an event\ndata: c\n\nevent: x\rdata\r\rid: 7\ndatax: no\ndata: [DONE]";
+        let expected = [":", "{\"a\":\"é\"}", "b\nc", "", "[DONE]"];
         let bytes = stream.as_bytes();
-        assert_eq!(events(&[bytes]), expected);
+        assert_eq!(said(&[bytes]), expected);
         for first in 0..bytes.len() {
             for second in first..bytes.len() {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-                assert_eq!(events(&pieces), expected, "split at {first} and {second}");
+                assert_eq!(said(&pieces), expected, "split at {first} and {second}");
             }
         }
     }

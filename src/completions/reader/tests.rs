@@ -243,4 +243,16 @@ fn what_follows_a_whole_answer_is_not_missed() {
     assert!(wants_more_after(&[": here\n\n", &whole, "\n", &usage[..9], &usage[9..], "\n"]));
     assert!(!wants_more_after(&[": here\n\n"]));
     assert_eq!(reader.end(None, &mut vec![]).unwrap().usage.map(|usage| usage.input), Some(7));
+    // However it is cut.
+    let late = whole + ": here\n\n" + &text("!") + DONE;
+    for length in 1..=late.len() {
+        let (mut reader, mut parts) = (Reader::new(&[], Some(false)), vec![]);
+        for piece in late.as_bytes().chunks(length) {
+            if reader.wants_more() {
+                reader.push(piece, &mut parts);
+            }
+        }
+        assert!(reader.end(None, &mut parts).is_ok(), "pieces of {length}");
+        assert_eq!(parts, [Part::Text("The answer".into())], "pieces of {length}");
+    }
 }

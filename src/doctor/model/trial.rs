@@ -14,7 +14,7 @@ use crate::completions::ended::Ended;
 use crate::completions::endpoint::{Timeouts, short_body};
 use crate::completions::failure::{CompletionError, before_answer, refusal};
 use crate::completions::reader::{MAX_ANSWER, Reader};
-use crate::completions::sse::Parser;
+use crate::completions::sse::{Parser, Said};
 use crate::completions::tool::Tool;
 use crate::completions::untaken::{LeftOut, Untaken};
 use crate::local_model::chain::Link;
@@ -272,8 +272,10 @@ impl<'t> Watcher<'t> {
     fn note(&mut self, bytes: &[u8]) {
         let mut events = Vec::new();
         let mut parser = std::mem::take(&mut self.parser);
-        let _ = parser.push(bytes, |data| {
-            events.push(data.to_vec());
+        let _ = parser.push(bytes, |said| {
+            if let Said::Event(data) = said {
+                events.push(data.to_vec());
+            }
             true
         });
         self.parser = parser;
