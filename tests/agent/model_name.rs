@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::{DONE, FREE, Home, VERSIONS, done};
-use crate::auto::{TODAY, Version, each, same};
+use crate::auto::{TODAY, Version, each_of_a_share, same};
 use crate::support::messages_api::{answering, questions_of_the_call};
 use crate::support::script::{Manner, calls};
 use crate::support::stub::{self, Stub};
@@ -31,7 +31,7 @@ fn a_session_that_comes_back_asks_for_the_users_model() {
     items.extend([((2, 1, 197), BySettings, "tiny"), ((2, 1, 197), Nowhere, DISTILLED)]);
     items.extend([Nowhere, BySettings, ByVariable, ByOption].map(|chosen| (TODAY, chosen, "tiny")));
     items.extend([Nowhere, BySettings].map(|chosen| (TODAY, chosen, DISTILLED)));
-    each(&items, |&(version, chosen, local)| {
+    each_of_a_share(&items, 3, |&(version, chosen, local)| {
         let mut home = Home::with(version, answering("an answer of Claude"));
         home.sandbox.set("LOCAL_LLM_MODEL", local);
         let _model = home.plays(Manner::Pieces, [calls(&[("Bash", json!({"command": "echo hi"}))]), done()]);

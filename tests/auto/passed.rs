@@ -137,7 +137,7 @@ fn all_else_is_what_claude_prints() {
             items.extend(passed.formats(version, case).into_iter().map(|format| (version, passed, format)));
         }
     }
-    each_of_a_share(&items, 3, |&(version, passed, format)| {
+    each_of_a_share(&items, 6, |&(version, passed, format)| {
         let run = |program: PathBuf| {
             let (api, local) = (replying(move |question| passed.reply(question)), Stub::answering("from here"));
             let mut sandbox = sandbox(version, &api, &local);

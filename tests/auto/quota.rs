@@ -74,7 +74,7 @@ fn it_is_answered_locally_for_what_it_is() {
             items.extend(all.iter().map(|format| (version, (way, class), *format)));
         }
     }
-    each_of_a_share(&items, 2, |&(version, (way, class), format)| {
+    each_of_a_share(&items, 4, |&(version, (way, class), format)| {
         let api = replying(move |question| way.reply(question));
         let local = Stub::answering("from here");
         let mut sandbox = sandbox(version, &api, &local);

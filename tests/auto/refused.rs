@@ -165,7 +165,7 @@ fn a_refusal_is_answered_locally() {
             items.extend(formats.map(|format| (version, refusal, format)));
         }
     }
-    each_of_a_share(&items, 2, |&(version, refusal, format)| {
+    each_of_a_share(&items, 4, |&(version, refusal, format)| {
         let api = replying(move |_| refusal.reply());
         let local = Stub::answering("from here");
         let mut sandbox = sandbox(version, &api, &local);
